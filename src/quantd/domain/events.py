@@ -1,0 +1,251 @@
+"""Everything that can happen to the engine: one closed union of past-tense facts from outside.
+
+Each carries `received_at_ns`, stamped by the runner: the engine's time is the event's time.
+"""
+
+from decimal import Decimal
+from enum import Enum
+
+import msgspec
+
+from quantd.domain.cash import Account, CashFlow
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.domain.orders import ClientOrderId, How, Side
+from quantd.domain.outcomes import Outcome, Resolution
+from quantd.domain.reports import AccountSnapshot, OrderReport
+
+
+class TradingState(Enum):
+    """What may be sent: everything, only what reduces exposure, only cancels."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class InstrumentListed(msgspec.Struct, frozen=True, tag=True):
+    """Rules of an instrument became known or changed (higher version)."""
+
+    instrument: Instrument
+    received_at_ns: int
+
+
+class AccountOpened(msgspec.Struct, frozen=True, tag=True):
+    """What an account is was read."""
+
+    account: Account
+    received_at_ns: int
+
+
+class OperationSent(msgspec.Struct, frozen=True, tag=True):
+    """A command passed the last look; its bytes may leave now."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    received_at_ns: int
+
+
+class OutcomeReceived(msgspec.Struct, frozen=True, tag=True):
+    """What became of a write."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    outcome: Outcome
+    received_at_ns: int
+
+
+class OperationResolved(msgspec.Struct, frozen=True, tag=True):
+    """What was found out about a write whose outcome was unknown."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    resolution: Resolution
+    received_at_ns: int
+    by: str = "venue"
+    """``venue``, or the name of the operator who decided."""
+
+
+class CashMoved(msgspec.Struct, frozen=True, tag=True):
+    """A cash flow was seen at a venue."""
+
+    flow: CashFlow
+    received_at_ns: int
+
+
+class TimerFired(msgspec.Struct, frozen=True, tag=True):
+    """A schedule of a strategy came due."""
+
+    strategy: str
+    name: str
+    scheduled_at_ns: int
+    received_at_ns: int
+
+
+class DayRolled(msgspec.Struct, frozen=True, tag=True):
+    """A trading day ended; daily counts and losses start anew."""
+
+    day: str
+    """The new day's name, ISO date in the configured time zone."""
+    received_at_ns: int
+
+
+class JobDone(msgspec.Struct, frozen=True, tag=True):
+    """Slow work that a strategy gave away has ended; `result` is msgspec-encoded JSON."""
+
+    strategy: str
+    name: str
+    result: bytes
+    received_at_ns: int
+    error: str = ""
+
+
+class TimePassed(msgspec.Struct, frozen=True, tag=True):
+    """The runner's regular tick: deadlines, retries and triggers that need no market event."""
+
+    received_at_ns: int
+
+
+class ClockJumped(msgspec.Struct, frozen=True, tag=True):
+    """The wall clock moved against the monotonic one by `by_ns`; pauses new exposure."""
+
+    by_ns: int
+    received_at_ns: int
+
+
+class VenueChanged(msgspec.Struct, frozen=True, tag=True):
+    """A venue became ready or cannot be used; strategies on it start or wait."""
+
+    venue: str
+    state: TradingState
+    reason: str
+    received_at_ns: int
+
+
+class StrategyInterrupted(msgspec.Struct, frozen=True, tag=True):
+    """A callback of a strategy raised or overran its deadline in the live run; replay repeats it."""
+
+    strategy: str
+    reason: str
+    received_at_ns: int
+
+
+class StrategyStarted(msgspec.Struct, frozen=True, tag=True):
+    """A strategy may trade: warmed up, its venues ready."""
+
+    strategy: str
+    received_at_ns: int
+
+
+class Stopping(msgspec.Struct, frozen=True, tag=True):
+    """The daemon is about to stop: no new entries, `at_shutdown` of each strategy applies."""
+
+    reason: str
+    received_at_ns: int
+
+
+class HaltOrdered(msgspec.Struct, frozen=True, tag=True):
+    """Someone, or a control, ordered a trading state for a scope; latched until a named person clears it."""
+
+    scope: str
+    """``all``, ``venue:NAME``, ``strategy:ID`` or ``instrument:ID``."""
+    state: TradingState
+    by: str
+    why: str
+    generation: int
+    received_at_ns: int
+
+
+class Resumed(msgspec.Struct, frozen=True, tag=True):
+    """A named person cleared a scope."""
+
+    scope: str
+    by: str
+    why: str
+    received_at_ns: int
+
+
+class CancelOrdered(msgspec.Struct, frozen=True, tag=True):
+    """An operator wants all working orders of a scope cancelled."""
+
+    scope: str
+    by: str
+    received_at_ns: int
+
+
+class FlattenOrdered(msgspec.Struct, frozen=True, tag=True):
+    """An operator or a control wants the positions of a scope closed."""
+
+    scope: str
+    by: str
+    why: str
+    received_at_ns: int
+
+
+class OrderOrdered(msgspec.Struct, frozen=True, tag=True):
+    """An operator's own order; it passes the gate like any other."""
+
+    instrument: InstrumentId
+    side: Side
+    quantity: Decimal
+    how: How
+    by: str
+    received_at_ns: int
+
+
+class ReconcileAction(Enum):
+    """What a difference between us and the venue is answered with."""
+
+    ADOPT = "adopt"
+    CLOSE = "close"
+    IGNORE = "ignore"
+    REFUSE = "refuse"
+
+
+class ReconcileOrdered(msgspec.Struct, frozen=True, tag=True):
+    """A snapshot to be compared with our books and repaired by policy."""
+
+    snapshot: AccountSnapshot
+    policy: ReconcileAction
+    received_at_ns: int
+
+
+MarketEvent = Quote | Bar | Book | StatusChanged
+Event = (
+    Quote
+    | Bar
+    | Book
+    | StatusChanged
+    | InstrumentListed
+    | AccountOpened
+    | AccountSnapshot
+    | OrderReport
+    | OperationSent
+    | OutcomeReceived
+    | OperationResolved
+    | CashMoved
+    | TimerFired
+    | DayRolled
+    | JobDone
+    | TimePassed
+    | ClockJumped
+    | VenueChanged
+    | StrategyInterrupted
+    | StrategyStarted
+    | Stopping
+    | HaltOrdered
+    | Resumed
+    | CancelOrdered
+    | FlattenOrdered
+    | OrderOrdered
+    | ReconcileOrdered
+)
+"""What `Engine.handle` takes."""
+
+__all__ = [
+    "AccountOpened", "AccountSnapshot", "Bar", "Book", "CancelOrdered", "CashMoved", "ClockJumped", "DayRolled",
+    "Event", "FlattenOrdered", "HaltOrdered", "InstrumentListed", "JobDone", "MarketEvent", "OperationResolved",
+    "OperationSent", "OrderOrdered", "OrderReport", "OutcomeReceived", "Quote", "ReconcileAction", "ReconcileOrdered",
+    "Resumed", "StatusChanged", "Stopping", "StrategyInterrupted", "StrategyStarted", "TimePassed", "TimerFired",
+    "TradingState", "VenueChanged",
+]  # fmt: skip

@@ -1,0 +1,356 @@
+"""What the journal holds: the engine's decisions and the world's answers, one closed union.
+
+The engine turns each event into facts, applies them to its state and hands them to the journal; folding the same facts
+restores the same state. Market data is no fact. Every fact carries `at_ns`, the engine's time in nanoseconds UTC.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain.cash import Account, Balance, CashFlow
+from quantd.domain.events import TradingState
+from quantd.domain.fills import Fill
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.orders import ClientOrderId, How, OperationKind, Origin, OrderSpec, Protect, Role, Side, Trigger
+
+
+class RunStarted(msgspec.Struct, frozen=True, tag=True):
+    """A process began to write: what it is made of. Order counters start anew only with a new epoch."""
+
+    version: str
+    config_hash: str
+    strategy_sources: dict[str, str]
+    """Strategy id -> hash of its source file."""
+    journal_id: str
+    epoch: int
+    at_ns: int
+
+
+class InstrumentRecorded(msgspec.Struct, frozen=True, tag=True):
+    """Rules of an instrument as they were used from here on."""
+
+    instrument: Instrument
+    at_ns: int
+
+
+class AccountRecorded(msgspec.Struct, frozen=True, tag=True):
+    """What a venue's account is."""
+
+    account: Account
+    at_ns: int
+
+
+class OrderIntended(msgspec.Struct, frozen=True, tag=True):
+    """An order passed the gate and is reserved; written before it is sent."""
+
+    client_order_id: ClientOrderId
+    strategy: str
+    """Empty for orders that belong to no strategy (EXTERNAL)."""
+    spec: OrderSpec
+    origin: Origin
+    role: Role
+    deadline_at_ns: int
+    at_ns: int
+    exit: bool = False
+    why: str = ""
+    parent: str = ""
+    """Client order id of the order that this one protects or replaces."""
+    group: str = ""
+    """Orders of one group cancel each other (OCO)."""
+    lot: str = ""
+    protect: Protect | None = None
+    reference: Decimal | None = None
+    """The price that the gate reserved at when the order has none."""
+
+
+class AmendIntended(msgspec.Struct, frozen=True, tag=True):
+    """A change of a working order passed the gate; the larger of old and new is reserved."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    quantity: Decimal
+    price: Decimal | None
+    at_ns: int
+
+
+class CancelIntended(msgspec.Struct, frozen=True, tag=True):
+    """A cancel is on its way."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    at_ns: int
+    why: str = ""
+
+
+class OperationSentRecorded(msgspec.Struct, frozen=True, tag=True):
+    """The bytes of a write may have left."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    at_ns: int
+
+
+class OperationLost(msgspec.Struct, frozen=True, tag=True):
+    """The outcome of a write is unknown; its worst case stays reserved."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    cause: str
+    at_ns: int
+
+
+class OperationSettled(msgspec.Struct, frozen=True, tag=True):
+    """The outcome of a write is known: `result` is ``accepted``, ``rejected``, ``not_executed`` or ``scheduled``."""
+
+    client_order_id: ClientOrderId
+    operation: int
+    kind: OperationKind
+    result: str
+    at_ns: int
+    code: str = ""
+    detail: str = ""
+    by: str = "venue"
+
+
+class OrderAcknowledged(msgspec.Struct, frozen=True, tag=True):
+    """The venue named an order (or a replacement of it)."""
+
+    client_order_id: ClientOrderId
+    venue_order_id: str
+    at_ns: int
+
+
+class OrderAmended(msgspec.Struct, frozen=True, tag=True):
+    """The venue shows new terms."""
+
+    client_order_id: ClientOrderId
+    quantity: Decimal
+    price: Decimal | None
+    at_ns: int
+
+
+class OrderMoved(msgspec.Struct, frozen=True, tag=True):
+    """An order's state changed without a fill, by the transition table."""
+
+    client_order_id: ClientOrderId
+    trigger: Trigger
+    at_ns: int
+    reason: str = ""
+
+
+class FillRecorded(msgspec.Struct, frozen=True, tag=True):
+    """An execution was booked. `cumulative` is the order's filled quantity with it."""
+
+    client_order_id: ClientOrderId
+    strategy: str
+    instrument: InstrumentId
+    side: Side
+    fill: Fill
+    cumulative: Decimal
+    at_ns: int
+
+
+class FillCorrected(msgspec.Struct, frozen=True, tag=True):
+    """A booked execution's price or fees are known better: moves profit, never quantity."""
+
+    client_order_id: ClientOrderId
+    strategy: str
+    instrument: InstrumentId
+    side: Side
+    before: Fill
+    after: Fill
+    at_ns: int
+
+
+class RequestDenied(msgspec.Struct, frozen=True, tag=True):
+    """The gate said no. Every field is data: nothing here is free text but `why` and `detail`."""
+
+    strategy: str
+    instrument: InstrumentId
+    side: Side
+    quantity: Decimal
+    code: str
+    control: int
+    """Number of the control in the list of 36."""
+    scope: str
+    limit: str
+    observed: str
+    at_ns: int
+    why: str = ""
+    client_order_id: str = ""
+
+
+class ExternalOrderSeen(msgspec.Struct, frozen=True, tag=True):
+    """An order at the venue that is not ours was taken into the books as EXTERNAL, or left alone."""
+
+    client_order_id: ClientOrderId
+    venue_order_id: str
+    spec: OrderSpec
+    filled_quantity: Decimal
+    at_ns: int
+
+
+class PositionAdjusted(msgspec.Struct, frozen=True, tag=True):
+    """EXTERNAL's book was moved to meet the venue's truth; an invented record, marked as such."""
+
+    instrument: InstrumentId
+    quantity: Decimal
+    """Signed change."""
+    price: Decimal
+    why: str
+    at_ns: int
+
+
+class BalancesRecorded(msgspec.Struct, frozen=True, tag=True):
+    """A venue's balances differed from the last that were recorded."""
+
+    venue: str
+    balances: tuple[Balance, ...]
+    asked_at_ns: int
+    at_ns: int
+    margin_used: Decimal | None = None
+    margin_available: Decimal | None = None
+
+
+class CashFlowRecorded(msgspec.Struct, frozen=True, tag=True):
+    """Money moved without a trade."""
+
+    flow: CashFlow
+    at_ns: int
+
+
+class StateSet(msgspec.Struct, frozen=True, tag=True):
+    """A scope's latched trading state was set or cleared, by whom and why."""
+
+    scope: str
+    state: TradingState
+    by: str
+    why: str
+    generation: int
+    at_ns: int
+
+
+class TargetSet(msgspec.Struct, frozen=True, tag=True):
+    """A strategy wants its book of an instrument at `quantity`; None ends the wish."""
+
+    strategy: str
+    instrument: InstrumentId
+    quantity: Decimal | None
+    how: How
+    expires_at_ns: int
+    at_ns: int
+    why: str = ""
+    protect: Protect | None = None
+
+
+class ProtectionHeld(msgspec.Struct, frozen=True, tag=True):
+    """The engine holds exits for a book: prices in quote currency, `quantity` that they guard. Zero ends it."""
+
+    strategy: str
+    instrument: InstrumentId
+    parent: ClientOrderId
+    quantity: Decimal
+    """Signed as the position that is guarded."""
+    stop: Decimal | None
+    take: Decimal | None
+    trail: Decimal | None
+    mark: Decimal | None
+    """Best price since the entry, for the trailing stop."""
+    at_ns: int
+
+
+class DayStarted(msgspec.Struct, frozen=True, tag=True):
+    """Daily counts and losses began anew; profit so far by scope, in the base currency."""
+
+    day: str
+    profits: dict[str, Decimal]
+    at_ns: int
+
+
+class PeaksRecorded(msgspec.Struct, frozen=True, tag=True):
+    """Highest profit so far by scope, in the base currency."""
+
+    peaks: dict[str, Decimal]
+    at_ns: int
+
+
+class StrategySaved(msgspec.Struct, frozen=True, tag=True):
+    """What a strategy's `save()` returned, as msgspec JSON."""
+
+    strategy: str
+    version: int
+    state: bytes
+    at_ns: int
+
+
+class TimerRecorded(msgspec.Struct, frozen=True, tag=True):
+    """A timer fired; a restart does not fire it twice."""
+
+    strategy: str
+    name: str
+    scheduled_at_ns: int
+    at_ns: int
+
+
+class CursorMoved(msgspec.Struct, frozen=True, tag=True):
+    """A connector's place in a venue's history, a ban, a daily count: text under a name, kept over restarts."""
+
+    venue: str
+    name: str
+    value: str
+    at_ns: int
+
+
+class StrategyFaulted(msgspec.Struct, frozen=True, tag=True):
+    """A strategy raised or overran; it is quarantined until it is resumed."""
+
+    strategy: str
+    hook: str
+    error: str
+    at_ns: int
+
+
+class Reconciled(msgspec.Struct, frozen=True, tag=True):
+    """Our books were compared with a venue's; `differences` by kind."""
+
+    venue: str
+    differences: dict[str, int]
+    at_ns: int
+
+
+Fact = (
+    RunStarted
+    | InstrumentRecorded
+    | AccountRecorded
+    | OrderIntended
+    | AmendIntended
+    | CancelIntended
+    | OperationSentRecorded
+    | OperationLost
+    | OperationSettled
+    | OrderAcknowledged
+    | OrderAmended
+    | OrderMoved
+    | FillRecorded
+    | FillCorrected
+    | RequestDenied
+    | ExternalOrderSeen
+    | PositionAdjusted
+    | BalancesRecorded
+    | CashFlowRecorded
+    | StateSet
+    | TargetSet
+    | ProtectionHeld
+    | DayStarted
+    | PeaksRecorded
+    | StrategySaved
+    | TimerRecorded
+    | CursorMoved
+    | StrategyFaulted
+    | Reconciled
+)
+"""One record of the journal."""
+
+EXTERNAL = ""
+"""The strategy name of what no strategy did."""
