@@ -1,0 +1,203 @@
+"""The layout of the journal's SQLite file: tables, description, connections, and the names of what goes wrong.
+
+Used by the store, backup and restore. Knows no facts, checks no records.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from quantd.errors import JournalCorrupt, JournalError
+
+LAYOUT_VERSION = 1
+APPLICATION_ID = 0x71746A31
+"""Marks the file in SQLite's own header, so that `file` and we know it at once."""
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, checksum BLOB NOT NULL);
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    at_ns INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    checksum BLOB NOT NULL
+);
+CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL, checksum BLOB NOT NULL);
+CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_JOURNAL_ID = re.compile(r"[a-z0-9]{1,8}")
+_BUSY_S = 5.0
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What a journal says of itself."""
+
+    journal_id: str
+    """Minted at creation, 1 to 8 characters of ``[a-z0-9]``; part of every client order id."""
+    epoch: int
+    """Minted at creation and at each restore; never goes back."""
+    layout: int = LAYOUT_VERSION
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the SQLite file at `path` with the settings that durability needs; it must exist.
+
+    Raises:
+        JournalError: when it cannot be opened.
+    """
+    mode = "ro" if read_only else "rw"
+    with naming(path):
+        if not path.exists():
+            raise JournalError(f"{path}: there is no journal here")
+        if path.stat().st_size == 0:
+            raise JournalError(f"{path}: the file is empty, which no journal ever is; restore a backup, or remove it")
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,  # handed over to the writer thread, never shared
+            timeout=_BUSY_S,
+        )
+        try:
+            if not read_only:
+                configure(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def configure(connection: sqlite3.Connection) -> None:
+    """Set what makes a commit mean "on disk"; checkpoints are the writer's business."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into ours, with the file, the cause and what to do.
+
+    Raises:
+        JournalCorrupt: when the file's structure is damaged.
+        JournalError: for everything else.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror or error}") from error
+
+
+def explain(path: Path, error: sqlite3.Error) -> JournalError:
+    """Return our error for one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_CORRUPT:
+        return JournalCorrupt(f"{path}: the file is damaged: {error}; restore a backup with `quantd journal restore`")
+    if code == sqlite3.SQLITE_NOTADB:
+        return JournalError(f"{path}: not a journal: the file is no SQLite database")
+    if code == sqlite3.SQLITE_FULL:
+        return JournalError(f"{path}: no room to write: {error}; free space on the disk")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return JournalError(f"{path}: cannot be written ({error}); the file and its directory must be writable")
+    if code == sqlite3.SQLITE_BUSY:
+        return JournalError(f"{path}: another process is writing to it")
+    return JournalError(f"{path}: {error}")
+
+
+def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
+    """Replace the description.
+
+    Raises:
+        JournalError: when id or epoch are out of range.
+    """
+    if not _JOURNAL_ID.fullmatch(meta.journal_id):
+        raise JournalError(f"a journal id has 1 to 8 characters of [a-z0-9], not {meta.journal_id!r}")
+    if meta.epoch < 1:
+        raise JournalError(f"an epoch is at least 1, not {meta.epoch}")
+    values = {"journal_id": meta.journal_id, "epoch": str(meta.epoch), "layout": str(meta.layout)}
+    rows = [*values.items(), ("checksum", _checksum(values))]
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+
+def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
+    """Read and check the description.
+
+    Raises:
+        JournalCorrupt: when it was changed.
+        JournalError: when this is no journal, or a newer quantd's.
+    """
+    with naming(path):
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise JournalError(f"{path}: not a journal: a SQLite database of another program")
+        values = dict(connection.execute("SELECT key, value FROM meta"))
+    checksum = values.pop("checksum", None)
+    layout = values.get("layout", "")
+    if layout.isascii() and layout.isdigit() and int(layout) > LAYOUT_VERSION:
+        raise JournalError(
+            f"{path}: has layout {layout}, this quantd knows up to {LAYOUT_VERSION}: start the version that wrote it"
+        )
+    if checksum != _checksum(values) or {"journal_id", "epoch", "layout"} - values.keys():
+        raise JournalCorrupt(f"{path}: the description (table meta) was changed or is torn: {values}")
+    return Meta(values["journal_id"], int(values["epoch"]), int(layout))
+
+
+def _checksum(values: Mapping[str, str]) -> str:
+    text = "\n".join(f"{key}={values[key]}" for key in sorted(values))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """Give a place to build a file in, and put it at `path` when it is whole and synced; never half of it.
+
+    Raises:
+        JournalError: when `path` exists already, or the directory cannot be written.
+    """
+    if path.exists():
+        raise JournalError(f"{path}: exists already and is not overwritten")
+    building = path.with_name(f"{path.name}.building")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(building)
+        try:
+            yield building
+            descriptor = os.open(building, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            building.rename(path)
+            sync_directory(path.parent)
+        finally:
+            _remove(building)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable.
+
+    Raises:
+        OSError: when the system refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()

@@ -1,0 +1,376 @@
+"""The journal on disk: one SQLite file (WAL, synchronous FULL) of chained records, snapshots and projections.
+
+Opened at start-up and by the command line; written by the writer thread alone. Opening verifies what a start will
+read: the description, the last valid snapshot and that the newest record is there; reading verifies each record.
+It never takes locks between processes (`locks`), never draws the journal's id or the time, and never repairs: what is
+torn, changed or missing is named and refused.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import msgspec
+
+from quantd.errors import JournalCorrupt, JournalError
+from quantd.journal import layout
+from quantd.journal.layout import Meta
+from quantd.journal.records import (
+    Draft,
+    FactT,
+    Record,
+    RecordCodec,
+    genesis,
+    is_intact,
+    seal,
+    snapshot_checksum,
+)
+
+ContraFactT = TypeVar("ContraFactT", bound=msgspec.Struct, contravariant=True)
+
+SNAPSHOTS_KEPT = 3
+"""Older ones go; the records stay, so that losing them all costs time and nothing else."""
+
+_CHECKPOINT_EVERY_RECORDS = 4_000
+_REBUILD_BATCH = 1_000
+_INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
+
+
+class Head(NamedTuple):
+    """The newest record: its number (0 when there is none) and its checksum."""
+
+    seq: int
+    checksum: bytes
+
+
+class Snapshot(NamedTuple):
+    """The state after record `seq`, as the engine encoded it."""
+
+    seq: int
+    payload: bytes
+
+
+class Append(NamedTuple, Generic[FactT]):
+    """Facts to be written, in order, with their encodings."""
+
+    drafts: Sequence[Draft]
+    facts: Sequence[FactT]
+
+
+class TakeSnapshot(NamedTuple):
+    """A snapshot to be written after all that was handed over before it."""
+
+    payload: bytes
+
+
+class Projection(Protocol[ContraFactT]):
+    """Tables that are derived from the facts, for queries; written in the same transaction."""
+
+    name: str
+    version: int
+    """Another version than the one on disk makes `JournalStore.open` build the tables anew from the records."""
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Drop this projection's tables where they exist and create them empty."""
+
+    def apply(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, ContraFactT]]) -> None:
+        """Bring the tables forward by facts with their record numbers."""
+
+
+class JournalStore(Generic[FactT]):
+    """A journal file that is open. One thread at a time may use it.
+
+    Invariant: `head` is what the file says after the last successful `write`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        codec: RecordCodec[FactT],
+        projections: Sequence[Projection[FactT]],
+    ) -> None:
+        """Wrap an open connection; use `create` or `open`."""
+        self.path = path
+        self.codec = codec
+        self._connection = connection
+        self._projections = tuple(projections)
+        self._since_checkpoint = 0
+        self.meta: Meta = layout.read_meta(connection, path)
+        self.head: Head = self._read_head()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        codec: RecordCodec[FactT],
+        *,
+        journal_id: str,
+        epoch: int,
+        projections: Sequence[Projection[FactT]] = (),
+    ) -> Self:
+        """Create an empty journal at `path` (and its directory) and open it.
+
+        Args:
+            path: Where; nothing may be there.
+            codec: Encodes the facts.
+            journal_id: Drawn by the caller, 1 to 8 characters of ``[a-z0-9]``.
+            epoch: At least 1; see `backup.mint_epoch`.
+            projections: Tables to keep for queries.
+
+        Raises:
+            JournalError: when something is there, or the directory cannot be written.
+        """
+        with layout.published(path) as building:
+            connection = sqlite3.connect(building, isolation_level=None)
+            try:
+                connection.execute(f"PRAGMA application_id={layout.APPLICATION_ID}")
+                connection.executescript(layout.TABLES)
+                layout.write_meta(connection, Meta(journal_id, epoch))
+                connection.execute("INSERT INTO head VALUES (1, 0, ?)", (genesis(journal_id),))
+            finally:
+                connection.close()
+        return cls.open(path, codec, projections=projections)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        codec: RecordCodec[FactT],
+        *,
+        read_only: bool = False,
+        projections: Sequence[Projection[FactT]] = (),
+    ) -> Self:
+        """Open the journal at `path`; a writable one gets its projections up to date.
+
+        Raises:
+            JournalCorrupt: when the description, the newest record or the file's structure is damaged.
+            JournalError: when it is missing, empty, no journal, a newer quantd's, or cannot be written.
+        """
+        connection = layout.connect(path, read_only=read_only)
+        try:
+            store = cls(path, connection, codec, projections)
+            if not read_only:
+                with layout.naming(path):
+                    store._bring_projections_forward()
+            return store
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and close it."""
+        with layout.naming(self.path):
+            self._connection.close()
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run a query, for example on the projections' tables, and return all rows.
+
+        Raises:
+            JournalError: when SQLite refuses.
+        """
+        with layout.naming(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    # Writing
+
+    def write(self, entries: Sequence[Append[FactT] | TakeSnapshot]) -> None:
+        """Write `entries` in one transaction, on disk when this returns.
+
+        Raises:
+            JournalError: when the disk refused; then nothing of it counts, though a later start may find it written.
+        """
+        head = self.head
+        rows: list[Record] = []
+        numbered: list[tuple[int, FactT]] = []
+        snapshots: list[tuple[int, bytes, bytes]] = []
+        seq, checksum = head
+        for entry in entries:
+            if isinstance(entry, TakeSnapshot):
+                snapshots.append((seq, entry.payload, snapshot_checksum(checksum, seq, entry.payload)))
+                continue
+            for draft in entry.drafts:
+                seq += 1
+                record = seal(checksum, seq, draft)
+                checksum = record.checksum
+                rows.append(record)
+            numbered.extend(zip(range(seq - len(entry.facts) + 1, seq + 1), entry.facts, strict=True))
+        with self.transaction() as connection:
+            connection.executemany(_INSERT_RECORD, rows)
+            connection.execute("UPDATE head SET seq = ?, checksum = ?", (seq, checksum))
+            if numbered:
+                self._project(connection, numbered)
+            if snapshots:
+                connection.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", snapshots)
+                connection.execute(
+                    "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)",
+                    (SNAPSHOTS_KEPT,),
+                )
+        self.head = Head(seq, checksum)
+        self._since_checkpoint += len(rows) + len(snapshots)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a block as one transaction: all of it on disk, or none.
+
+        Raises:
+            JournalError: when the disk refused.
+        """
+        connection = self._connection
+        with layout.naming(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                # SQLite has rolled back by itself after some errors, a full disk among them.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def checkpoint_if_due(self) -> None:
+        """Move the write-ahead log into the file now and then; called when nobody waits for an acknowledgement.
+
+        Raises:
+            JournalError: when the disk refused.
+        """
+        if self._since_checkpoint < _CHECKPOINT_EVERY_RECORDS:
+            return
+        with layout.naming(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._since_checkpoint = 0
+
+    # Reading
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Yield the records after number `after`, oldest first, each verified against the one before.
+
+        Raises:
+            JournalCorrupt: at the first record that is missing, changed or torn; the message names it.
+        """
+        previous = self._checksum_of(after)
+        expected = after
+        rows = self.raw_records(after)
+        while True:
+            expected += 1
+            try:
+                row = next(rows, None)
+            except sqlite3.Error as error:
+                raise JournalCorrupt(f"{self.path}: record {expected} cannot be read: {error}") from error
+            if row is None:
+                break
+            record = Record(*row)
+            if record.seq != expected:
+                raise JournalCorrupt(f"{self.path}: record {expected} is missing; the next one found is {record}")
+            if not is_intact(record, previous):
+                raise JournalCorrupt(f"{self.path}: {record} does not match its checksum: it was changed or torn")
+            previous = record.checksum
+            yield record
+        if (expected - 1, previous) != self.head:
+            raise JournalCorrupt(f"{self.path}: {_lost_end(expected, self.head.seq)}")
+
+    def tail(self, count: int) -> list[Record]:
+        """Return the last `count` records, oldest first, verified.
+
+        Raises:
+            JournalCorrupt: as `records`.
+        """
+        return list(self.records(max(0, self.head.seq - count)))
+
+    def snapshots(self) -> Iterator[tuple[int, Snapshot | None]]:
+        """Yield each snapshot kept, newest first, with its record number; None in place of a damaged one.
+
+        Raises:
+            JournalError: when they cannot be listed.
+        """
+        for (seq,) in self.query("SELECT seq FROM snapshots ORDER BY seq DESC"):
+            yield seq, self._snapshot(seq)
+
+    def _snapshot(self, seq: int) -> Snapshot | None:
+        try:
+            anchor = self._checksum_of(seq)
+            payload, checksum = self.query("SELECT payload, checksum FROM snapshots WHERE seq = ?", (seq,))[0]
+            intact = snapshot_checksum(anchor, seq, payload) == checksum
+        except (JournalError, TypeError):
+            # A snapshot is a shortcut: whatever is wrong with this one, an older one or the records serve.
+            return None
+        return Snapshot(seq, payload) if intact else None
+
+    def raw_records(self, after: int = 0) -> Iterator[Any]:
+        """Yield rows as they are, unverified; raises SQLite's own errors. For `verify`, which names them itself."""
+        # Not `yield from`: that would close the cursor when the iteration is dropped, perhaps after the connection.
+        for row in self._connection.execute("SELECT * FROM records WHERE seq > ? ORDER BY seq", (after,)):  # noqa: UP028
+            yield row
+
+    def _checksum_of(self, seq: int) -> bytes:
+        if seq == 0:
+            return genesis(self.meta.journal_id)
+        try:
+            row = self._connection.execute("SELECT checksum FROM records WHERE seq = ?", (seq,)).fetchone()
+        except sqlite3.Error as error:
+            raise JournalCorrupt(f"{self.path}: record {seq} cannot be read: {error}") from error
+        if row is None:
+            raise JournalCorrupt(f"{self.path}: record {seq} is missing")
+        if not isinstance(row[0], bytes):
+            raise JournalCorrupt(f"{self.path}: record {seq} has a damaged checksum")
+        return row[0]
+
+    def _read_head(self) -> Head:
+        rows = self.query("SELECT seq, checksum FROM head")
+        if len(rows) != 1 or not isinstance(rows[0][0], int):
+            raise JournalCorrupt(f"{self.path}: table head must have one row with a number, found {rows}")
+        head = Head(*rows[0])
+        newest = self.query("SELECT seq, kind, checksum FROM records ORDER BY seq DESC LIMIT 1")
+        seq, kind, checksum = newest[0] if newest else (0, "none", genesis(self.meta.journal_id))
+        if seq != head.seq:
+            raise JournalCorrupt(f"{self.path}: {_lost_end(seq + 1, head.seq)}")
+        if checksum != head.checksum:
+            raise JournalCorrupt(f"{self.path}: record {seq} ({kind}) is not the one that was written last")
+        return head
+
+    # Projections
+
+    def _project(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, FactT]]) -> None:
+        for projection in self._projections:
+            projection.apply(connection, facts)
+        if self._projections:
+            connection.execute("UPDATE projections SET seq = ?", (facts[-1][0],))
+
+    def _bring_projections_forward(self) -> None:
+        known = {name: (version, seq) for name, version, seq in self.query("SELECT * FROM projections")}
+        wanted = {projection.name: (projection.version, self.head.seq) for projection in self._projections}
+        if known != wanted:
+            self.rebuild_projections()
+
+    def rebuild_projections(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Build all projections anew from the records, in one transaction.
+
+        Args:
+            progress: Called with (records read, records in all).
+
+        Raises:
+            JournalCorrupt: when a record is damaged.
+            JournalError: when the disk refused.
+        """
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM projections")
+            for projection in self._projections:
+                projection.create(connection)
+                connection.execute("INSERT INTO projections VALUES (?, ?, 0)", (projection.name, projection.version))
+            if not self._projections:
+                return
+            batch: list[tuple[int, FactT]] = []
+            for record in self.records():
+                batch.append((record.seq, self.codec.decode(record)))
+                if len(batch) == _REBUILD_BATCH or record.seq == self.head.seq:
+                    self._project(connection, batch)
+                    batch.clear()
+                    if progress is not None:
+                        progress(record.seq, self.head.seq)
+
+
+def _lost_end(first: int, last: int) -> str:
+    if first > last:
+        return f"record {first - 1} stands after the last record, {last}, that was written"
+    return f"record {first} is missing" if first == last else f"records {first} to {last} are missing"
