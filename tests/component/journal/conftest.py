@@ -39,7 +39,9 @@ class Sums:
 
     def create(self, connection) -> None:
         connection.execute("DROP TABLE IF EXISTS sums")
-        connection.execute('CREATE TABLE sums ("order" TEXT PRIMARY KEY, quantity TEXT, facts INTEGER, last_seq INTEGER)')
+        connection.execute(
+            'CREATE TABLE sums ("order" TEXT PRIMARY KEY, quantity TEXT, facts INTEGER, last_seq INTEGER)'
+        )
 
     def apply(self, connection, facts) -> None:
         for seq, fact in facts:

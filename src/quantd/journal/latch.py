@@ -1,0 +1,215 @@
+"""The halt latch: a small file that says what is halted, by whom and why, and stays over kill -9 and restart.
+
+Written and synced before anything else when something is halted, by the runner, the watchdog's kill path and the
+command line; read at start without the journal, and by the executor just before bytes leave. Only a named person's
+`clear` takes a halt away. A file that cannot be read counts as halted. Never opens the journal.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from quantd.domain.events import TradingState
+from quantd.errors import JournalError
+from quantd.journal.layout import sync_directory
+
+ALL = "all"
+"""The scope of everything. Others: ``venue:NAME``, ``strategy:ID``, ``instrument:ID``."""
+
+UNREADABLE = -1
+"""The generation of a latch file that cannot be read."""
+
+_TRIES = 100
+_TRY_AGAIN_S = 0.005
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """One scope that is latched."""
+
+    scope: str
+    state: TradingState
+    """REDUCING or HALTED."""
+    by: str
+    why: str
+    at_ns: int
+    """UTC nanoseconds; 0 when unknown."""
+
+
+class LatchContent(msgspec.Struct, frozen=True):
+    """What the file says."""
+
+    generation: int
+    """Grows with every change; a command that was approved under another one must not leave."""
+    halts: tuple[Halt, ...] = ()
+    cleared: tuple[Halt, ...] = ()
+    """The scope that was cleared last, with who, when and why; none before the first."""
+
+    @property
+    def state(self) -> TradingState:
+        """The strictest state of the scope of everything."""
+        return self.state_of(())
+
+    def state_of(self, scopes: tuple[str, ...]) -> TradingState:
+        """Return the strictest state of `scopes` and of everything."""
+        states = {halt.state for halt in self.halts if halt.scope == ALL or halt.scope in scopes}
+        if TradingState.HALTED in states:
+            return TradingState.HALTED
+        return TradingState.REDUCING if states else TradingState.ACTIVE
+
+
+class _Seen(NamedTuple):
+    inode: int
+    modified_ns: int
+    size: int
+
+
+class HaltLatch:
+    """The latch at a path. May be used from any thread; a change by another process is seen at the next look.
+
+    Args:
+        path: The file; its directory is created when something is halted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        # One tuple, so that another thread never sees a new status with an old content.
+        self._cache: tuple[_Seen | None, LatchContent] = (None, LatchContent(0))
+        self._highest = 0
+        self._unwritten: tuple[Halt, ...] = ()
+
+    def read(self) -> LatchContent:
+        """Return what is latched now; one `stat` when nothing has changed. Never raises."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            content, seen = LatchContent(0), None
+        except OSError as error:
+            content, seen = _unreadable(self.path, str(error.strerror)), None
+        else:
+            seen = _Seen(status.st_ino, status.st_mtime_ns, status.st_size)
+            cached = self._cache
+            if seen == cached[0]:
+                return cached[1]
+            content = _load(self.path)
+        if self._unwritten:
+            # A halt that the disk did not take still holds in this process.
+            content = LatchContent(UNREADABLE, (*content.halts, *self._unwritten), content.cleared)
+            seen = None
+        self._highest = max(self._highest, content.generation)
+        self._cache = (seen, content)
+        return content
+
+    @property
+    def generation(self) -> int:
+        """The generation of what is latched now."""
+        return self.read().generation
+
+    def halt(self, halt: Halt) -> LatchContent:
+        """Latch `halt`, in place of an older one of its scope unless that is stricter, and return what holds now.
+
+        Raises:
+            JournalError: when the disk refused; the halt holds in this process all the same.
+        """
+        if halt.state is TradingState.ACTIVE:
+            raise ValueError("a halt is REDUCING or HALTED; `clear` makes a scope active")
+        with self._lock:
+            try:
+                with self._exclusive(patient=False):
+                    now = self.read()
+                    older = [one for one in now.halts if one.scope == halt.scope]
+                    stricter = [one for one in older if one.state is TradingState.HALTED]
+                    kept = halt if halt.state is TradingState.HALTED or not stricter else stricter[0]
+                    others = tuple(one for one in now.halts if one.scope != halt.scope)
+                    return self._write(LatchContent(self._highest + 1, (*others, kept), now.cleared))
+            except OSError as error:
+                self._unwritten = (*self._unwritten, halt)
+                raise JournalError(f"{self.path}: the halt could not be written: {error.strerror}") from error
+
+    def clear(self, scope: str, *, by: str, why: str, at_ns: int) -> LatchContent:
+        """Take the halt of `scope` away, in the name of a person, and return what holds now.
+
+        Clearing `ALL` also clears a file that could not be read. Other scopes' halts stay.
+
+        Raises:
+            JournalError: when the disk refused, nothing of that scope is latched, or `by` or `why` is empty.
+        """
+        if not by.strip() or not why.strip():
+            raise JournalError("a halt is cleared by a named person who says why")
+        with self._lock:
+            try:
+                with self._exclusive(patient=True):
+                    now = self.read()
+                    gone = [one for one in now.halts if one.scope == scope]
+                    if not gone:
+                        raise JournalError(f"{self.path}: nothing is halted with scope {scope!r}")
+                    rest = tuple(one for one in now.halts if one.scope != scope)
+                    note = Halt(scope, gone[0].state, by, why, at_ns)
+                    return self._write(LatchContent(self._highest + 1, rest, (note,)))
+            except OSError as error:
+                raise JournalError(f"{self.path}: the halt could not be cleared: {error.strerror}") from error
+
+    def _write(self, content: LatchContent) -> LatchContent:
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            try:
+                data = msgspec.json.format(msgspec.json.encode(content)) + b"\n"
+                if os.write(descriptor, data) != len(data):
+                    raise OSError(0, "the disk is full")
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            temporary.rename(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_directory(self.path.parent)
+        self._unwritten = ()
+        self._cache = (None, content)
+        return self.read()
+
+    @contextmanager
+    def _exclusive(self, *, patient: bool) -> Iterator[None]:
+        """Keep other processes from changing the file meanwhile.
+
+        A halt waits half a second and then goes on without: a stopped process must not keep another from halting.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(
+            self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+        )
+        try:
+            for attempt in range(_TRIES):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if attempt == _TRIES - 1 and patient:
+                        raise
+                    threading.Event().wait(_TRY_AGAIN_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _load(path: Path) -> LatchContent:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LatchContent)
+    except FileNotFoundError:
+        return LatchContent(0)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _unreadable(path, str(error))
+
+
+def _unreadable(path: Path, cause: str) -> LatchContent:
+    halt = Halt(ALL, TradingState.HALTED, "quantd", f"the halt latch {path} cannot be read: {cause}", 0)
+    return LatchContent(UNREADABLE, (halt,))

@@ -1,0 +1,62 @@
+"""What a projection is, and how the store keeps several at the journal's head.
+
+Used by the store; the projections themselves lie in `projections` and in tests. Commits nothing by itself.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from quantd.journal.records import FactT
+
+FactT_contra = TypeVar("FactT_contra", bound=msgspec.Struct, contravariant=True)
+
+
+class Projection(Protocol[FactT_contra]):
+    """Tables that are derived from the facts, for queries; written in the same transaction."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the journal."""
+
+    @property
+    def version(self) -> int:
+        """Another version than the one on disk makes `JournalStore.open` build the tables anew from the records."""
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Drop this projection's tables where they exist and create them empty."""
+
+    def apply(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, FactT_contra]]) -> None:
+        """Bring the tables forward by facts with their record numbers."""
+
+
+class ProjectionSet(Generic[FactT]):
+    """All projections of a journal; they stand at the same record."""
+
+    def __init__(self, projections: Sequence[Projection[FactT]]) -> None:
+        self._projections = tuple(projections)
+
+    def __len__(self) -> int:
+        return len(self._projections)
+
+    def are_current(self, connection: sqlite3.Connection, head_seq: int) -> bool:
+        """Tell whether the tables are these projections' and stand at the journal's head."""
+        known = {name: (version, seq) for name, version, seq in connection.execute("SELECT * FROM projections")}
+        return known == {projection.name: (projection.version, head_seq) for projection in self._projections}
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Make all tables anew, empty."""
+        connection.execute("DELETE FROM projections")
+        for projection in self._projections:
+            projection.create(connection)
+            connection.execute("INSERT INTO projections VALUES (?, ?, 0)", (projection.name, projection.version))
+
+    def apply(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, FactT]]) -> None:
+        """Bring all tables forward by at least one fact."""
+        if not self._projections:
+            return
+        for projection in self._projections:
+            projection.apply(connection, facts)
+        connection.execute("UPDATE projections SET seq = ?", (facts[-1][0],))

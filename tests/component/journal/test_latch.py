@@ -1,0 +1,142 @@
+"""A halt stays until a named person clears it, whatever happens to process, disk or file."""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from quantd.domain.events import TradingState
+from quantd.errors import JournalError
+from quantd.journal.latch import ALL, UNREADABLE, Halt, HaltLatch, LatchContent
+
+HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE
+OPERATOR = Halt(ALL, HALTED, "ann", "news", 5)
+
+
+@pytest.fixture
+def latch(tmp_path: Path) -> HaltLatch:
+    return HaltLatch(tmp_path / "state" / "halt.json")
+
+
+def test_no_file_means_active(latch):
+    assert latch.read() == LatchContent(0)
+    assert latch.read().state is ACTIVE
+
+
+def test_a_halt_is_there_for_the_next_process(latch):
+    latch.halt(OPERATOR)
+    again = HaltLatch(latch.path)
+    assert again.read() == LatchContent(1, (OPERATOR,))
+    assert again.read().state is HALTED
+    assert b'"why": "news"' in latch.path.read_bytes()
+
+
+def test_only_a_named_person_with_a_reason_clears(latch):
+    latch.halt(OPERATOR)
+    for by, why in (("", "fine"), ("bob", " ")):
+        with pytest.raises(JournalError, match="a named person who says why"):
+            latch.clear(ALL, by=by, why=why, at_ns=9)
+    content = latch.clear(ALL, by="bob", why="over", at_ns=9)
+    assert content == LatchContent(2, (), (Halt(ALL, HALTED, "bob", "over", 9),))
+    assert HaltLatch(latch.path).read() == content
+    with pytest.raises(JournalError, match="nothing is halted with scope 'all'"):
+        latch.clear(ALL, by="bob", why="again", at_ns=10)
+
+
+def test_scopes_are_latched_and_cleared_one_by_one_and_the_strictest_wins(latch):
+    latch.halt(Halt("venue:oanda", REDUCING, "ann", "maintenance", 1))
+    latch.halt(Halt("strategy:a", HALTED, "quantd", "loss", 2))
+    content = latch.read()
+    assert content.state is ACTIVE
+    assert content.state_of(("venue:oanda",)) is REDUCING
+    assert content.state_of(("venue:oanda", "strategy:a")) is HALTED
+    assert content.state_of(("venue:other", "strategy:b")) is ACTIVE
+    latch.halt(Halt(ALL, REDUCING, "ann", "slow down", 3))
+    assert latch.read().state_of(("strategy:b",)) is REDUCING
+    assert latch.clear("strategy:a", by="ann", why="looked", at_ns=4).state_of(("strategy:a",)) is REDUCING
+
+
+def test_a_weaker_order_does_not_loosen_a_halt(latch):
+    latch.halt(OPERATOR)
+    content = latch.halt(Halt(ALL, REDUCING, "bob", "softly", 6))
+    assert content.halts == (OPERATOR,)
+    stricter = Halt(ALL, HALTED, "bob", "more", 7)
+    assert latch.halt(stricter).halts == (stricter,)
+
+
+def test_active_is_no_halt(latch):
+    with pytest.raises(ValueError, match="a halt is REDUCING or HALTED"):
+        latch.halt(Halt(ALL, ACTIVE, "ann", "", 1))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"generation": "x"}', b'{"halts": []}'])
+def test_a_file_that_cannot_be_read_counts_as_halted_until_cleared(latch, content):
+    latch.halt(Halt("venue:a", HALTED, "ann", "x", 1))
+    latch.path.write_bytes(content)
+    for one in (latch, HaltLatch(latch.path)):
+        assert one.read().state is HALTED
+        assert one.generation == UNREADABLE
+        assert "cannot be read" in one.read().halts[0].why
+    assert latch.halt(Halt("venue:b", HALTED, "ann", "x", 2)).generation == 2
+    assert HaltLatch(latch.path).read().state is HALTED
+    assert latch.clear(ALL, by="ann", why="looked at it", at_ns=3).state is ACTIVE
+
+
+def test_a_change_by_another_process_is_seen_at_the_next_look(latch):
+    other = HaltLatch(latch.path)
+    for generation in range(1, 40):
+        if generation % 2:
+            other.halt(OPERATOR)
+        else:
+            other.clear(ALL, by="bob", why="over", at_ns=9)
+        assert latch.generation == generation
+        assert latch.read().state is (HALTED if generation % 2 else ACTIVE)
+
+
+def test_a_halt_that_the_disk_refuses_holds_in_this_process(latch):
+    latch.path.parent.mkdir()
+    latch.path.with_name("halt.json." + str(os.getpid()) + ".tmp").mkdir()  # makes the write fail
+    with pytest.raises(JournalError, match="the halt could not be written"):
+        latch.halt(OPERATOR)
+    assert latch.read() == LatchContent(UNREADABLE, (OPERATOR,))
+    with pytest.raises(JournalError, match="could not be cleared"):
+        latch.clear(ALL, by="ann", why="x", at_ns=1)
+    assert latch.read().state is HALTED
+    latch.path.with_name("halt.json." + str(os.getpid()) + ".tmp").rmdir()
+    latch.halt(Halt("venue:a", REDUCING, "ann", "y", 2))
+    assert {halt.scope for halt in HaltLatch(latch.path).read().halts} == {ALL, "venue:a"}
+
+
+def test_a_folder_that_cannot_be_looked_at_counts_as_halted(tmp_path):
+    (tmp_path / "state").write_text("a file, no folder")
+    latch = HaltLatch(tmp_path / "state" / "halt.json")
+    assert latch.read().state is HALTED
+    with pytest.raises(JournalError, match="could not be written"):
+        latch.halt(OPERATOR)
+
+
+def test_halting_does_not_wait_for_a_process_that_is_stopped_but_clearing_does(latch):
+    latch.halt(Halt("venue:a", HALTED, "ann", "x", 1))
+    stuck = os.open(latch.path.with_name("halt.json.lock"), os.O_RDWR)
+    fcntl.flock(stuck, fcntl.LOCK_EX)
+    try:
+        assert latch.halt(OPERATOR).state is HALTED
+        with pytest.raises(JournalError, match="could not be cleared"):
+            latch.clear(ALL, by="ann", why="x", at_ns=1)
+    finally:
+        os.close(stuck)
+    assert HaltLatch(latch.path).read().state is HALTED
+
+
+def test_threads_that_halt_at_once_lose_no_halt(latch):
+    halts = [Halt(f"strategy:{n}", HALTED, "quantd", "x", n) for n in range(12)]
+    threads = [threading.Thread(target=HaltLatch(latch.path).halt, args=(halt,)) for halt in halts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    content = latch.read()
+    assert set(content.halts) == set(halts)
+    assert content.generation == 12

@@ -1,0 +1,207 @@
+"""The writer thread: what is acknowledged is on disk, many appends share a commit, a failure is final."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from quantd.errors import JournalError, JournalFailed
+from quantd.journal.fold import recover
+from quantd.journal.store import JournalStore
+
+
+def on_disk(path, codec):
+    with closing(JournalStore.open(path, codec)) as store:
+        facts = []
+        recover(store, facts.append, lambda payload: None)
+        return facts
+
+
+async def test_an_acknowledged_append_is_seen_by_another_connection(kit, path, codec, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    facts = kit.buys(3)
+    await running.writer.append(facts)
+    with closing(JournalStore.open(path, codec, read_only=True)) as other:
+        assert other.head.seq == 3
+    await running.writer.close()
+    assert on_disk(path, codec) == facts
+
+
+async def test_appends_that_wait_together_share_few_commits(kit, path, codec, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    facts = kit.buys(2_000)
+    waiting = [running.writer.append([fact]) for fact in facts]
+    for one in waiting:
+        await one
+    batches = running.observer.observed["quantd_journal_batch_records"]
+    assert sum(batches) == 2_000
+    assert len(batches) < 200
+    assert len(running.observer.observed["quantd_journal_append_seconds"]) == 2_000
+    assert running.writer.waiting_records == 0
+    await running.writer.close()
+    assert on_disk(path, codec) == facts
+
+
+async def test_a_snapshot_stands_after_all_that_was_appended_before_it(kit, path, codec, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    first = running.writer.append(kit.buys(5))
+    taken = running.writer.snapshot(b"after five")
+    later = running.writer.append(kit.buys(2, first=6))
+    for one in (first, taken, later):
+        await one
+    await running.writer.close()
+    restored, facts = [], []
+    with closing(JournalStore.open(path, codec)) as again:
+        recover(again, facts.append, restored.append)
+    assert restored == [b"after five"]
+    assert facts == kit.buys(2, first=6)
+
+
+async def test_closing_writes_what_is_queued(kit, path, codec, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    facts = kit.buys(20_000)
+    waiting = [running.writer.append(facts[n : n + 100]) for n in range(0, 20_000, 100)]
+    await running.writer.close()
+    assert all(one.done() and one.exception() is None for one in waiting)
+    assert on_disk(path, codec) == facts
+    with pytest.raises(JournalFailed, match="the journal is closed"):
+        await running.writer.append(facts)
+    with pytest.raises(JournalFailed, match="the journal is closed"):
+        await running.writer.snapshot(b"")
+    assert running.writer.failure is None
+    assert running.failures == []
+
+
+async def test_closing_before_the_start_closes_the_store(kit, store):
+    await kit.Running(store).writer.close()
+    with pytest.raises(JournalError, match="closed database"):
+        store.query("SELECT 1")
+
+
+async def test_an_append_of_nothing_is_done_at_once(kit, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    assert running.writer.append([]).done()
+    await running.writer.close()
+
+
+async def test_a_cancelled_wait_keeps_the_facts_and_the_writer(kit, path, codec, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    waiting = running.writer.append(kit.buys(1))
+    waiting.cancel()
+    await running.writer.append(kit.buys(1, first=2))
+    await running.writer.close()
+    assert on_disk(path, codec) == kit.buys(2)
+
+
+async def test_a_full_disk_fails_all_waiting_and_all_later_appends(kit, path, codec, store):
+    pages = store.query("PRAGMA page_count")[0][0]
+    store.query(f"PRAGMA max_page_count={pages + 10}")
+    running = kit.Running(store)
+    await running.writer.start()
+    acknowledged = []
+    with pytest.raises(JournalFailed, match=r"did not reach the disk.*no room to write"):  # noqa: PT012 - any of them
+        for n in range(1, 10_000):
+            await running.writer.append(kit.buys(1, first=n))
+            acknowledged += kit.buys(1, first=n)
+    assert acknowledged
+    with pytest.raises(JournalFailed, match="no room to write"):
+        await running.writer.append(kit.buys(1))
+    assert len(running.failures) == 1
+    assert running.writer.failure is running.failures[0]
+    with pytest.raises(JournalFailed, match="no room to write"):
+        await running.writer.close()
+    assert on_disk(path, codec) == acknowledged
+
+
+async def test_a_failure_reaches_every_append_of_the_queue(kit, path, codec):
+    class Broken(kit.Sums):
+        def apply(self, connection, facts):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    store = JournalStore.create(path, codec, journal_id="k7", epoch=1, projections=[Broken()])
+    running = kit.Running(store)
+    await running.writer.start()
+    waiting = [running.writer.append(kit.buys(1, first=n)) for n in range(50)]
+    for one in waiting:
+        with pytest.raises(JournalFailed, match="disk I/O error"):
+            await one
+    assert len(running.failures) == 1
+    with pytest.raises(JournalFailed):
+        await running.writer.close()
+
+
+async def test_a_fact_that_cannot_be_encoded_is_a_failure(kit, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    with pytest.raises(JournalFailed, match="a str is not a fact"):
+        await running.writer.append(["no fact"])
+    with pytest.raises(JournalFailed, match="a str is not a fact"):
+        await running.writer.snapshot(b"")
+    assert len(running.failures) == 1
+    with pytest.raises(JournalFailed):
+        await running.writer.close()
+
+
+async def test_a_disk_that_has_stopped_is_a_failure_once_the_queue_is_full(kit, path, codec, store):
+    """Another connection holds the write lock, so that the thread hangs in its commit."""
+    running = kit.Running(store, queue_records_max=100)
+    await running.writer.start()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [running.writer.append(kit.buys(10)) for _ in range(11)]
+        for one in waiting:
+            with pytest.raises(JournalFailed, match="100 records wait for the disk"):
+                await one
+        with pytest.raises(JournalFailed, match=r"the disk did not answer for 0\.01 s"):
+            await running.writer.close(timeout_s=0.01)
+        other.execute("ROLLBACK")
+    with pytest.raises(JournalFailed, match="100 records wait"):
+        await running.writer.close()
+    assert len(running.failures) == 1
+
+
+async def test_the_loop_goes_on_while_the_disk_is_busy(kit, path, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = running.writer.append(kit.buys(1))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+    async with asyncio.timeout(10):
+        await waiting
+    await running.writer.close()
+
+
+def test_a_loop_that_is_gone_does_not_hold_the_thread(kit, path, codec, store):
+    running = kit.Running(store)
+
+    async def run():
+        await running.writer.start()
+        running.writer.append(kit.buys(3))
+
+    asyncio.run(run())
+    running.writer._queue.put(None)
+    running.writer._thread.join(10)
+    assert not running.writer._thread.is_alive()
+    assert on_disk(path, codec) == kit.buys(3)
+
+
+async def test_a_long_run_moves_the_log_into_the_file(kit, path, codec, store):
+    running = kit.Running(store)
+    await running.writer.start()
+    for n in range(12):
+        await running.writer.append(kit.buys(1_000, first=n * 1_000))
+    await running.writer.append(kit.buys(1))
+    assert path.stat().st_size > 100_000
+    await running.writer.close()
+    assert len(on_disk(path, codec)) == 12_001
