@@ -1,4 +1,11 @@
-"""The configuration: YAML with line numbers, environment and secret files, composed from the sections' own models.
+"""Loads and checks the configuration of the daemon.
 
-Used by the app and the command line. It never starts anything and never hands out a secret in the clear.
+The composition root and the command line call `load`; everything else in here serves it. Nothing is opened besides the
+files that were named, and the environment is the mapping that was handed in.
 """
+
+from quantd.config.loader import load
+from quantd.config.problems import ConfigProblems, Problem
+from quantd.config.settings import Settings
+
+__all__ = ["ConfigProblems", "Problem", "Settings", "load"]

@@ -1,0 +1,82 @@
+"""The whole configuration as models: which sections there are, and which venue types.
+
+Used by the checks, the schema and the reference. The sections themselves lie beside what they configure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quantd.control.settings import WebhookSettings
+from quantd.engine.risk.limits import Limits, Scope
+from quantd.feeds.settings import FeedSettings
+from quantd.journal.settings import JournalSettings
+from quantd.plugins.settings import StrategySettings
+from quantd.telemetry.settings import HealthSettings, LoggingSettings
+from quantd.venues.ionloop.settings import IonloopSettings
+from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.settings import VenueSettings
+
+_BUILT_IN: Mapping[str, type[VenueSettings]] = {"ionloop": IonloopSettings, "paper": PaperSettings}
+
+PLANNED_VENUES = ("hummingbot", "oanda", "ripio", "tradelocker")
+"""Types that are known by name and have no connector in this version."""
+
+
+def venue_types(plugins: Mapping[str, type[VenueSettings]] | None = None) -> Mapping[str, type[VenueSettings]]:
+    """Return the settings of every venue type: what is built in, and what `plugins` register beside it."""
+    return {**(plugins or {}), **_BUILT_IN}
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeOf:
+    """Marks a field of type `Limits` with the scope that it stands for."""
+
+    scope: Scope
+
+
+class RiskSection(BaseModel):
+    """Limits. Money is in the base currency, quantities in the instrument's own unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    base_currency: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,9}$", examples=["USD"])
+    """Currency of all money in this section and of the reported profit."""
+    account: Annotated[Limits, ScopeOf("account")] = Limits()
+    """Limits over everything together, and `day_ends`: the time and zone at which daily limits start afresh."""
+    order: Annotated[Limits, ScopeOf("order")] = Limits()
+    """Limits of each single order, whoever sends it."""
+    strategy: Annotated[Limits, ScopeOf("strategy")] = Limits()
+    """What a strategy's own `risk` leaves open."""
+    venues: dict[str, Annotated[Limits, ScopeOf("venue")]] = {}
+    """Limits by venue."""
+    instruments: dict[str, Annotated[Limits, ScopeOf("instrument")]] = {}
+    """Limits by instrument, as `venue:SYMBOL`."""
+
+
+class Root(BaseModel):
+    """Configuration of the quantd daemon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    journal: JournalSettings = JournalSettings()
+    """Where the daemon writes down what it does."""
+    venues: dict[str, VenueSettings] = Field(min_length=1)
+    """Where it trades: a name of your own for each account, with the venue's `type`."""
+    risk: RiskSection
+    """What the risk gate allows."""
+    strategies: list[StrategySettings] = []
+    """What trades; several files merge these by `id`."""
+    strategies_dir: Path = Path("strategies")
+    """Folder in which strategies are looked for."""
+    feeds: FeedSettings = FeedSettings()
+    """How market data is asked for."""
+    logging: LoggingSettings = LoggingSettings()
+    """How log lines look."""
+    health: HealthSettings = HealthSettings()
+    """Listener of `/livez`, `/readyz` and `/metrics`."""
+    webhooks: WebhookSettings | None = None
+    """Listener for the venues' notices; none without this section."""
