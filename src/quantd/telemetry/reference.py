@@ -1,0 +1,56 @@
+"""Makes `docs/metrics.md` from the catalogue: ``python -m quantd.telemetry.reference docs/metrics.md``.
+
+Used by authors of metrics and by the test that compares page and catalogue. Never runs in the daemon.
+"""
+
+import sys
+from pathlib import Path
+
+from quantd.telemetry.catalogue import CATALOGUE
+from quantd.telemetry.metric import LABELS, Metric, bound
+
+_HEAD = """# Metrics
+
+Made from `quantd.telemetry.catalogue` by `python -m quantd.telemetry.reference docs/metrics.md`; a test compares both.
+
+- All are served at `/metrics` of the health listener, as Prometheus text or, if the `Accept` header asks, OpenMetrics.
+- Times are seconds, shares are ratios from 0 to 1, points in time are Unix time. Amounts of money are for watching; the
+  books are in the journal.
+- Series whose labels are known exist at 0 from the start. Gauges of amounts appear with their first value.
+- Beyond {series_max} series a metric folds further ones into the label value `other` and counts that in
+  `quantd_metric_series_folded_total`.
+- Beside these, the registry serves the standard `process_*` and `python_info` metrics.
+- Renaming or removing one is a breaking change.
+"""
+
+
+def metrics_page() -> str:
+    """Return the page as Markdown."""
+    series_max = max(metric.series_max for metric in CATALOGUE.values())
+    lines = [
+        _HEAD.format(series_max=series_max),
+        "| metric | type | unit | labels | series | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [_row(metric) for metric in CATALOGUE.values()]
+    lines += ["", "## Labels", "", "| label | meaning | how many |", "|---|---|---|"]
+    used = {label for metric in CATALOGUE.values() for label in metric.labels}
+    lines += [f"| `{name}` | {label.meaning} | {label.bound} |" for name, label in LABELS.items() if name in used]
+    lines += ["", "## Closed sets of label values", "", "| metric | label | values |", "|---|---|---|"]
+    for metric in CATALOGUE.values():
+        for label, values in metric.values.items():
+            lines.append(f"| `{metric.name}` | `{label}` | {', '.join(f'`{value}`' for value in values)} |")
+    lines += ["", "## Buckets", "", "| metric | upper edges |", "|---|---|"]
+    for metric in CATALOGUE.values():
+        if metric.buckets:
+            lines.append(f"| `{metric.name}` | {', '.join(f'{edge:g}' for edge in metric.buckets)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind.value} | {metric.unit} | {labels} | {bound(metric)} | {metric.help} |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(metrics_page(), encoding="utf-8")
