@@ -134,15 +134,15 @@ class PriceIndicator(Indicator):
         raise NotImplementedError(f"{type(self).__name__} must implement update")
 
 
-def whole(name: str, value: int, *, least: int = 1) -> int:
+def whole(name: str, value: object, *, least: int = 1) -> int:
     """Return `value` if it is a whole number of at least `least`.
 
     Raises:
         ValueError: otherwise; the message names the argument.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is {value!r}, expected a whole number of at least {least}")
-    return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise ValueError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 def warm_up(least: int, wanted: int | None) -> int:

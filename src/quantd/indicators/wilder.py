@@ -42,8 +42,12 @@ class RSI(PriceIndicator):
             return
         # While the first means build up, the divisor is the number of changes so far: a plain mean.
         share = 1.0 / (seen - 1) if seen <= self.length else 1.0 / self.length
-        self._gain += share * ((change if change > 0.0 else 0.0) - self._gain)
-        self._loss += share * ((-change if change < 0.0 else 0.0) - self._loss)
+        if change > 0.0:
+            self._gain += share * (change - self._gain)
+            self._loss -= share * self._loss
+        else:
+            self._gain -= share * self._gain
+            self._loss -= share * (change + self._loss)
         if seen >= self.period:
             moves = self._gain + self._loss
             self.publish(100.0 * self._gain / moves if moves > 0.0 else 50.0)
@@ -87,8 +91,11 @@ class ATR(Indicator):
         self._last_close = close
         if seen == 1:
             return
-        true_range = (high if high > last else last) - (low if low < last else last)
+        if last > high:
+            high = last
+        elif last < low:
+            low = last
         share = 1.0 / (seen - 1) if seen <= self.length else 1.0 / self.length
-        self._mean += share * (true_range - self._mean)
+        self._mean += share * (high - low - self._mean)
         if seen >= self.period:
             self.publish(self._mean)

@@ -35,19 +35,19 @@ class Line:
         (math.nan, math.nan, False, False),
     ],
 )
-def test_a_crossing_goes_from_not_beyond_to_beyond(before, now, above, below):
+def test_a_crossing_goes_from_not_beyond_to_beyond(before: float, now: float, above: bool, below: bool) -> None:
     line, level = Line(100 + before, 100 + now), Line(100.0, 100.0)
     for other in (level, 100.0, 100):
         assert crossed_above(line, other) is above
         assert crossed_below(line, other) is below
 
 
-def test_the_level_may_move_through_a_standing_line():
+def test_the_level_may_move_through_a_standing_line() -> None:
     assert crossed_above(Line(5.0, 5.0), Line(6.0, 4.0))
     assert crossed_below(Line(5.0, 5.0), Line(4.0, 6.0))
 
 
-def test_rounding_noise_is_a_tie_unless_a_tolerance_says_otherwise():
+def test_rounding_noise_is_a_tie_unless_a_tolerance_says_otherwise() -> None:
     noisy = Line(0.3, 0.1 + 0.2)
     assert noisy.value > 0.3
     assert not crossed_above(noisy, 0.3)
@@ -58,13 +58,13 @@ def test_rounding_noise_is_a_tie_unless_a_tolerance_says_otherwise():
 
 
 @given(*[st.integers(-3, 3).map(float)] * 4)
-def test_never_both_ways_and_mirrored_when_the_lines_swap(a, b, c, d):
+def test_never_both_ways_and_mirrored_when_the_lines_swap(a: float, b: float, c: float, d: float) -> None:
     one, other = Line(a, b), Line(c, d)
     assert not (crossed_above(one, other) and crossed_below(one, other))
     assert crossed_above(one, other) == crossed_below(other, one)
 
 
-def test_sma_crosses_hold_the_positions_of_running_sums_over_ring_buffers():
+def test_sma_crosses_hold_the_positions_of_running_sums_over_ring_buffers() -> None:
     """The strategy that the benchmark runs, both ways, on prices of a 0.01 grid with a tie tolerance of 1e-4."""
     rng = random.Random(7)
     fast, slow = SMA(10), SMA(30)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import quantd.indicators
 from quantd.indicators import ATR, EMA, RSI, SMA, Donchian, Indicator, PriceIndicator, StandardDeviation, ZScore
 
 PRICES = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=80)
@@ -66,13 +67,13 @@ def assert_follows(
 
 
 @given(PRICES, LENGTHS)
-def test_sma_is_the_mean_of_the_window(prices, n):
+def test_sma_is_the_mean_of_the_window(prices: list[float], n: int) -> None:
     assert_follows(SMA(n), prices, lambda seen: exact_mean(seen[-n:]), tolerance=1e-8)
 
 
 @given(PRICES, LENGTHS)
-def test_ema_is_the_weighted_fold_from_the_first_mean(prices, n):
-    def define(seen):
+def test_ema_is_the_weighted_fold_from_the_first_mean(prices: list[float], n: int) -> None:
+    def define(seen: Sequence[float]) -> float:
         mean = exact_mean(seen[:n])
         for price in seen[n:]:
             mean = price * 2 / (n + 1) + mean * (1 - 2 / (n + 1))
@@ -82,8 +83,8 @@ def test_ema_is_the_weighted_fold_from_the_first_mean(prices, n):
 
 
 @given(st.lists(st.integers(1, 500).map(float), min_size=1, max_size=60), LENGTHS)
-def test_rsi_is_the_share_of_smoothed_gains(prices, n):
-    def define(seen):
+def test_rsi_is_the_share_of_smoothed_gains(prices: list[float], n: int) -> None:
+    def define(seen: Sequence[float]) -> float:
         changes = [b - a for a, b in pairwise(seen)]
         gain, loss = wilder([max(c, 0) for c in changes], n), wilder([max(-c, 0) for c in changes], n)
         return 50.0 if gain + loss == 0 else 100 - 100 / (1 + gain / loss) if loss else 100.0
@@ -92,18 +93,18 @@ def test_rsi_is_the_share_of_smoothed_gains(prices, n):
 
 
 @given(PRICES, LENGTHS, st.booleans())
-def test_deviation_is_that_of_the_window(prices, n, sample):
+def test_deviation_is_that_of_the_window(prices: list[float], n: int, sample: bool) -> None:
     """Outliers may be 1e6 and the rest tiny: the squares then keep 1e-10 of the outlier, their root a little more."""
 
-    def define(seen):
+    def define(seen: Sequence[float]) -> float:
         return exact_deviation(seen[-n:], sample=sample)
 
     assert_follows(StandardDeviation(n, sample=sample), prices, define, tolerance=1e-4)
 
 
 @given(st.lists(st.integers(1, 9).map(lambda i: i / 10), min_size=1, max_size=80), LENGTHS)
-def test_zscore_is_the_distance_from_the_mean_in_deviations_and_zero_without_any(prices, n):
-    def define(seen):
+def test_zscore_is_the_distance_from_the_mean_in_deviations_and_zero_without_any(prices: list[float], n: int) -> None:
+    def define(seen: Sequence[float]) -> float:
         window = seen[-n:]
         if len(set(window)) == 1:
             return 0.0
@@ -113,7 +114,7 @@ def test_zscore_is_the_distance_from_the_mean_in_deviations_and_zero_without_any
 
 
 @given(CANDLES, LENGTHS)
-def test_donchian_spans_the_window_and_remembers_the_channel_before(bars, n):
+def test_donchian_spans_the_window_and_remembers_the_channel_before(bars: list[Candle], n: int) -> None:
     channel = Donchian(n)
     for count, bar in enumerate(bars, start=1):
         before = channel.upper, channel.lower, channel.middle
@@ -128,8 +129,9 @@ def test_donchian_spans_the_window_and_remembers_the_channel_before(bars, n):
 
 
 @given(CANDLES, LENGTHS)
-def test_atr_is_the_smoothed_true_range(bars, n):
-    indicator, ranges = ATR(n), []
+def test_atr_is_the_smoothed_true_range(bars: list[Candle], n: int) -> None:
+    indicator = ATR(n)
+    ranges: list[float] = []
     for count, bar in enumerate(bars, start=1):
         if count > 1:
             close = bars[count - 2].close
@@ -141,10 +143,11 @@ def test_atr_is_the_smoothed_true_range(bars, n):
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6, 1e9])
-def test_nothing_drifts_over_a_long_walk_on_a_large_offset(offset):
+def test_nothing_drifts_over_a_long_walk_on_a_large_offset(offset: float) -> None:
     """After 100,000 steps the value is as good as one computed from the window alone."""
     rng, n = random.Random(5), 30
-    price, window = offset, []
+    price = offset
+    window: list[float] = []
     average, deviation, score = SMA(n), StandardDeviation(n), ZScore(n)
     for step in range(100_000):
         price += rng.choice((-0.01, 0.01))
@@ -159,7 +162,7 @@ def test_nothing_drifts_over_a_long_walk_on_a_large_offset(offset):
             assert score.value == pytest.approx(-exact_mean(apart) / expected, rel=1e-9)
 
 
-def test_an_outlier_leaves_no_trace_in_the_deviation_once_it_has_left_the_window():
+def test_an_outlier_leaves_no_trace_in_the_deviation_once_it_has_left_the_window() -> None:
     n = 20
     indicator = StandardDeviation(n)
     rng = random.Random(3)
@@ -171,7 +174,7 @@ def test_an_outlier_leaves_no_trace_in_the_deviation_once_it_has_left_the_window
             assert indicator.value == pytest.approx(exact_deviation(prices[count - n : count]), rel=1e-9)
 
 
-def test_the_mean_of_an_sma_recovers_from_an_outlier_within_one_more_window():
+def test_the_mean_of_an_sma_recovers_from_an_outlier_within_one_more_window() -> None:
     n = 20
     indicator = SMA(n)
     for count in range(1, 101):
@@ -180,7 +183,7 @@ def test_the_mean_of_an_sma_recovers_from_an_outlier_within_one_more_window():
             assert indicator.value == 1.5
 
 
-def test_equal_prices_have_exactly_no_deviation_whatever_came_before():
+def test_equal_prices_have_exactly_no_deviation_whatever_came_before() -> None:
     deviation, score = StandardDeviation(5), ZScore(5)
     for price in (0.1, 123456.7, 0.3, *[0.7] * 5):
         deviation.update(price)
@@ -189,7 +192,7 @@ def test_equal_prices_have_exactly_no_deviation_whatever_came_before():
     assert score.value == 0.0
 
 
-def test_a_market_that_never_moved_has_an_rsi_of_fifty():
+def test_a_market_that_never_moved_has_an_rsi_of_fifty() -> None:
     indicator = RSI(3)
     for _ in range(10):
         indicator.update(42.0)
@@ -200,8 +203,8 @@ def test_a_market_that_never_moved_has_an_rsi_of_fifty():
 @pytest.mark.parametrize(
     "indicator", [SMA(3), EMA(3), RSI(3), ATR(3), Donchian(3), StandardDeviation(3), ZScore(3)], ids=repr
 )
-def test_what_is_no_number_is_refused_and_leaves_the_state_alone(indicator, bad):
-    def feed(*prices):
+def test_what_is_no_number_is_refused_and_leaves_the_state_alone(indicator: Indicator, bad: float) -> None:
+    def feed(*prices: float) -> tuple[float, float]:
         for price in prices:
             indicator.on_bar(Candle(price, price, price, price, 1.0))
         return indicator.value, indicator.previous
@@ -215,12 +218,12 @@ def test_what_is_no_number_is_refused_and_leaves_the_state_alone(indicator, bad)
 
 @pytest.mark.parametrize("kind", [SMA, EMA, RSI, ATR, Donchian, StandardDeviation, ZScore])
 @pytest.mark.parametrize("length", [0, -1, 2.5, True, "10"])
-def test_a_length_that_is_no_count_is_refused(kind, length):
+def test_a_length_that_is_no_count_is_refused(kind: Callable[[int], Indicator], length: int) -> None:
     with pytest.raises(ValueError, match="length is"):
         kind(length)
 
 
-def test_a_warm_up_shorter_than_the_definition_and_an_unknown_source_are_refused():
+def test_a_warm_up_shorter_than_the_definition_and_an_unknown_source_are_refused() -> None:
     with pytest.raises(ValueError, match="warmup is 9"):
         EMA(10, warmup=9)
     with pytest.raises(ValueError, match="source is 'mid'"):
@@ -229,13 +232,13 @@ def test_a_warm_up_shorter_than_the_definition_and_an_unknown_source_are_refused
         StandardDeviation(1, sample=True)
 
 
-def test_an_author_writes_an_indicator_with_one_method():
+def test_an_author_writes_an_indicator_with_one_method() -> None:
     class Range(Indicator):
         """High minus low."""
 
         __slots__ = ()
 
-        def on_bar(self, bar):
+        def on_bar(self, bar: quantd.indicators.Candle) -> None:
             self.publish(bar.high - bar.low)
 
     indicator = Range(1)
@@ -244,7 +247,7 @@ def test_an_author_writes_an_indicator_with_one_method():
     assert (indicator.ready, indicator.previous, indicator.value) == (True, 2.5, 3.5)
 
 
-def test_a_base_class_left_unimplemented_says_which_method_is_missing():
+def test_a_base_class_left_unimplemented_says_which_method_is_missing() -> None:
     with pytest.raises(NotImplementedError, match="Indicator must implement on_bar"):
         Indicator(1).on_bar(Candle(1.0, 1.0, 1.0, 1.0, 1.0))
     with pytest.raises(NotImplementedError, match="PriceIndicator must implement update"):
