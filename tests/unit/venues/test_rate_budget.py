@@ -500,7 +500,7 @@ def test_waits_counts_and_what_is_left_are_reported() -> None:
 
     tally = run_virtual(main)
     assert tally.waits == pytest.approx([0, 0, 1.001], abs=1e-4)
-    assert tally.counts == {"quantd_rate_limited_total": 2}
+    assert tally.counts == {"quantd_rate_limited_total": 1, "quantd_rate_bans_total": 1}
     assert tally.gauges == {("quantd_rate_budget_left_ratio", "v", "all"): 0.0}
 
 

@@ -259,7 +259,7 @@ class RateBudget:
         Returns:
             The seconds of the ban.
         """
-        self._observer.count("quantd_rate_limited_total", venue=self.venue)
+        self._observer.count("quantd_rate_bans_total", venue=self.venue)
         pool, now = self._pool, self._now()
         if now > pool.ban_until + _BAN_MEMORY_S * _SECOND:
             pool.bans_in_row = 0
