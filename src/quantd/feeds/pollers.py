@@ -1,0 +1,174 @@
+"""One poller for each kind of market data that a venue is asked for: quotes, books, bars, market statuses.
+
+Made by the composition root, one of each for a venue, whatever the number of strategies; run by the supervisor. The
+events still have to pass `quality`. Bars of the time before `run` are the warm-up's business, not the poller's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from quantd.domain.events import MarketEvent
+from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
+from quantd.domain.market import Bar, StatusChanged
+from quantd.feeds.polling import NS_PER_S, FeedChange, FeedState, Poller, PollSupport, PollTiming, Target
+from quantd.ports import Connector, Emit
+
+__all__ = [
+    "BarPoller", "BookPoller", "FeedChange", "FeedState", "PollSupport", "PollTiming", "QuotePoller", "StatusPoller",
+]  # fmt: skip
+
+
+class QuotePoller(Poller):
+    """Asks for the top of book of all its instruments, those that are stalest first."""
+
+    endpoint: ClassVar[str] = "quotes"
+
+    def __init__(
+        self, connector: Connector, instruments: Iterable[Instrument], *, timing: PollTiming, support: PollSupport
+    ) -> None:
+        """Poll each of `instruments` every `timing.every_s` seconds."""
+        super().__init__(connector, map(Target, instruments), timing=timing, support=support)
+
+    async def _ask(self, batch: Sequence[Target]) -> Sequence[MarketEvent]:
+        return await self._connector.quotes([target.instrument for target in batch])
+
+
+class BookPoller(Poller):
+    """Asks for one book at a time; several may be under way if `timing.concurrency` says so."""
+
+    endpoint: ClassVar[str] = "book"
+
+    def __init__(
+        self,
+        connector: Connector,
+        depths: Iterable[tuple[Instrument, int]],
+        *,
+        timing: PollTiming,
+        support: PollSupport,
+    ) -> None:
+        """Poll each instrument to its depth, the deepest that anybody needs, in levels a side."""
+        targets = [Target(instrument, depth) for instrument, depth in depths]
+        super().__init__(connector, targets, timing=_one_by_one(timing), support=support)
+
+    async def _ask(self, batch: Sequence[Target]) -> Sequence[MarketEvent]:
+        (target,) = batch
+        return (await self._connector.book(target.instrument, target.detail),)
+
+
+class StatusPoller(Poller):
+    """Asks for the market's status; emits the first and every change."""
+
+    endpoint: ClassVar[str] = "status"
+
+    def __init__(
+        self, connector: Connector, instruments: Iterable[Instrument], *, timing: PollTiming, support: PollSupport
+    ) -> None:
+        """Poll all `instruments` every `timing.every_s` seconds (15 suits most venues)."""
+        super().__init__(connector, map(Target, instruments), timing=timing, support=support)
+        self._known: dict[InstrumentId, MarketStatus] = {}
+
+    async def _ask(self, batch: Sequence[Target]) -> Sequence[MarketEvent]:
+        statuses = await self._connector.statuses([target.instrument for target in batch])
+        now = self._clock.now_ns()
+        changed = []
+        for target in batch:
+            id = target.instrument.id
+            status = statuses.get(id)
+            if status is not None and self._known.get(id) is not status:
+                self._known[id] = status
+                changed.append(StatusChanged(instrument=id, status=status, received_at_ns=now))
+        return changed
+
+
+class BarPoller(Poller):
+    """Asks for bars shortly after they close, and once more for those that the venue is late with.
+
+    Every complete bar that closes after `run` began, or after `mark`, is emitted once, in order; a bar missed in an
+    outage is caught up. Venues are asked at UTC-aligned times, at least hourly, so that a bar with a close of its own
+    (17:00 in New York) is seen within the hour.
+    """
+
+    endpoint: ClassVar[str] = "bars"
+
+    def __init__(
+        self,
+        connector: Connector,
+        intervals: Iterable[tuple[Instrument, int]],
+        *,
+        timing: PollTiming,
+        support: PollSupport,
+    ) -> None:
+        """Poll each (instrument, interval in seconds); `timing.every_s` is how soon a late bar is asked for again."""
+        targets = [Target(instrument, interval_s) for instrument, interval_s in intervals]
+        super().__init__(connector, targets, timing=_one_by_one(timing), support=support)
+        self._closed_at_ns: dict[tuple[InstrumentId, int], int] = {}
+        self._looks: dict[tuple[InstrumentId, int], int] = {}
+
+    def mark(self, instrument: InstrumentId, interval_s: int, closed_at_ns: int) -> None:
+        """Say that bars up to `closed_at_ns` are known already (from the warm-up)."""
+        self._closed_at_ns[instrument, interval_s] = closed_at_ns
+
+    @property
+    def known(self) -> Mapping[tuple[InstrumentId, int], int]:
+        """Close of the last bar by (instrument, interval in seconds)."""
+        return self._closed_at_ns
+
+    async def run(self, emit: Emit) -> None:
+        """Poll until cancelled; see `Poller.run`."""
+        now = self._clock.now_ns()
+        monotonic = self._clock.monotonic_ns()
+        for target in self._targets:
+            key = (target.instrument.id, target.detail)
+            if key not in self._closed_at_ns:
+                self._closed_at_ns[key] = now
+                target.due_at_ns = monotonic + self._until_close_ns(target, now)
+        await super().run(emit)
+
+    async def _ask(self, batch: Sequence[Target]) -> Sequence[Bar]:
+        (target,) = batch
+        key = (target.instrument.id, target.detail)
+        last = self._closed_at_ns[key]
+        missing = (self._clock.now_ns() - last) // (target.detail * NS_PER_S) + 1
+        count = min(max(missing, 1), _CATCH_UP_MAX)
+        bars = await self._connector.bars(target.instrument, target.detail, count)
+        fresh = [bar for bar in bars if bar.complete and bar.closed_at_ns > last]
+        if fresh:
+            self._closed_at_ns[key] = fresh[-1].closed_at_ns
+        return fresh
+
+    def _schedule(self, target: Target, now_ns: int) -> None:
+        """Ask again soon for a bar that should be there, else after the next close."""
+        key = (target.instrument.id, target.detail)
+        wall = self._clock.now_ns()
+        expected = wall - wall % (target.detail * NS_PER_S)
+        looks = self._looks.get(key, 0)
+        if self._closed_at_ns[key] < expected and looks < _LATE_LOOKS_MAX:
+            self._looks[key] = looks + 1
+            late_ns = round(self._timing.every_s * 2**looks * NS_PER_S)
+            target.due_at_ns = now_ns + min(late_ns, self._until_close_ns(target, wall))
+            return
+        self._looks[key] = 0
+        target.due_at_ns = now_ns + self._until_close_ns(target, wall)
+
+    def _until_close_ns(self, target: Target, wall_ns: int) -> int:
+        cadence_ns = min(target.detail, _CADENCE_MAX_S) * NS_PER_S
+        settle_ns = min(_SETTLE_NS, cadence_ns // 4)
+        return cadence_ns - (wall_ns - settle_ns) % cadence_ns
+
+
+_CATCH_UP_MAX = 500
+_LATE_LOOKS_MAX = 4
+_CADENCE_MAX_S = 3_600
+_SETTLE_NS = 500_000_000
+"""Venues need a moment to close a bar."""
+
+
+def _one_by_one(timing: PollTiming) -> PollTiming:
+    return PollTiming(
+        every_s=timing.every_s,
+        timeout_s=timing.timeout_s,
+        batch_max=1,
+        concurrency=timing.concurrency,
+        backoff_first_s=timing.backoff_first_s,
+        backoff_max_s=timing.backoff_max_s,
+    )
