@@ -1,0 +1,114 @@
+# quantd's commands for a checkout. They need make and a Python from 3.11 to 3.13; everything else is fetched by pip,
+# pinned with hashes. Another interpreter: make run PYTHON=python3.12
+
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+CONFIG ?= config/paper.yaml
+PYTEST_ARGS ?=
+UV ?= uv
+# Tried in this order; the first one that is new enough makes the environment.
+PYTHON ?= python3 python3.13 python3.12 python3.11
+
+BIN := $(VENV)/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+PEERS := nautilus-trader ccxt basana backtesting aiolimiter
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench campaign fmt lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make run       start the paper daemon (CONFIG=$(CONFIG)); Ctrl-C ends it"
+	@echo "make test      run the tests (PYTEST_ARGS='-k gate' narrows them)"
+	@echo "make check     format, lint, types, imports, tidiness"
+	@echo "make fmt       format the code and sort the imports"
+	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
+	@echo "make campaign  many seeded simulations with faults"
+	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
+	@echo "make clean     remove the environments and the caches"
+
+run: $(VENV)/.run-installed
+	@$(BIN)/python scripts/foreground.py $(BIN)/quantd run $(CONFIG)
+
+test: $(VENV)/.dev-installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_tidy.py
+
+fmt: $(VENV)/.dev-installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --select I --fix .
+
+bench: $(BENCH_VENV)/.bench-installed
+	$(BENCH_VENV)/bin/python benchmarks/run.py
+
+campaign: $(VENV)/.dev-installed
+	@test -e tests/campaign.py -o -e tests/campaign/__main__.py || { \
+	  echo "make campaign: the campaign of seeded simulations is not part of this version; it comes with a later one." >&2; \
+	  exit 2; }
+	$(BIN)/python -m tests.campaign
+
+# The locks agree with each other: run.lock is cut out of dev.lock. The peers of the benchmarks pin some versions of
+# their own, so bench.lock is resolved for itself.
+UV_COMPILE = $(UV) pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-annotate --no-emit-index-url --no-emit-find-links --default-index https://pypi.org/simple $(if $(UPGRADE),--upgrade)
+
+lock:
+	@command -v $(UV) >/dev/null || { echo "make lock: uv is missing; name it: make lock UV=/path/to/uv" >&2; exit 2; }
+	$(UV_COMPILE) pyproject.toml requirements/build.in --extra uvloop --extra parquet --extra dev -o requirements/dev.lock
+	$(UV_COMPILE) pyproject.toml requirements/build.in -c requirements/dev.lock -o requirements/run.lock
+	$(UV_COMPILE) pyproject.toml requirements/build.in --extra uvloop --extra bench -o requirements/bench.lock
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# ---------------------------------------------------------------------------------------------------- environments
+
+$(VENV)/bin/python $(BENCH_VENV)/bin/python:
+	@for python in $(PYTHON); do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	    echo "Making $(patsubst %/bin/python,%,$@) with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear $(patsubst %/bin/python,%,$@) && exit 0; \
+	    rm -rf $(patsubst %/bin/python,%,$@); \
+	    echo "quantd: $$python cannot make a virtual environment; on Debian install python3-venv." >&2; \
+	    exit 2; \
+	  fi; \
+	done; \
+	found=$$(for python in $(PYTHON); do "$$python" --version 2>&1; done | grep '^Python' | sort -u | paste -sd ',' -); \
+	echo "quantd needs Python 3.11, 3.12 or 3.13; found $${found:-none} (looked for: $(PYTHON))." >&2; \
+	echo "Name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	exit 2
+
+# dev.lock holds all of run.lock in the same versions, so an environment made for the tests also runs the daemon.
+$(VENV)/.run-installed: requirements/run.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the pinned requirements (once)"
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/run.lock
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev-installed: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the pinned requirements of the tests (once)"
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/dev.lock
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.run-installed $@
+
+# Each peer is installed by itself, so that one without a wheel for this machine is missing from the table, not fatal.
+$(BENCH_VENV)/.bench-installed: requirements/bench.lock pyproject.toml | $(BENCH_VENV)/bin/python
+	@echo "Installing the pinned requirements of the benchmarks (once)"
+	@awk -v peers="$(PEERS)" 'BEGIN { n = split(peers, names, " "); for (i = 1; i <= n; i++) peer[names[i]] = 1 } \
+	  /^[A-Za-z]/ { name = $$1; sub(/==.*/, "", name); shared = !(name in peer) } shared' \
+	  requirements/bench.lock > $(BENCH_VENV)/shared.txt
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --require-hashes -r $(BENCH_VENV)/shared.txt
+	@for peer in $(PEERS); do \
+	  awk -v name="$$peer" '/^[A-Za-z]/ { wanted = index($$1, name "==") == 1 } wanted' \
+	    requirements/bench.lock > $(BENCH_VENV)/peer.txt; \
+	  $(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --only-binary :all: --require-hashes -r $(BENCH_VENV)/peer.txt \
+	    || echo "$$peer does not install here; the results will list it as absent"; \
+	done
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
