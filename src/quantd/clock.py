@@ -16,8 +16,7 @@ class SystemClock:
     def now_ns(self) -> int:
         """Return nanoseconds since 1970 UTC, never smaller than the answer before."""
         now = time.time_ns()
-        if now > self._last_ns:
-            self._last_ns = now
+        self._last_ns = max(self._last_ns, now)
         return self._last_ns
 
     def wall_ns(self) -> int:

@@ -12,7 +12,7 @@ from quantd.domain.cash import Account, Balance, CashFlow
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
-from quantd.domain.orders import ClientOrderId, How, OperationKind, Origin, OrderSpec, Protect, Role, Side, Trigger
+from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag=True):
@@ -62,6 +62,17 @@ class OrderIntended(msgspec.Struct, frozen=True, tag=True):
     protect: Protect | None = None
     reference: Decimal | None = None
     """The price that the gate reserved at when the order has none."""
+    held: bool = False
+    """The engine keeps it until its trigger price is reached; nothing is at the venue."""
+
+
+class OrderReleased(msgspec.Struct, frozen=True, tag=True):
+    """A held order was triggered and passed the gate again; `spec` is what is sent."""
+
+    client_order_id: ClientOrderId
+    spec: OrderSpec
+    deadline_at_ns: int
+    at_ns: int
 
 
 class AmendIntended(msgspec.Struct, frozen=True, tag=True):
@@ -75,7 +86,7 @@ class AmendIntended(msgspec.Struct, frozen=True, tag=True):
 
 
 class CancelIntended(msgspec.Struct, frozen=True, tag=True):
-    """A cancel is on its way."""
+    """A cancel is on its way; operation 0: it is wanted, and leaves once the write in flight is settled."""
 
     client_order_id: ClientOrderId
     operation: int
@@ -324,6 +335,7 @@ Fact = (
     | InstrumentRecorded
     | AccountRecorded
     | OrderIntended
+    | OrderReleased
     | AmendIntended
     | CancelIntended
     | OperationSentRecorded

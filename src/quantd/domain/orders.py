@@ -165,9 +165,15 @@ class OrderState(Enum):
     EXPIRED = "expired"
 
 
-ENDS = frozenset({
-    OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.DENIED, OrderState.EXPIRED,
-})  # fmt: skip
+ENDS = frozenset(
+    {
+        OrderState.FILLED,
+        OrderState.CANCELLED,
+        OrderState.REJECTED,
+        OrderState.DENIED,
+        OrderState.EXPIRED,
+    }
+)
 """States in which nothing more is expected."""
 
 

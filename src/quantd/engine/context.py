@@ -1,0 +1,92 @@
+"""What the parts of the engine share while one event is handled: the state, the time, and where results go.
+
+Facts are applied as they are recorded; commands and notices are collected and leave when the event is done.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain.capabilities import Capabilities
+from quantd.domain.commands import Command
+from quantd.domain.facts import Fact
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.engine.ids import ClientOrderIds
+from quantd.engine.rates import Rates
+from quantd.engine.state import State
+
+
+class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine needs to know of one strategy beside its class."""
+
+    id: str
+    instruments: tuple[InstrumentId, ...]
+    roles: dict[str, InstrumentId] = {}
+    bars_s: int = 60
+    """Interval of bars where the strategy names none, in seconds."""
+    max_gap_s: float | None = None
+    """Longest gap between bars before the warm-up starts anew; ten intervals when none."""
+    at_shutdown: str = "cancel_entries"
+    max_slippage_bps: Decimal | None = None
+    seed: int = 0
+    """Of the strategy's `random`."""
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Daemon-wide constants of the engine."""
+
+    journal_id: str
+    epoch: int
+    good_for_s: float = 2.0
+    """How long a submit may wait before it is sent."""
+    target_good_for_s: float = 60.0
+    """How long a target is retried after transient refusals."""
+    max_slippage_bps: Decimal = Decimal(50)
+    """Cap of emulated market orders."""
+    ioc_after_s: float = 3.0
+    """How long an emulated market order may stand before the rest is cancelled."""
+    clock_pause_s: float = 5.0
+    """How long new exposure pauses after the wall clock jumped."""
+    notices_max: int = 1_000
+    """Callbacks that one event may cause for one strategy; more is a storm and quarantines it."""
+
+
+Notice = tuple[str, Callable[[], None]]
+"""A strategy's id and the call of its hook, made when the running callback has returned."""
+
+
+class Context:
+    """The engine's shared working set; one for each engine."""
+
+    def __init__(self, settings: EngineSettings, rates: Rates) -> None:
+        self.settings = settings
+        self.state = State(rates)
+        self.now_ns = 0
+        self.commands: list[Command] = []
+        self.facts: list[Fact] = []
+        self.notices: deque[Notice] = deque()
+        self.ids = ClientOrderIds(settings.journal_id, settings.epoch)
+        self.capabilities: dict[str, Capabilities] = {}
+        self.venue_reasons: dict[str, str] = {}
+        """Venue -> why it cannot be used now; absent when it is ready."""
+        self.paused_until_ns = 0
+        """New exposure waits until then, after a clock jump."""
+
+    def record(self, fact: Fact) -> None:
+        """Apply a fact and keep it for the journal."""
+        self.state.apply(fact)
+        self.facts.append(fact)
+
+    def send(self, command: Command) -> None:
+        """Hand a command to the executor once the facts of this event are on disk."""
+        self.commands.append(command)
+
+    def instrument(self, instrument: InstrumentId) -> Instrument:
+        """Return the rules of an instrument.
+
+        Raises:
+            KeyError: when it is not listed.
+        """
+        return self.state.portfolio.instruments[instrument]

@@ -1,0 +1,389 @@
+"""The engine: `handle(event) -> commands`, deterministic, and the only consumer of events.
+
+One event at a time: apply it, let protection and targets follow, call strategies, drain what their calls caused, return
+the commands. The facts of the event are taken with `take_facts` and must be on disk before a command leaves.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from quantd.domain import events as e
+from quantd.domain.capabilities import Capabilities
+from quantd.domain.commands import Command
+from quantd.domain.facts import (
+    AccountRecorded,
+    CashFlowRecorded,
+    DayStarted,
+    Fact,
+    InstrumentRecorded,
+    OperationSentRecorded,
+    StateSet,
+    TimerRecorded,
+)
+from quantd.domain.fills import Fill
+from quantd.domain.instruments import InstrumentId, MarketStatus
+from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.domain.orders import ENDS, Side
+from quantd.domain.reports import AccountSnapshot, OrderReport
+from quantd.engine.context import Context, EngineSettings, StrategySetup
+from quantd.engine.desk import Desk
+from quantd.engine.intake import Intake
+from quantd.engine.operator import Operator
+from quantd.engine.orders import LiveOrder, view_of
+from quantd.engine.protection import Protection
+from quantd.engine.rates import Rates
+from quantd.engine.risk.controls import DEFAULTS, gate_of
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.losses import Losses
+from quantd.engine.risk.wish import Denial, Denied
+from quantd.engine.series import Series
+from quantd.engine.state import State
+from quantd.engine.strategy import Strategy
+from quantd.engine.targets import Targets
+from quantd.engine.trading import Trading
+from quantd.engine.views import Job, Random, StrategyLog
+
+
+class Engine:
+    """The deterministic core. Same events in the same order give the same commands and facts."""
+
+    def __init__(  # noqa: PLR0913 -- the parts it is made of
+        self,
+        settings: EngineSettings,
+        risk: RiskSettings,
+        strategies: Iterable[tuple[StrategySetup, Strategy, Limits]],
+        *,
+        make_random: Callable[[int], Random],
+        log: Callable[[str], StrategyLog],
+        defaults: Limits = DEFAULTS,
+    ) -> None:
+        strategies = list(strategies)
+        self.context = Context(settings, Rates(risk.base_currency))
+        limits = {setup.id: own for setup, _, own in strategies}
+        self.trading = Trading(self.context, gate_of(risk, limits, self.context.capabilities, defaults))
+        self.targets = Targets(self.context, self.trading, self._target_denied)
+        self.protection = Protection(self.context, self.trading)
+        self.intake = Intake(self.context, self.trading, self._order_changed)
+        self.losses = Losses(self.context, risk, limits)
+        self.desks: dict[str, Desk] = {
+            setup.id: Desk(
+                setup,
+                strategy,
+                context=self.context,
+                trading=self.trading,
+                targets=self.targets,
+                random=make_random(setup.seed),
+                log=log(setup.id),
+            )
+            for setup, strategy, _ in strategies
+        }
+        self.operator = Operator(self.context, self.trading, self.desks)
+        self.losses.tripped = self.operator.tripped
+        self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
+        self._quotes: dict[InstrumentId, list[Desk]] = {}
+        self._books: dict[InstrumentId, list[Desk]] = {}
+        self._by_instrument: dict[InstrumentId, list[Desk]] = {}
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Bar: self._bar,
+            Quote: self._quote,
+            Book: self._book,
+            StatusChanged: self._status,
+            e.InstrumentListed: self._instrument,
+            e.AccountOpened: self._account,
+            AccountSnapshot: self.intake.snapshot,
+            OrderReport: self.intake.report,
+            e.OperationSent: self._sent,
+            e.OutcomeReceived: self._outcome,
+            e.OperationResolved: self.intake.resolved,
+            e.CashMoved: self._cash,
+            e.TimerFired: self._timer,
+            e.DayRolled: self._day,
+            e.JobDone: self._job_done,
+            e.TimePassed: self._time,
+            e.ClockJumped: self._clock_jumped,
+            e.VenueChanged: self._venue,
+            e.StrategyInterrupted: self._interrupted,
+            e.StrategyStarted: self._started,
+            e.Stopping: self._stopping,
+            e.HaltOrdered: self.operator.halt,
+            e.Resumed: self._resumed,
+            e.CancelOrdered: self.operator.cancel,
+            e.FlattenOrdered: self.operator.flatten,
+            e.OrderOrdered: self.operator.order,
+            e.ReconcileOrdered: self.operator.reconcile,
+        }
+
+    # -- the two calls that matter -------------------------------------------------------------------------------
+
+    def handle(self, event: e.Event) -> Sequence[Command]:
+        """Take in one event and return what must be done; see `take_facts`.
+
+        Raises:
+            AssertionError: when the event contradicts what is known: a crash with a journal, not a guess.
+        """
+        context = self.context
+        context.now_ns = event.received_at_ns
+        self._handlers[type(event)](event)
+        if context.notices:
+            self._drain()
+        if context.facts:
+            for desk in self.desks.values():
+                desk.keep()
+        commands = context.commands
+        if commands:
+            context.commands = []
+        return commands
+
+    def take_facts(self) -> list[Fact]:
+        """Return what was recorded since the last call, in order; on disk before the commands leave."""
+        facts = self.context.facts
+        if facts:
+            self.context.facts = []
+        return facts
+
+    # -- building ------------------------------------------------------------------------------------------------
+
+    def connect(self, venue: str, capabilities: Capabilities) -> None:
+        """Say what a venue can do; before any order for it."""
+        self.context.capabilities[venue] = capabilities
+
+    def declare(self) -> None:
+        """Run every strategy's `setup` and note what it wants to see.
+
+        Raises:
+            Exception: whatever a `setup` raises; the loader reports it.
+        """
+        for desk in self.desks.values():
+            desk.declare()
+            for series in desk.series:
+                entry = (int(series.every_s * 1e9), series, desk)
+                self._bars.setdefault(series.instrument, []).append(entry)
+            for instrument in desk.quotes:
+                self._quotes.setdefault(instrument, []).append(desk)
+            for instrument in desk.books:
+                self._books.setdefault(instrument, []).append(desk)
+            for instrument in desk.instruments:
+                self._by_instrument.setdefault(instrument, []).append(desk)
+
+    def restored(self) -> None:
+        """Set what is derived from the folded state; call once after a fold, before the first event."""
+        state = self.state
+        for order in state.orders.all_orders():
+            self.context.ids.seen(order.client_order_id)
+        self.context.ids.seen(state.last_order_id)
+        self.protection.restore()
+        self.targets.restore()
+
+    @property
+    def state(self) -> State:
+        """The state, for reading."""
+        return self.context.state
+
+    def take_jobs(self) -> list[Job]:
+        """Return the slow work that strategies gave away since the last call."""
+        jobs: list[Job] = []
+        for desk in self.desks.values():
+            if desk.jobs:
+                jobs += desk.jobs
+                desk.jobs = []
+        return jobs
+
+    # -- market --------------------------------------------------------------------------------------------------
+
+    def _bar(self, bar: Bar) -> None:
+        instrument = bar.instrument
+        mark = self.context.state.rates.marks.get(instrument)
+        if mark is not None and not mark.quoted:
+            mark.set_close(bar.close, bar.received_at_ns)
+            self._marked(instrument)
+        interval = bar.closed_at_ns - bar.opened_at_ns
+        for wanted, series, desk in self._bars.get(instrument, ()):
+            if wanted == interval:
+                desk.on_bar(series, bar)
+
+    def _quote(self, quote: Quote) -> None:
+        instrument = quote.instrument
+        mark = self.context.state.rates.marks.get(instrument)
+        if mark is None:
+            return
+        mark.set_quote(quote.bid, quote.ask, quote.received_at_ns)
+        self._marked(instrument)
+        for desk in self._quotes.get(instrument, ()):
+            if desk.is_started:
+                desk.call(desk.strategy.on_quote, quote)
+
+    def _marked(self, instrument: InstrumentId) -> None:
+        """Let held exits and loss limits follow a price; nearly free while nothing is held."""
+        if not self.protection.is_idle:
+            self.protection.marked(self.context.state.rates.marks[instrument])
+        if self.losses.watches:
+            self.losses.marked(instrument)
+
+    def _book(self, book: Book) -> None:
+        for desk in self._books.get(book.instrument, ()):
+            if desk.is_started:
+                desk.call(desk.strategy.on_book, book)
+
+    def _status(self, event: StatusChanged) -> None:
+        mark = self.context.state.rates.marks.get(event.instrument)
+        if mark is None or mark.status is event.status:
+            return
+        mark.status = event.status
+        if event.status is MarketStatus.OPEN:
+            mark.opened_at_ns = event.received_at_ns
+        for desk in self._by_instrument.get(event.instrument, ()):
+            if desk.is_started:
+                desk.call(desk.strategy.on_status, event)
+
+    def _instrument(self, event: e.InstrumentListed) -> None:
+        known = self.state.portfolio.instruments.get(event.instrument.id)
+        if known != event.instrument:
+            self.context.record(InstrumentRecorded(event.instrument, self.context.now_ns))
+        self.state.rates.listed(event.instrument)
+
+    # -- accounts and orders --------------------------------------------------------------------------------------
+
+    def _account(self, event: e.AccountOpened) -> None:
+        if self.state.portfolio.account(event.account.venue).account != event.account:
+            self.context.record(AccountRecorded(event.account, self.context.now_ns))
+
+    def _cash(self, event: e.CashMoved) -> None:
+        self.context.record(CashFlowRecorded(event.flow, self.context.now_ns))
+
+    def _sent(self, event: e.OperationSent) -> None:
+        order = self.state.orders.get(event.client_order_id)
+        if order is not None and order.operation is not None and order.operation.number == event.operation:
+            self.context.record(OperationSentRecorded(event.client_order_id, event.operation, self.context.now_ns))
+
+    def _outcome(self, event: e.OutcomeReceived) -> None:
+        order = self.state.orders.get(event.client_order_id)
+        was_open = order is not None and order.is_open
+        self.intake.outcome(event)
+        refused = getattr(event.outcome, "reason", None)
+        if refused is not None and order is not None and was_open and not order.is_open and order.strategy:
+            denied = Denied(Denial.NOT_EXECUTED, 0, "order", "sent", refused)
+            desk = self.desks.get(order.strategy)
+            if desk is not None:
+                self._notify(desk, lambda: desk.strategy.on_denied(denied, order.instrument))
+
+    def _order_changed(self, order: LiveOrder, fill: Fill | None) -> None:
+        """Follow up a change: protection, targets, loss limits, and the strategy's hooks once it may be called."""
+        if fill is not None:
+            signed = fill.quantity if order.spec.side is Side.BUY else -fill.quantity
+            self.protection.filled(order, signed)
+            if self.losses.watches:
+                self.losses.marked(order.instrument)
+        if order.state in ENDS:
+            self.protection.ended(order)
+            self.targets.order_changed(order)
+        elif order.held:
+            self.protection.hold(order)
+        desk = self.desks.get(order.strategy)
+        if desk is None:
+            return
+        if fill is not None and type(desk.strategy).on_fill is not Strategy.on_fill:
+            self._notify(desk, lambda: desk.strategy.on_fill(view_of(order), fill))
+        if type(desk.strategy).on_order is not Strategy.on_order:
+            self._notify(desk, lambda: desk.strategy.on_order(view_of(order)))
+
+    def _target_denied(self, strategy: str, instrument: InstrumentId, denied: Denied) -> None:
+        desk = self.desks[strategy]
+        self._notify(desk, lambda: desk.strategy.on_denied(denied, instrument))
+
+    def _notify(self, desk: Desk, hook: Callable[[], None]) -> None:
+        self.context.notices.append((desk.id, hook))
+
+    def _drain(self) -> None:
+        """Call the hooks that calls caused; a strategy that never stops causing them is quarantined."""
+        notices = self.context.notices
+        left = self.context.settings.notices_max
+        counts: dict[str, int] = {}
+        while notices:
+            strategy, hook = notices.popleft()
+            desk = self.desks[strategy]
+            counts[strategy] = count = counts.get(strategy, 0) + 1
+            if count > left:
+                if not desk.is_quarantined:
+                    desk.quarantine("storm", f"more than {left} callbacks caused by one event")
+                continue
+            if desk.is_started:
+                desk.call(hook)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def _time(self, event: e.TimePassed) -> None:
+        self._expire_emulated()
+        self.targets.time_passed()
+        self.losses.time_passed()
+
+    def _expire_emulated(self) -> None:
+        """Cancel what was sent as a resting order but meant as a passing one."""
+        now = self.context.now_ns
+        for order in self.state.orders.open_orders():
+            until = order.spec.expires_at_ns
+            if until is not None and now >= until and order.operation is None and order.is_acknowledged:
+                self.trading.cancel(order, "expired")
+
+    def _clock_jumped(self, event: e.ClockJumped) -> None:
+        self.context.paused_until_ns = event.received_at_ns + int(self.context.settings.clock_pause_s * 1e9)
+
+    def _timer(self, event: e.TimerFired) -> None:
+        self.context.record(TimerRecorded(event.strategy, event.name, event.scheduled_at_ns, self.context.now_ns))
+        desk = self.desks.get(event.strategy)
+        if desk is None or not desk.is_started:
+            return
+        if event.name.startswith("@"):
+            self.operator.schedule(desk, event.name)
+        else:
+            desk.call(desk.strategy.on_timer, event.name)
+
+    def _day(self, event: e.DayRolled) -> None:
+        if event.day != self.state.day:
+            self.context.record(DayStarted(event.day, self.losses.profits(), self.context.now_ns))
+
+    def _job_done(self, event: e.JobDone) -> None:
+        desk = self.desks.get(event.strategy)
+        if desk is not None and desk.is_started:
+            desk.call(
+                desk.strategy.on_job,
+                event.name,
+                msgspec.json.decode(event.result) if event.result else None,
+                event.error,
+            )
+
+    # -- life cycle ----------------------------------------------------------------------------------------------
+
+    def _venue(self, event: e.VenueChanged) -> None:
+        if event.state is e.TradingState.ACTIVE:
+            self.context.venue_reasons.pop(event.venue, None)
+        else:
+            self.context.venue_reasons[event.venue] = event.reason
+
+    def _interrupted(self, event: e.StrategyInterrupted) -> None:
+        desk = self.desks.get(event.strategy)
+        if desk is not None and not desk.is_quarantined:
+            desk.quarantine("callback", event.reason)
+
+    def _started(self, event: e.StrategyStarted) -> None:
+        desk = self.desks.get(event.strategy)
+        if desk is not None:
+            desk.start()
+
+    def _resumed(self, event: e.Resumed) -> None:
+        if event.scope in self.state.latches:
+            generation = self.state.halt_generation
+            self.context.record(
+                StateSet(event.scope, e.TradingState.ACTIVE, event.by, event.why, generation, self.context.now_ns)
+            )
+        if event.scope.startswith("strategy:"):
+            desk = self.desks.get(event.scope.removeprefix("strategy:"))
+            if desk is not None:
+                desk.is_quarantined = False
+
+    def _stopping(self, event: e.Stopping) -> None:
+        for desk in self.desks.values():
+            if desk.is_started:
+                desk.call(desk.strategy.on_stop, event.reason)
+                self.operator.shut_down(desk)

@@ -1,0 +1,353 @@
+"""The desk of one strategy: what its calls mean to the engine, and how its hooks are called.
+
+Keeps the strategy's declarations and its own view; everything that it sends goes through `Trading` and the gate.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from quantd.domain.events import TradingState
+from quantd.domain.facts import StateSet, StrategyFaulted, StrategySaved
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.market import Bar, Quote
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import How, Market, Protect, Side
+from quantd.engine.context import Context, StrategySetup
+from quantd.engine.emulation import Ticket
+from quantd.engine.orders import LiveOrder, Order, view_of
+from quantd.engine.risk.wish import Denied
+from quantd.engine.series import Series
+from quantd.engine.strategy import Strategy
+from quantd.engine.targets import Targets
+from quantd.engine.trading import Trading
+from quantd.engine.views import Instruments, Job, Position, Random, StrategyLog, Timer
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Desk:
+    """One strategy in the engine."""
+
+    def __init__(  # noqa: PLR0913 -- what a desk is made of
+        self,
+        setup: StrategySetup,
+        strategy: Strategy,
+        *,
+        context: Context,
+        trading: Trading,
+        targets: Targets,
+        random: Random,
+        log: StrategyLog,
+    ) -> None:
+        self.id = setup.id
+        self.setup = setup
+        self.strategy = strategy
+        self.random = random
+        self.log = log
+        self.instruments = Instruments(setup)
+        self.series: list[Series] = []
+        self.aligned: list[tuple[tuple[Series, ...], int, dict[int, dict[int, Bar]]]] = []
+        self.quotes: dict[InstrumentId, float | None] = {}
+        """Instruments whose quotes it takes -> age limit in seconds."""
+        self.books: dict[InstrumentId, int] = {}
+        self.timers: list[Timer] = []
+        self.jobs: list[Job] = []
+        self.is_started = False
+        self.is_quarantined = False
+        self.late_closes = 0
+        """Closes of aligned series that were dropped because some series had no bar in time."""
+        self._context = context
+        self._trading = trading
+        self._targets = targets
+        self._is_declaring = False
+        self._saved: bytes | None = None
+        strategy._desk = self
+
+    # -- declarations --------------------------------------------------------------------------------------------
+
+    def declare(self) -> None:
+        """Run the strategy's `setup`; its errors are the loader's to report."""
+        self._is_declaring = True
+        try:
+            self.strategy.setup()
+        finally:
+            self._is_declaring = False
+        if type(self.strategy).on_quote is not Strategy.on_quote and not self.quotes:
+            self.quotes = dict.fromkeys(self.instruments)
+
+    def _resolve(self, instrument: str | None) -> InstrumentId:
+        if instrument is None:
+            return self.only_instrument()
+        known = self.instruments.roles.get(instrument, InstrumentId(instrument))
+        if known not in self.instruments:
+            raise ValueError(f"{instrument!r} is not an instrument of {self.id}: {', '.join(self.instruments)}")
+        return known
+
+    def only_instrument(self) -> InstrumentId:
+        """Return the only instrument.
+
+        Raises:
+            ValueError: when there are several.
+        """
+        if len(self.instruments) != 1:
+            raise ValueError(f"{self.id} has {len(self.instruments)} instruments: name one")
+        return self.setup.instruments[0]
+
+    def _must_declare(self, what: str) -> None:
+        if not self._is_declaring:
+            raise RuntimeError(f"{what} may be called in setup() only")
+
+    def declare_bars(self, instrument: str | None, every: str | None, max_age_s: float | None) -> Series:
+        """Make a series."""
+        self._must_declare("bars")
+        every_s = self.setup.bars_s if every is None else int(every[:-1]) * _UNITS[every[-1]]
+        series = Series(self._resolve(instrument), every_s, max_gap_s=self.setup.max_gap_s, max_age_s=max_age_s)
+        self.series.append(series)
+        return series
+
+    def declare_quotes(self, instrument: str | None, max_age_s: float | None) -> None:
+        """Note a wish for quotes."""
+        self._must_declare("quotes")
+        self.quotes[self._resolve(instrument)] = max_age_s
+
+    def declare_book(self, instrument: str | None, depth: int) -> None:
+        """Note a wish for books."""
+        self._must_declare("book")
+        self.books[self._resolve(instrument)] = depth
+
+    def declare_aligned(self, series: Sequence[Series], late_after_s: float) -> None:
+        """Note series that are taken together."""
+        self._must_declare("aligned")
+        if len({one.every_s for one in series}) != 1:
+            raise ValueError("aligned series must have one interval")
+        for one in series:
+            one.is_aligned = True
+        self.aligned.append((tuple(series), int(late_after_s * 1e9), {}))
+
+    def declare_timer(self, name: str, cron: str | None, every_s: float | None) -> None:
+        """Note a schedule."""
+        self._must_declare("timer")
+        if (cron is None) == (every_s is None):
+            raise ValueError(f"timer {name!r}: give either cron or every_s")
+        self.timers.append(Timer(self.id, name, cron, every_s))
+
+    # -- hooks ---------------------------------------------------------------------------------------------------
+
+    def call(self, hook: Callable[..., None], *args: Any) -> None:
+        """Call a hook; what it raises quarantines this strategy and no other."""
+        if self.is_quarantined:
+            return
+        try:
+            hook(*args)
+        except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
+            self.quarantine(getattr(hook, "__name__", "hook"), f"{type(error).__name__}: {error}")
+
+    def quarantine(self, hook: str, error: str) -> None:
+        """Stop calling the strategy, let it only reduce, and cancel its entries; latched."""
+        context = self._context
+        self.is_quarantined = True
+        context.record(StrategyFaulted(self.id, hook, error, context.now_ns))
+        generation = context.state.halt_generation + 1
+        context.record(
+            StateSet(
+                f"strategy:{self.id}",
+                TradingState.REDUCING,
+                "supervision",
+                f"{hook}: {error}",
+                generation,
+                context.now_ns,
+            )
+        )
+        self.cancel_entries("quarantine")
+
+    def cancel_entries(self, why: str) -> None:
+        """Cancel every open order that adds exposure."""
+        for order in self._live_orders(None):
+            if not order.exit:
+                self._trading.cancel(order, why)
+
+    def on_bar(self, series: Series, bar: Bar) -> None:
+        """Feed a bar to a series and, when it is warm and trading has begun, to the strategy."""
+        warm = series.add(bar)
+        if series.is_aligned:
+            self._align(series, bar)
+        elif warm and self.is_started and not self.is_quarantined:
+            try:
+                self.strategy.on_bar(bar)
+            except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
+                self.quarantine("on_bar", f"{type(error).__name__}: {error}")
+
+    def _align(self, series: Series, bar: Bar) -> None:
+        for group, late_ns, waiting in self.aligned:
+            if series not in group:
+                continue
+            close = waiting.setdefault(bar.closed_at_ns, {})
+            close[group.index(series)] = bar
+            if len(close) == len(group):
+                del waiting[bar.closed_at_ns]
+                if self.is_started and all(one.is_ready for one in group):
+                    self.call(self.strategy.on_bars, [close[number] for number in range(len(group))])
+            for closed_at_ns in [at for at in waiting if at + late_ns < bar.closed_at_ns]:
+                del waiting[closed_at_ns]
+                self.late_closes += 1
+
+    def start(self) -> None:
+        """Load what was saved, and begin."""
+        if self.is_started:
+            return
+        saved = self._context.state.saves.get(self.id)
+        if saved is not None:
+            self._saved = saved.state
+            self.call(self.strategy.load, msgspec.json.decode(saved.state), saved.version)
+        self.is_quarantined = f"strategy:{self.id}" in self._context.state.latches
+        self.is_started = True
+        self.call(self.strategy.on_start)
+
+    def keep(self) -> None:
+        """Record what `save` returns, if it changed."""
+        if type(self.strategy).save is Strategy.save or self.is_quarantined or not self.is_started:
+            return
+        try:
+            state = self.strategy.save()
+            encoded = None if state is None else msgspec.json.encode(state)
+        except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
+            self.quarantine("save", f"{type(error).__name__}: {error}")
+            return
+        if encoded is not None and encoded != self._saved:
+            self._saved = encoded
+            version = type(self.strategy).state_version
+            self._context.record(StrategySaved(self.id, version, encoded, self._context.now_ns))
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether all series have their warm-up behind them."""
+        return all(series.is_ready for series in self.series)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The event's time, aware, UTC, to the microsecond."""
+        return _EPOCH + timedelta(microseconds=self._context.now_ns // 1_000)
+
+    def quote(self, instrument: str | None) -> Quote | None:
+        """Return the latest good quote."""
+        mark = self._context.state.rates.marks.get(self._resolve(instrument))
+        if mark is None or not mark.last > 0:
+            return None
+        return Quote(mark.instrument.id, mark.bid, mark.ask, mark.at_ns)
+
+    def position(self, instrument: str | None) -> Position:
+        """Return the own book."""
+        resolved = self._resolve(instrument)
+        book = self._context.state.portfolio.book(self.id, resolved)
+        mark = self._context.state.rates.marks[resolved]
+        average = book.average_price
+        profit = book.profit_float(mark.last) if mark.last > 0 else float(book.realised)
+        return Position(
+            resolved,
+            book.quantity,
+            float(average) if average is not None else 0.0,
+            profit - float(book.realised),
+            float(book.realised),
+        )
+
+    def _live_orders(self, instrument: str | None) -> list[LiveOrder]:
+        resolved = None if instrument is None else self._resolve(instrument)
+        orders = self._context.state.orders
+        wanted = [resolved] if resolved is not None else list(self.instruments)
+        return [order for one in wanted for order in orders.open_orders(one) if order.strategy == self.id]
+
+    def orders(self, instrument: str | None) -> list[Order]:
+        """Return the open orders."""
+        return [view_of(order) for order in self._live_orders(instrument)]
+
+    def balance(self, currency: str, venue: str | None) -> Decimal:
+        """Return what is free of a currency."""
+        venues = {one.partition(":")[0] for one in self.instruments} if venue is None else {venue}
+        accounts = self._context.state.portfolio.accounts
+        return sum((accounts[one].free(currency) for one in venues if one in accounts), ZERO)
+
+    def equity(self) -> float:
+        """Return the accounts' worth in the base currency, NaN while a rate is missing."""
+        venues = {one.partition(":")[0] for one in self.instruments}
+        values = [self._context.state.equity(one) for one in venues]
+        return float("nan") if None in values else float(sum((v for v in values if v is not None), ZERO))
+
+    def trading_state(self) -> TradingState:
+        """Return the strictest state that applies."""
+        scopes = ["all", f"strategy:{self.id}"]
+        for one in self.instruments:
+            scopes += [f"instrument:{one}", f"venue:{one.partition(':')[0]}"]
+        return self._context.state.trading_state(scopes)
+
+    # -- acting --------------------------------------------------------------------------------------------------
+
+    def order(  # noqa: PLR0913 -- what an author may say of an order
+        self, side: Side, instrument: str, quantity: Decimal | float, how: How, *, protect: Protect | None, why: str
+    ) -> Order | Denied:
+        """Send an order."""
+        self._must_trade("orders")
+        placed = self._trading.submit(
+            Ticket(
+                self.id,
+                self._resolve(instrument),
+                side,
+                quantity,
+                how,
+                protect=protect,
+                why=why,
+                max_slippage_bps=self.setup.max_slippage_bps,
+            )
+        )
+        return placed if isinstance(placed, Denied) else view_of(placed)
+
+    def _must_trade(self, what: str) -> None:
+        if self._is_declaring:
+            raise RuntimeError(f"{what} are not possible in setup()")
+
+    def target(
+        self, instrument: str | None, quantity: Decimal | float, how: How, protect: Protect | None, why: str
+    ) -> None:
+        """Set a target."""
+        self._must_trade("targets")
+        self._targets.set(self.id, self._resolve(instrument), quantity, how, protect, why)
+
+    def cancel(self, order: Order) -> bool:
+        """Cancel one order."""
+        live = self._context.state.orders.get(order.id)
+        return live is not None and live.strategy == self.id and self._trading.cancel(live)
+
+    def cancel_all(self, instrument: str | None) -> int:
+        """Cancel all orders."""
+        return sum(self._trading.cancel(order) for order in self._live_orders(instrument))
+
+    def amend(self, order: Order, quantity: Decimal | float | None, price: Decimal | float | None) -> Order | Denied:
+        """Change an order."""
+        live = self._context.state.orders.get(order.id)
+        if live is None or live.strategy != self.id:
+            raise ValueError(f"{order!r} is not an order of {self.id}")
+        rules = self._context.instrument(live.instrument)
+        exact = None if quantity is None else rules.quantity(quantity)
+        exact_price = None if price is None else (price if isinstance(price, Decimal) else Decimal(repr(float(price))))
+        changed = self._trading.amend(live, exact, exact_price)
+        return changed if isinstance(changed, Denied) else view_of(changed)
+
+    def job(self, name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Give slow work away."""
+        self._must_trade("jobs")
+        self.jobs.append(Job(self.id, name, function, args))
+
+    def flatten(self, why: str) -> None:
+        """Cancel everything and close every book."""
+        for order in self._live_orders(None):
+            self._trading.cancel(order, why)
+        for instrument in self.instruments:
+            book = self._context.state.portfolio.book(self.id, instrument)
+            if book.quantity:
+                self._targets.set(self.id, instrument, ZERO, Market(reduce_only=True), None, why)

@@ -1,0 +1,362 @@
+"""Venue evidence on its way in: outcomes, reports, resolutions and snapshots become facts.
+
+Sources merge monotonically: the highest cumulative quantity wins, duplicates change nothing, a better price corrects.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import assert_never
+
+from quantd.domain.events import AccountSnapshot, OperationResolved, OrderReport, OutcomeReceived, TradingState
+from quantd.domain.facts import (
+    BalancesRecorded,
+    FillCorrected,
+    FillRecorded,
+    OperationLost,
+    OperationSettled,
+    OrderAcknowledged,
+    OrderAmended,
+    OrderMoved,
+    StateSet,
+)
+from quantd.domain.fills import Fill, Quality
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import ENDS, OperationKind, OrderState, Trigger
+from quantd.domain.outcomes import (
+    Accepted,
+    Ambiguous,
+    Found,
+    NotExecuted,
+    NotFound,
+    Outcome,
+    Rejected,
+    Scheduled,
+    StillUnknown,
+    Unknown,
+)
+from quantd.engine.context import Context
+from quantd.engine.orders import LiveOrder, Operation
+from quantd.engine.trading import Trading
+
+OrderChanged = Callable[[LiveOrder, "Fill | None"], None]
+"""Called after an order changed; with the fill where it was one."""
+
+_END_TRIGGERS = {
+    OrderState.CANCELLED: Trigger.CANCEL,
+    OrderState.REJECTED: Trigger.REJECT,
+    OrderState.EXPIRED: Trigger.EXPIRE,
+    OrderState.DENIED: Trigger.DENY,
+}
+
+
+class Intake:
+    """Turns what venues say into facts, and follows up what they imply."""
+
+    def __init__(self, context: Context, trading: Trading, changed: OrderChanged) -> None:
+        self._context = context
+        self._trading = trading
+        self._changed = changed
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def outcome(self, event: OutcomeReceived) -> None:
+        """Book what became of a write. An answer to an operation that is long settled changes nothing."""
+        order = self._context.state.orders.get(event.client_order_id)
+        if order is None or order.operation is None or order.operation.number != event.operation:
+            return
+        self._settle(order, order.operation, event.outcome)
+
+    def resolved(self, event: OperationResolved) -> None:
+        """Book what was found out about a write whose outcome was unknown."""
+        context = self._context
+        order = context.state.orders.get(event.client_order_id)
+        if order is None or order.operation is None or order.operation.number != event.operation:
+            return
+        resolution = event.resolution
+        match resolution:
+            case Found(report):
+                self._settled(order, order.operation, "accepted", by=event.by)
+                self.report(report, order)
+                self._after_settled(order)
+            case NotFound():
+                operation = order.operation
+                self._settled(order, operation, "not_executed", code="not_found", by=event.by)
+                if operation.kind is OperationKind.SUBMIT and order.is_open and not order.filled:
+                    context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, "not_found"))
+                    self._changed(order, None)
+                self._after_settled(order)
+            case Ambiguous(venue_order_ids):
+                scope = f"instrument:{order.instrument}"
+                if scope not in context.state.latches:
+                    why = f"several orders match {order.client_order_id}: {', '.join(venue_order_ids)}"
+                    generation = context.state.halt_generation + 1
+                    context.record(StateSet(scope, TradingState.HALTED, "resolution", why, generation, context.now_ns))
+            case StillUnknown(cause):
+                context.record(OperationLost(order.client_order_id, order.operation.number, cause, context.now_ns))
+            case _:
+                assert_never(resolution)
+
+    def _settle(self, order: LiveOrder, operation: Operation, outcome: Outcome) -> None:
+        match outcome:
+            case Accepted(reports):
+                emulated = operation.quantity is not None and not self._amends_natively(order)
+                if not emulated:
+                    self._settled(order, operation, "accepted")
+                    self._accepted(order, operation)
+                for report in reports:
+                    self.report(report, order)
+                if emulated and order.operation is operation:
+                    self._settled(order, operation, "accepted")
+                self._after_settled(order)
+            case Scheduled(ref):
+                self._settled(order, operation, "scheduled", detail=ref)
+                self._after_settled(order)
+            case Rejected(code, detail):
+                self._settled(order, operation, "rejected", code=code, detail=detail)
+                self._refused(order, operation, Trigger.REJECT, code)
+            case NotExecuted(reason):
+                self._settled(order, operation, "not_executed", code=reason)
+                self._refused(order, operation, Trigger.DENY, reason)
+            case Unknown(cause):
+                self._context.record(
+                    OperationLost(order.client_order_id, operation.number, cause, self._context.now_ns)
+                )
+                self._changed(order, None)
+            case _:
+                assert_never(outcome)
+
+    def _settled(  # noqa: PLR0913 -- the fields of the fact
+        self,
+        order: LiveOrder,
+        operation: Operation,
+        result: str,
+        *,
+        code: str = "",
+        detail: str = "",
+        by: str = "venue",
+    ) -> None:
+        self._context.record(
+            OperationSettled(
+                order.client_order_id, operation.number, operation.kind, result, self._context.now_ns, code, detail, by
+            )
+        )
+
+    def _accepted(self, order: LiveOrder, operation: Operation) -> None:
+        """Note what acceptance itself means; the reports say the rest."""
+        if operation.quantity is not None:
+            self._context.record(
+                OrderAmended(order.client_order_id, operation.quantity, operation.price, self._context.now_ns)
+            )
+
+    def _amends_natively(self, order: LiveOrder) -> bool:
+        capabilities = self._context.capabilities[order.instrument.partition(":")[0]]
+        return capabilities.amend.value == "native"
+
+    def _refused(self, order: LiveOrder, operation: Operation, trigger: Trigger, code: str) -> None:
+        """A refused submit ends its order; a refused amend or cancel leaves it as it was."""
+        if operation.kind is OperationKind.SUBMIT and order.is_open:
+            self._context.record(OrderMoved(order.client_order_id, trigger, self._context.now_ns, code))
+        self._changed(order, None)
+        self._after_settled(order)
+
+    def _after_settled(self, order: LiveOrder) -> None:
+        if order.cancel_wanted and order.is_open and order.operation is None:
+            self._trading.cancel(order)
+
+    # -- reports -------------------------------------------------------------------------------------------------
+
+    def report(self, report: OrderReport, order: LiveOrder | None = None) -> None:
+        """Merge what a venue says of an order; one that is not ours is left to reconciliation."""
+        context = self._context
+        if order is None:
+            order = self._find(report)
+            if order is None:
+                return
+        named = bool(report.venue_order_id) and report.venue_order_id not in order.venue_order_ids
+        if named:
+            context.record(OrderAcknowledged(order.client_order_id, report.venue_order_id, context.now_ns))
+        self._settle_submit_by_report(order, report)
+        changed = self._fills(order, report)
+        changed = self._end_or_reopen(order, report) or changed
+        if named and not changed:
+            self._changed(order, None)
+
+    def _find(self, report: OrderReport) -> LiveOrder | None:
+        orders = self._context.state.orders
+        if report.client_order_id is not None:
+            order = orders.get(report.client_order_id)
+            if order is not None:
+                return order
+        return orders.by_venue_id(report.instrument.partition(":")[0], report.venue_order_id)
+
+    def _settle_submit_by_report(self, order: LiveOrder, report: OrderReport) -> None:
+        """A report of an order proves that its unknown submit happened."""
+        operation = order.operation
+        if operation is not None and operation.kind is OperationKind.SUBMIT and order.is_unknown:
+            self._settled(order, operation, "accepted", code="reported")
+
+    def _fills(self, order: LiveOrder, report: OrderReport) -> bool:
+        """Book what is new, correct what is known better."""
+        booked = False
+        for fill in report.fills:
+            known = order.fills.get(fill.id)
+            if known is None and order.filled + fill.quantity <= max(report.filled_quantity, order.filled):
+                self._book(order, fill, order.filled + fill.quantity)
+                booked = True
+            elif known is not None and known.quality is Quality.ESTIMATED and fill.quality is Quality.CONFIRMED:
+                self._correct(order, known, fill)
+        if report.filled_quantity > order.filled:
+            self._book(order, self._derived(order, report), report.filled_quantity)
+            booked = True
+        elif report.average_price is not None and report.filled_quantity == order.filled:
+            self._correct_by_average(order, report)
+        return booked
+
+    def _derived(self, order: LiveOrder, report: OrderReport) -> Fill:
+        """Return the fill that a grown cumulative quantity implies: at the order's bound, or at the told average."""
+        quantity = report.filled_quantity - order.filled
+        average, spec = report.average_price, order.spec
+        if average is not None:
+            before = sum((fill.quantity * fill.price for fill in order.fills.values()), ZERO)
+            price = (average * report.filled_quantity - before) / quantity
+            confirmed = all(fill.quality is Quality.CONFIRMED for fill in order.fills.values())
+            quality = Quality.CONFIRMED if confirmed else Quality.ESTIMATED
+        else:
+            mark = self._context.state.rates.marks[spec.instrument].exact()
+            price, quality = spec.price or report.price or order.reference or mark or ZERO, Quality.ESTIMATED
+        fees = self._fees(order, quantity, price)
+        return Fill(
+            f"{report.venue_order_id}/{report.filled_quantity}",
+            quantity,
+            price,
+            quality,
+            fees,
+            occurred_at_ns=report.occurred_at_ns,
+        )
+
+    def _fees(self, order: LiveOrder, quantity: Decimal, price: Decimal) -> tuple[tuple[str, Decimal], ...]:
+        rules = self._context.instrument(order.instrument)
+        rate = rules.fees.taker
+        if not rate:
+            return ()
+        if rules.fees.asset == "base":
+            return ((rules.base, quantity * rules.units_per_quantity * rate),)
+        return ((rules.quote, rules.notional(quantity, price) * rate),)
+
+    def _book(self, order: LiveOrder, fill: Fill, cumulative: Decimal) -> None:
+        context = self._context
+        context.record(
+            FillRecorded(
+                order.client_order_id,
+                order.strategy,
+                order.instrument,
+                order.spec.side,
+                fill,
+                cumulative,
+                context.now_ns,
+            )
+        )
+        self._changed(order, fill)
+
+    def _correct(self, order: LiveOrder, before: Fill, after: Fill) -> None:
+        self._context.record(
+            FillCorrected(
+                order.client_order_id,
+                order.strategy,
+                order.instrument,
+                order.spec.side,
+                before,
+                Fill(
+                    before.id,
+                    before.quantity,
+                    after.price,
+                    after.quality,
+                    after.fees,
+                    after.liquidity,
+                    after.occurred_at_ns,
+                    before.lot,
+                ),
+                self._context.now_ns,
+            )
+        )
+
+    def _correct_by_average(self, order: LiveOrder, report: OrderReport) -> None:
+        """Give every estimated fill the one price that makes the told average true."""
+        average = report.average_price
+        estimated = list(order.estimated())
+        if not estimated or average is None:
+            return
+        known = sum((f.quantity * f.price for f in order.fills.values() if f.quality is Quality.CONFIRMED), ZERO)
+        quantity = sum((fill.quantity for fill in estimated), ZERO)
+        price = (average * order.filled - known) / quantity
+        for fill in estimated:
+            fees = self._fees(order, fill.quantity, price)
+            self._correct(order, fill, Fill(fill.id, fill.quantity, price, Quality.CONFIRMED, fees, fill.liquidity))
+
+    def _end_or_reopen(self, order: LiveOrder, report: OrderReport) -> bool:
+        context = self._context
+        if report.state in ENDS:
+            trigger = _END_TRIGGERS.get(report.state)
+            if trigger is None or not order.is_open:
+                return False
+            if self._replace_after_cancel(order, trigger):
+                return True
+            context.record(
+                OrderMoved(order.client_order_id, trigger, context.now_ns, report.reason or report.state.value)
+            )
+            self._changed(order, None)
+            return True
+        if not order.is_open and order.state is not OrderState.FILLED and self._is_newer(order, report):
+            context.record(OrderMoved(order.client_order_id, Trigger.REOPEN, context.now_ns, "venue_shows_it_alive"))
+            self._changed(order, None)
+            return True
+        return False
+
+    def _is_newer(self, order: LiveOrder, report: OrderReport) -> bool:
+        """Whether the report was made after the order's end was learnt; an older page changes nothing."""
+        ended_at_ns = self._context.state.last_order_event_ns.get(order.instrument, 0)
+        return report.occurred_at_ns is not None and report.occurred_at_ns > ended_at_ns
+
+    def _replace_after_cancel(self, order: LiveOrder, trigger: Trigger) -> bool:
+        """End an order whose emulated amendment cancelled it, and place a new one for the rest."""
+        context = self._context
+        operation = order.operation
+        wanted = order.pending_amend
+        if trigger is not Trigger.CANCEL or wanted is None or operation is None or order.is_unknown:
+            return False
+        self._settled(order, operation, "accepted")
+        context.record(OrderMoved(order.client_order_id, trigger, context.now_ns, "amended"))
+        self._changed(order, None)
+        quantity, price = wanted
+        rest = quantity - order.filled
+        if rest > 0:
+            self._trading.resubmit(order, rest, price)
+        return True
+
+    # -- accounts ------------------------------------------------------------------------------------------------
+
+    def snapshot(self, snapshot: AccountSnapshot) -> None:
+        """Take in balances where they differ from ours, and the state of our orders that it shows."""
+        context = self._context
+        account = context.state.portfolio.account(snapshot.venue)
+        told = {balance.asset: balance.total for balance in snapshot.balances}
+        ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
+        if snapshot.asked_at_ns < account.asked_at_ns:
+            return
+        locked_same = all(
+            balance.locked == account.foreign.get(balance.asset, ZERO) + account.reserved.get(balance.asset, ZERO)
+            for balance in snapshot.balances
+        )
+        if told != ours or not locked_same or snapshot.margin_used != account.margin_used:
+            context.record(
+                BalancesRecorded(
+                    snapshot.venue,
+                    snapshot.balances,
+                    snapshot.asked_at_ns,
+                    context.now_ns,
+                    snapshot.margin_used,
+                    snapshot.margin_available,
+                )
+            )
+        for report in snapshot.orders:
+            self.report(report)

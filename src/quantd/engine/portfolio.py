@@ -1,0 +1,312 @@
+"""What is held: a book for each strategy and instrument, their sums, and each account's balances.
+
+Changed by facts only. Quantities, costs and profits are exact; floats are for reading.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from decimal import Decimal
+
+from quantd.domain.cash import Account, AccountKind, Balance, CashFlow
+from quantd.domain.fills import Fill
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Side
+
+
+class Book:
+    """One strategy's holding of one instrument: its own fills only."""
+
+    __slots__ = ("buys", "cost", "instrument", "open_buys", "open_sells", "quantity", "realised", "sells", "strategy")
+
+    def __init__(self, strategy: str, instrument: Instrument) -> None:
+        self.strategy = strategy
+        self.instrument = instrument
+        self.quantity = ZERO
+        """Signed; negative is short."""
+        self.cost = ZERO
+        """Signed worth of the open quantity at its entry prices, in the settlement currency."""
+        self.realised = ZERO
+        """Profit of what was closed, less all fees, in the settlement currency."""
+        self.buys = ZERO
+        """Remaining quantity of all open buy orders, worst case."""
+        self.sells = ZERO
+        self.open_buys = 0
+        """Number of open buy orders."""
+        self.open_sells = 0
+
+    @property
+    def worst_long(self) -> Decimal:
+        """The quantity if every buy were filled and no sell."""
+        return self.quantity + self.buys
+
+    @property
+    def worst_short(self) -> Decimal:
+        """The quantity if every sell were filled and no buy."""
+        return self.quantity - self.sells
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average entry price of the open quantity, None when flat."""
+        if not self.quantity:
+            return None
+        return abs(self.cost / (self.quantity * self.instrument.units_per_quantity))
+
+    def trade(self, signed: Decimal, price: Decimal) -> None:
+        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price."""
+        units = self.instrument.units_per_quantity
+        old = self.quantity
+        if not old or (old > 0) == (signed > 0):
+            self.quantity = old + signed
+            self.cost += signed * price * units
+            return
+        if abs(signed) >= abs(old):
+            self.realised += old * price * units - self.cost
+            self.quantity = old + signed
+            self.cost = self.quantity * price * units
+            return
+        closed_cost = self.cost * (-signed / old)
+        self.realised += -signed * price * units - closed_cost
+        self.quantity = old + signed
+        self.cost -= closed_cost
+
+    def unrealised(self, price: Decimal) -> Decimal:
+        """Return the profit of the open quantity at `price`, in the settlement currency."""
+        return self.quantity * price * self.instrument.units_per_quantity - self.cost
+
+    def profit_float(self, price: float) -> float:
+        """Return realised plus unrealised profit at `price`, for reading and as a first look."""
+        realised = float(self.realised)
+        if not self.quantity:
+            return realised
+        return realised + float(self.quantity) * price * float(self.instrument.units_per_quantity) - float(self.cost)
+
+
+class Net:
+    """The sum of all books of one instrument, EXTERNAL included."""
+
+    __slots__ = ("buys", "quantity", "sells", "unknown")
+
+    def __init__(self) -> None:
+        self.quantity = ZERO
+        self.buys = ZERO
+        self.sells = ZERO
+        self.unknown = 0
+        """Operations whose outcome is unknown: new exposure is refused while there are any."""
+
+    @property
+    def worst(self) -> Decimal:
+        """The largest quantity, long or short, that may come of it."""
+        return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells))
+
+
+class AccountBalances:
+    """Balances of one venue's account: the venue's last word, moved on by what happened since."""
+
+    def __init__(self, venue: str) -> None:
+        self.venue = venue
+        self.account: Account | None = None
+        self.totals: dict[str, Decimal] = {}
+        self.reserved: dict[str, Decimal] = {}
+        """By asset: what our open orders hold, worst case."""
+        self.foreign: dict[str, Decimal] = {}
+        """By asset: what the venue has locked beyond our orders (withdrawals, others' orders)."""
+        self.asked_at_ns = 0
+        self.margin_used: Decimal | None = None
+        self.margin_available: Decimal | None = None
+        self.flows: dict[str, Decimal] = {}
+        """External flows by asset since the journal began."""
+        self._since: deque[tuple[int, str, Decimal]] = deque()
+
+    @property
+    def is_margin(self) -> bool:
+        """Whether positions are held against margin."""
+        return self.account is not None and self.account.kind is AccountKind.MARGIN
+
+    def free(self, asset: str) -> Decimal:
+        """Return what new orders may use of an asset; never more than is provably there."""
+        free = self.totals.get(asset, ZERO) - self.reserved.get(asset, ZERO) - self.foreign.get(asset, ZERO)
+        return free if free > 0 else ZERO
+
+    def move(self, asset: str, amount: Decimal, at_ns: int) -> None:
+        """Add a signed amount that our own fill or a cash flow moved."""
+        self.totals[asset] = self.totals.get(asset, ZERO) + amount
+        if amount < 0:
+            self._since.append((at_ns, asset, amount))
+            while len(self._since) > 10_000 or (self._since and self._since[0][0] < self.asked_at_ns):
+                self._since.popleft()
+
+    def reserve(self, asset: str, amount: Decimal) -> None:
+        """Add a signed amount to what our orders hold."""
+        self.reserved[asset] = self.reserved.get(asset, ZERO) + amount
+
+    def replace(self, balances: Iterable[Balance], asked_at_ns: int, inside: dict[str, Decimal]) -> None:
+        """Take in the venue's word.
+
+        Args:
+            balances: What the venue shows.
+            asked_at_ns: When it was asked; what we lost since then may not be in it and is subtracted again.
+            inside: By asset, what of our reservations the venue certainly counts as locked already.
+        """
+        self.asked_at_ns = asked_at_ns
+        self.totals = {balance.asset: balance.total for balance in balances}
+        self.foreign = {
+            balance.asset: balance.locked - inside.get(balance.asset, ZERO)
+            for balance in balances
+            if balance.locked > inside.get(balance.asset, ZERO)
+        }
+        while self._since and self._since[0][0] < asked_at_ns:
+            self._since.popleft()
+        for _, asset, amount in self._since:
+            self.totals[asset] = self.totals.get(asset, ZERO) + amount
+
+
+class Portfolio:
+    """All books, nets and accounts."""
+
+    def __init__(self) -> None:
+        self._books: dict[InstrumentId, dict[str, Book]] = {}
+        self.nets: dict[InstrumentId, Net] = {}
+        self.accounts: dict[str, AccountBalances] = {}
+        self.instruments: dict[InstrumentId, Instrument] = {}
+        self.open_orders: dict[str, int] = {}
+        """Number of open orders by scope."""
+        self.exposed: dict[InstrumentId, None] = {}
+        """Instruments that are or were held or ordered; `exposure` drops those that are flat again."""
+
+    def listed(self, instrument: Instrument) -> None:
+        """Take in an instrument or its new version."""
+        self.instruments[instrument.id] = instrument
+        self.nets.setdefault(instrument.id, Net())
+        for book in self._books.setdefault(instrument.id, {}).values():
+            book.instrument = instrument
+
+    def account(self, venue: str) -> AccountBalances:
+        """Return a venue's account."""
+        account = self.accounts.get(venue)
+        if account is None:
+            account = self.accounts[venue] = AccountBalances(venue)
+        return account
+
+    def book(self, strategy: str, instrument: InstrumentId) -> Book:
+        """Return a strategy's book of an instrument, made on first use.
+
+        Raises:
+            KeyError: when the instrument is not listed.
+        """
+        books = self._books[instrument]
+        book = books.get(strategy)
+        if book is None:
+            book = books[strategy] = Book(strategy, self.instruments[instrument])
+        return book
+
+    def books(self, instrument: InstrumentId | None = None) -> Iterable[Book]:
+        """Return all books, of one instrument or of all."""
+        if instrument is not None:
+            return self._books.get(instrument, {}).values()
+        return [book for books in self._books.values() for book in books.values()]
+
+    def expect(self, strategy: str, instrument: InstrumentId, side: Side, change: Decimal, count: int = 0) -> None:
+        """Add a signed change to what open orders may still trade, and to their number."""
+        book = self.book(strategy, instrument)
+        net = self.nets[instrument]
+        if side is Side.BUY:
+            book.buys += change
+            book.open_buys += count
+            net.buys += change
+        else:
+            book.sells += change
+            book.open_sells += count
+            net.sells += change
+        self.exposed[instrument] = None
+        if count:
+            counts = self.open_orders
+            venue = instrument.partition(":")[0]
+            for scope in (f"strategy:{strategy}", f"instrument:{instrument}", f"venue:{venue}", "account"):
+                counts[scope] = counts.get(scope, 0) + count
+
+    def fill(self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int) -> None:
+        """Book an execution and its fees, and move the account's balances."""
+        book = self.book(strategy, instrument)
+        rules = book.instrument
+        signed = fill.quantity if side is Side.BUY else -fill.quantity
+        account = self.account(rules.venue)
+        before = book.realised
+        book.trade(signed, fill.price)
+        self.nets[instrument].quantity += signed
+        self.exposed[instrument] = None
+        if account.is_margin:
+            account.move(rules.settlement_currency, book.realised - before, at_ns)
+        else:
+            account.move(rules.base, signed * rules.units_per_quantity, at_ns)
+            account.move(rules.quote, -signed * fill.price * rules.units_per_quantity, at_ns)
+        for asset, amount in fill.fees:
+            self._charge(book, account, asset, amount, fill.price, at_ns)
+
+    def _charge(  # noqa: PLR0913 -- one fee of one fill
+        self, book: Book, account: AccountBalances, asset: str, amount: Decimal, price: Decimal, at_ns: int
+    ) -> None:
+        """Take a fee; one in the base asset of a spot account shrinks the position, at its cost."""
+        rules = book.instrument
+        account.move(asset, -amount, at_ns)
+        if asset == rules.base and not account.is_margin:
+            held = amount / rules.units_per_quantity
+            book.quantity -= held
+            self.nets[rules.id].quantity -= held
+            book.cost -= amount * price
+            book.realised -= amount * price
+        else:
+            book.realised -= amount
+
+    def correct(self, strategy: str, instrument: InstrumentId, side: Side, change: "FillChange", at_ns: int) -> None:
+        """Move profit by what is now known better of a fill; quantity stays.
+
+        The difference is realised at once: what part of the fill is still open is not traced, the sum is the same.
+        """
+        book = self.book(strategy, instrument)
+        rules = book.instrument
+        before, after = change
+        signed = after.quantity if side is Side.BUY else -after.quantity
+        difference = signed * (before.price - after.price) * rules.units_per_quantity
+        account = self.account(rules.venue)
+        book.realised += difference
+        if not account.is_margin:
+            account.move(rules.quote, difference, at_ns)
+        else:
+            account.move(rules.settlement_currency, difference, at_ns)
+        for sign, fees in ((1, before.fees), (-1, after.fees)):
+            for asset, amount in fees:
+                account.move(asset, sign * amount, at_ns)
+                if asset != rules.base or account.is_margin:
+                    book.realised += sign * amount
+
+    def adjust(self, instrument: InstrumentId, signed: Decimal, price: Decimal) -> None:
+        """Move EXTERNAL's book to meet the venue's truth; balances come from the venue itself."""
+        self.book("", instrument).trade(signed, price)
+        self.nets[instrument].quantity += signed
+        self.exposed[instrument] = None
+
+    def exposures(self) -> list[InstrumentId]:
+        """Return the instruments in which anything is held or ordered."""
+        flat = [
+            one
+            for one in self.exposed
+            if not (net := self.nets[one]).quantity and not net.buys and not net.sells and self._is_flat(one)
+        ]
+        for one in flat:
+            del self.exposed[one]
+        return list(self.exposed)
+
+    def _is_flat(self, instrument: InstrumentId) -> bool:
+        return all(not book.quantity for book in self._books[instrument].values())
+
+    def flow(self, flow: CashFlow, at_ns: int) -> None:
+        """Move an account by a cash flow; external ones are remembered apart from profit."""
+        account = self.account(flow.venue)
+        account.move(flow.asset, flow.amount, at_ns)
+        if flow.kind.is_external:
+            account.flows[flow.asset] = account.flows.get(flow.asset, ZERO) + flow.amount
+
+
+FillChange = tuple[Fill, Fill]
+"""A fill before and after its correction."""

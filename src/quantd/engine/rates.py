@@ -1,0 +1,166 @@
+"""Marks of instruments and conversion of currencies into the base currency.
+
+Floats for reading, Decimal for the gate; a rate that is missing is `None`, and what needs it must fail closed.
+"""
+
+from decimal import Decimal
+
+from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
+from quantd.domain.numbers import ONE, Rounding
+
+
+class Mark:
+    """The latest good market data of one instrument."""
+
+    __slots__ = (
+        "_exact",
+        "ask",
+        "at_ns",
+        "bid",
+        "instrument",
+        "jump",
+        "last",
+        "opened_at_ns",
+        "quoted",
+        "status",
+    )
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.bid = 0.0
+        self.ask = 0.0
+        self.last = 0.0
+        """Mid of the quote, else the last close; 0 before the first."""
+        self.at_ns = 0
+        """When it was last updated, engine time."""
+        self.jump = 0.0
+        """The last move as a fraction of the price before."""
+        self.quoted = False
+        """Whether bid and ask come from a quote (a bar's close stands for both otherwise)."""
+        self.status: MarketStatus = instrument.status
+        self.opened_at_ns = 0
+        """When the market last became open."""
+        self._exact: tuple[float, Decimal] = (0.0, Decimal(0))
+
+    def set_quote(self, bid: float, ask: float, at_ns: int) -> None:
+        """Take in a quote."""
+        last = (bid + ask) * 0.5
+        before = self.last
+        if before:
+            self.jump = last / before - 1.0
+        self.bid = bid
+        self.ask = ask
+        self.last = last
+        self.at_ns = at_ns
+        self.quoted = True
+
+    def set_close(self, close: float, at_ns: int) -> None:
+        """Take in a bar's close, where no quotes come."""
+        before = self.last
+        if before:
+            self.jump = close / before - 1.0
+        self.bid = self.ask = self.last = close
+        self.at_ns = at_ns
+
+    def exact(self) -> Decimal | None:
+        """Return the reference price on a tick, None before the first."""
+        last = self.last
+        if not last > 0:
+            return None
+        cached = self._exact
+        if cached[0] != last:
+            cached = (last, self.instrument.price(last, Rounding.NEAREST))
+            self._exact = cached
+        return cached[1]
+
+
+class Rates:
+    """Marks by instrument, and currency conversion along the instruments that are subscribed."""
+
+    def __init__(self, base_currency: str) -> None:
+        self.base_currency = base_currency
+        self.marks: dict[InstrumentId, Mark] = {}
+        self._routes: dict[str, tuple[tuple[InstrumentId, bool], ...]] = {}
+        self._aliases: dict[str, str] = {}
+
+    def listed(self, instrument: Instrument) -> Mark:
+        """Take in an instrument or its new version."""
+        mark = self.marks.get(instrument.id)
+        if mark is None:
+            mark = self.marks[instrument.id] = Mark(instrument)
+        else:
+            mark.instrument = instrument
+        self._routes.clear()
+        return mark
+
+    def equate(self, currency: str, other: str) -> None:
+        """Count `currency` one to one as `other`, by the operator's decision (a stable coin as its dollar)."""
+        self._aliases[currency] = other
+        self._routes.clear()
+
+    def rate(self, currency: str) -> Decimal | None:
+        """Return how much of the base currency one unit of `currency` is worth, None when it is not known."""
+        if currency == self.base_currency:
+            return ONE
+        route = self._route(currency)
+        if route is None:
+            return None
+        value = ONE
+        for instrument_id, inverted in route:
+            price = self.marks[instrument_id].exact()
+            if price is None:
+                return None
+            value = value / price if inverted else value * price
+        return value
+
+    def rate_float(self, currency: str) -> float | None:
+        """Return the same as a float, for reading."""
+        if currency == self.base_currency:
+            return 1.0
+        route = self._route(currency)
+        if route is None:
+            return None
+        value = 1.0
+        for instrument_id, inverted in route:
+            last = self.marks[instrument_id].last
+            if not last > 0:
+                return None
+            value = value / last if inverted else value * last
+        return value
+
+    def _route(self, currency: str) -> tuple[tuple[InstrumentId, bool], ...] | None:
+        """Find the shortest chain of instruments from `currency` to the base currency, by breadth-first search."""
+        if currency in self._routes:
+            return self._routes[currency] or (() if self._same(currency, self.base_currency) else None)
+        found = self._search(currency)
+        self._routes[currency] = found or ()
+        return found
+
+    def _same(self, one: str, other: str) -> bool:
+        return self._aliases.get(one, one) == self._aliases.get(other, other)
+
+    def _search(self, currency: str) -> tuple[tuple[InstrumentId, bool], ...] | None:
+        frontier: list[tuple[str, tuple[tuple[InstrumentId, bool], ...]]] = [(currency, ())]
+        visited: set[str] = set()
+        while frontier:
+            here, route = frontier.pop(0)
+            if self._same(here, self.base_currency):
+                return route
+            visited.add(here)
+            for mark in self.marks.values():
+                instrument = mark.instrument
+                if instrument.inverse:
+                    continue
+                if self._same(instrument.base, here) and instrument.quote not in visited:
+                    frontier.append((instrument.quote, (*route, (instrument.id, False))))
+                elif self._same(instrument.quote, here) and instrument.base not in visited:
+                    frontier.append((instrument.base, (*route, (instrument.id, True))))
+        return None
+
+    def notional(self, instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
+        """Return the worth of `quantity` at `price` in the base currency, None when the rate is not known."""
+        rate = self.rate(instrument.base if instrument.inverse else instrument.quote)
+        if rate is None:
+            return None
+        notional = instrument.notional(quantity, price)
+        return notional if rate is ONE else notional * rate

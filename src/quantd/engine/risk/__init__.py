@@ -1,0 +1,1 @@
+"""The risk gate: limits, controls, and the one door that every order passes."""

@@ -1,0 +1,31 @@
+"""All controls in the order in which the gate asks them, and the tight limits that hold where nothing is configured."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from quantd.domain.capabilities import Capabilities
+from quantd.domain.instruments import InstrumentId
+from quantd.engine.risk.exposure import exposure_controls
+from quantd.engine.risk.flow import Flow
+from quantd.engine.risk.gate import Control, Gate, Scoped
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.order_controls import Twin, order_controls
+
+DEFAULTS = Limits(
+    price_collar_bps=Decimal(500),
+    passive_collar_bps=Decimal(5_000),
+    max_quote_age_s=10.0,
+    self_match="deny",
+)
+"""What holds for every order unless `risk.order` says otherwise."""
+
+
+def gate_of(
+    risk: RiskSettings, strategies: dict[str, Limits], capabilities: dict[str, Capabilities], defaults: Limits
+) -> Gate:
+    """Return the gate with all its controls."""
+
+    def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
+        yield Twin(capabilities)
+
+    return Gate(risk, strategies, (order_controls, twins, Flow().controls, exposure_controls), own=defaults)

@@ -1,0 +1,84 @@
+"""Control 11: how many messages may leave in time. One counter for each scope, shared by all who send there."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.orders import OperationKind
+from quantd.engine.risk.gate import Control, Scoped
+from quantd.engine.risk.limits import RateLimit
+from quantd.engine.risk.wish import Denial, Denied, Wish
+
+
+class Window:
+    """Counts messages in a sliding window."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self.limit = limit
+        self._window_ns = int(limit.per_s * 1e9)
+        self._sent: deque[int] = deque()
+
+    def count(self, now_ns: int) -> int:
+        """Return how many left in the window that ends now."""
+        sent = self._sent
+        while sent and sent[0] + self._window_ns <= now_ns:
+            sent.popleft()
+        return len(sent)
+
+    def has_room(self, now_ns: int) -> bool:
+        """Whether one more may leave."""
+        return self.count(now_ns) < self.limit.count
+
+    def add(self, now_ns: int) -> None:
+        """Count one."""
+        self._sent.append(now_ns)
+
+
+class MessageRate:
+    """Limits submits and amendments. Exits are counted and never stopped; neither are cancels."""
+
+    number = 11
+    guards_exits = False
+
+    def __init__(self, scope: str, kind: OperationKind, window: Window) -> None:
+        self._scope = scope
+        self._kind = kind
+        self._window = window
+
+    def check(self, wish: Wish) -> Denied | None:
+        """Deny above the limit."""
+        if wish.operation is not self._kind or self._window.has_room(wish.now_ns):
+            return None
+        limit = self._window.limit
+        return wish.deny(
+            Denial.MESSAGE_RATE,
+            11,
+            self._scope,
+            f"{limit.count} in {limit.per_s} s",
+            self._window.count(wish.now_ns) + 1,
+        )
+
+    def passed(self, wish: Wish) -> None:
+        """Count one that left."""
+        if wish.operation is self._kind:
+            self._window.add(wish.now_ns)
+
+
+class Flow:
+    """Makes the rate controls, and answers for cancels."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, str], Window] = {}
+
+    def _window(self, scope: str, name: str, limit: RateLimit) -> Window:
+        window = self._windows.get((scope, name))
+        if window is None:
+            window = self._windows[scope, name] = Window(limit)
+        return window
+
+    def controls(self, instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
+        """Make the rate controls for one (strategy, instrument)."""
+        for name, kind in (("submit_rate", OperationKind.SUBMIT), ("amend_rate", OperationKind.AMEND)):
+            for scope, limits in scoped(name):
+                limit = getattr(limits, name)
+                yield MessageRate(scope, kind, self._window(scope, name, limit))

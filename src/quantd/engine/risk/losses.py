@@ -1,0 +1,103 @@
+"""Control 19: loss limits. Daily loss and drawdown of each strategy and of the account, unrealised included.
+
+Floats decide nothing: they only tell when it is worth counting exactly. A trip latches its scope once.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from quantd.domain.events import TradingState
+from quantd.domain.facts import PeaksRecorded, StateSet
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.engine.context import Context
+from quantd.engine.risk.limits import Limits, RiskSettings
+
+ACCOUNT = "account"
+
+Tripped = Callable[[str, TradingState, bool], None]
+"""Told of a trip: scope, the state it set, and whether to flatten."""
+
+
+class Losses:
+    """Follows profit by scope and trips once a limit is exceeded."""
+
+    def __init__(self, context: Context, settings: RiskSettings, strategies: dict[str, Limits]) -> None:
+        self._context = context
+        self._limits: dict[str, Limits] = {}
+        for scope, limits in ((ACCOUNT, settings.account), *((f"strategy:{k}", v) for k, v in strategies.items())):
+            if limits.max_daily_loss is not None or limits.max_drawdown is not None:
+                self._limits[scope] = limits
+        self.watches = bool(self._limits)
+        """Whether any limit is set; nothing is done otherwise."""
+        self.tripped: Tripped = lambda scope, state, flatten: None
+        """Set by the engine: cancels and closes after a trip."""
+        self._peaks_changed: dict[str, Decimal] = {}
+
+    def profits(self) -> dict[str, Decimal]:
+        """Return profit since the journal began by scope, in the base currency; scopes without a rate are left out."""
+        scopes = self._limits or {ACCOUNT: Limits()}
+        found = {scope: self.profit(scope) for scope in scopes}
+        return {scope: profit for scope, profit in found.items() if profit is not None}
+
+    def profit(self, scope: str) -> Decimal | None:
+        """Return the exact profit of a scope in the base currency, None when a price or rate is missing."""
+        state = self._context.state
+        strategy = scope.removeprefix("strategy:") if scope != ACCOUNT else None
+        total = ZERO
+        for book in state.portfolio.books():
+            if strategy is not None and book.strategy != strategy:
+                continue
+            profit = book.realised
+            if book.quantity:
+                price = state.rates.marks[book.instrument.id].exact()
+                if price is None:
+                    return None
+                profit += book.unrealised(price)
+            if not profit:
+                continue
+            rate = state.rates.rate(book.instrument.settlement_currency)
+            if rate is None:
+                return None
+            total += profit * rate
+        return total
+
+    def marked(self, instrument: InstrumentId) -> None:
+        """A price or a fill moved: look at the scopes that hold this instrument."""
+        for book in self._context.state.portfolio.books(instrument):
+            if book.quantity or book.realised:
+                break
+        else:
+            return
+        for scope, limits in self._limits.items():
+            profit = self.profit(scope)
+            if profit is not None:
+                self._look(scope, limits, profit)
+
+    def _look(self, scope: str, limits: Limits, profit: Decimal) -> None:
+        state = self._context.state
+        peak = self._peaks_changed.get(scope, state.peaks.get(scope, ZERO))
+        if limits.drawdown_trailing is not False and profit > peak:
+            self._peaks_changed[scope] = peak = profit
+        day_loss = state.day_profits.get(scope, ZERO) - profit
+        if limits.max_daily_loss is not None and day_loss > limits.max_daily_loss:
+            self._trip(scope, limits, f"daily loss {day_loss} above {limits.max_daily_loss}")
+        elif limits.max_drawdown is not None and peak - profit > limits.max_drawdown:
+            self._trip(scope, limits, f"drawdown {peak - profit} above {limits.max_drawdown}")
+
+    def _trip(self, scope: str, limits: Limits, why: str) -> None:
+        context = self._context
+        latched = "all" if scope == ACCOUNT else scope
+        if latched in context.state.latches:
+            return
+        action = limits.loss_action or "reduce"
+        state = TradingState.HALTED if action == "halt" else TradingState.REDUCING
+        generation = context.state.halt_generation + 1
+        context.record(StateSet(latched, state, "loss_limit", why, generation, context.now_ns))
+        self.tripped(latched, state, action == "flatten")
+
+    def time_passed(self) -> None:
+        """Record new peaks, so that a restart knows them."""
+        if self._peaks_changed:
+            self._context.record(PeaksRecorded(self._peaks_changed, self._context.now_ns))
+            self._peaks_changed = {}

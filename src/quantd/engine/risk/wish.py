@@ -1,0 +1,213 @@
+"""What the gate is asked, and how it answers.
+
+A `Wish` gathers all that a control may look at, so that controls are small and pure of lookups. `Denied` is the answer
+that strategies see; every field of it is data.
+"""
+
+from decimal import Decimal
+from enum import Enum
+
+import msgspec
+
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.numbers import ONE, ZERO
+from quantd.domain.orders import OperationKind, OrderSpec, Origin, Side
+from quantd.engine.orders import LiveOrder
+from quantd.engine.portfolio import AccountBalances, Book, Net
+from quantd.engine.rates import Mark
+from quantd.engine.state import State
+
+
+class Denial(Enum):
+    """The stable codes of a refusal; each is one value of the metric's label `reason`."""
+
+    MALFORMED = "malformed"
+    ORDER_QUANTITY = "order_quantity"
+    ORDER_NOTIONAL = "order_notional"
+    PRICE_COLLAR = "price_collar"
+    REFERENCE = "reference"
+    ORDER_TYPE = "order_type"
+    SESSION = "session"
+    PERMISSION = "permission"
+    REDUCE_ONLY = "reduce_only"
+    DUPLICATE = "duplicate"
+    SELF_MATCH = "self_match"
+    MESSAGE_RATE = "message_rate"
+    OPEN_ORDERS = "open_orders"
+    OPEN_NOTIONAL = "open_notional"
+    POSITION = "position"
+    GROSS = "gross"
+    NET = "net"
+    LEVERAGE = "leverage"
+    CONCENTRATION = "concentration"
+    BALANCE = "balance"
+    CAPITAL = "capital"
+    LOSS = "loss"
+    DRAWDOWN = "drawdown"
+    TRADING_STATE = "trading_state"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    VENUE_NOT_READY = "venue_not_ready"
+    RATE_MISSING = "rate_missing"
+    CLOCK = "clock"
+    NOT_OPEN = "not_open"
+    """A cancel or amendment of an order that has ended."""
+    BUSY = "busy"
+    """An operation of the order is in flight."""
+    UNSUPPORTED = "unsupported"
+    NOT_EXECUTED = "not_executed"
+    """The executor or the venue turned it away before processing."""
+    CONTROL_FAILED = "control_failed"
+    """A control raised: fail closed."""
+
+
+TRANSIENT = frozenset(
+    {
+        Denial.REFERENCE,
+        Denial.MESSAGE_RATE,
+        Denial.UNKNOWN_OUTCOME,
+        Denial.VENUE_NOT_READY,
+        Denial.RATE_MISSING,
+        Denial.BUSY,
+        Denial.NOT_EXECUTED,
+        Denial.CLOCK,
+    }
+)
+"""Refusals that may be gone in a moment; a target is tried again after them."""
+
+
+class Denied(msgspec.Struct, frozen=True, tag=True):
+    """The gate's no: which control, in which scope, against which limit, and what it saw."""
+
+    code: Denial
+    control: int
+    """The control's number in the list of risk controls; 0 for checks that are none of them."""
+    scope: str
+    """``order``, ``strategy:ID``, ``instrument:ID``, ``venue:NAME`` or ``account``."""
+    limit: str
+    observed: str
+    detail: str = ""
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether trying again soon may pass."""
+        return self.code in TRANSIENT
+
+    def __bool__(self) -> bool:
+        """A denial is false, so that ``if order := self.buy(...)`` reads as it should."""
+        return False
+
+
+class Wish:
+    """One request at the gate: a new order or an amendment, with everything that controls look at."""
+
+    __slots__ = (
+        "account",
+        "amends",
+        "book",
+        "exit",
+        "instrument",
+        "mark",
+        "net",
+        "now_ns",
+        "operation",
+        "origin",
+        "price",
+        "reference",
+        "spec",
+        "state",
+        "strategy",
+        "to_cancel",
+        "unit_value",
+    )
+
+    def __init__(  # noqa: PLR0913 -- a plain record; built in one place
+        self,
+        *,
+        state: State,
+        strategy: str,
+        spec: OrderSpec,
+        instrument: Instrument,
+        mark: Mark,
+        book: Book,
+        net: Net,
+        account: AccountBalances,
+        now_ns: int,
+        origin: Origin,
+        operation: OperationKind = OperationKind.SUBMIT,
+        amends: LiveOrder | None = None,
+    ) -> None:
+        self.state = state
+        self.strategy = strategy
+        self.spec = spec
+        """The terms; for an amendment those after it."""
+        self.instrument = instrument
+        self.mark = mark
+        self.book = book
+        self.net = net
+        self.account = account
+        self.now_ns = now_ns
+        self.origin = origin
+        self.operation = operation
+        self.amends = amends
+        self.reference: Decimal | None = mark.exact()
+        self.price: Decimal | None = self._worst_price()
+        self.exit = self._is_exit()
+        self.to_cancel: list[LiveOrder] = []
+        """Own resting orders that must go before this one may come."""
+        self.unit_value: Decimal | None = None
+        """Worth of one unit of quantity at `price`, in the base currency; None when a price or rate is missing."""
+        if self.price is not None and self.price > 0:
+            self.unit_value = state.rates.notional(instrument, ONE, self.price)
+
+    @property
+    def instrument_id(self) -> InstrumentId:
+        """The instrument's id."""
+        return self.instrument.id
+
+    @property
+    def added(self) -> Decimal:
+        """Quantity that may trade on top of what is already counted: all of a new order, the growth of an amendment."""
+        if self.amends is None:
+            return self.spec.quantity
+        growth = self.spec.quantity - self.amends.worst_quantity
+        return growth if growth > 0 else ZERO
+
+    @property
+    def remaining(self) -> Decimal:
+        """Quantity that may still trade in all, by this order."""
+        return self.spec.quantity if self.amends is None else self.spec.quantity - self.amends.filled
+
+    @property
+    def signed_added(self) -> Decimal:
+        """The same as `added`, negative for a sell."""
+        return self.added if self.spec.side is Side.BUY else -self.added
+
+    def _worst_price(self) -> Decimal | None:
+        """The price to count with: the limit, the trigger, else the side of the market that the order takes.
+
+        A sell limit below the market fills at the market, so the higher of the two is what it may be worth.
+        """
+        spec = self.spec
+        named = spec.price if spec.price is not None else spec.trigger
+        if named is not None and (spec.side is Side.BUY or self.reference is None):
+            return named
+        if named is not None and self.reference is not None:
+            return max(named, self.reference)
+        return self.reference
+
+    def _is_exit(self) -> bool:
+        """Whether it can only shrink the strategy's book, all other working exits counted."""
+        book = self.book
+        if self.spec.side is Side.BUY:
+            held, working = -book.quantity, book.buys
+        else:
+            held, working = book.quantity, book.sells
+        if held <= 0:
+            return False
+        if self.amends is not None:
+            working -= self.amends.remaining
+        return self.remaining <= held - working
+
+    def deny(self, code: Denial, control: int, scope: str, limit: object, observed: object) -> Denied:
+        """Return a denial with its data as text."""
+        return Denied(code, control, scope, str(limit), str(observed))

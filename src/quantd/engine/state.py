@@ -1,0 +1,386 @@
+"""The engine's whole state as the fold of its facts.
+
+`apply` is the only way to change it, live and at recovery alike, so that what a restart folds from the journal is what
+the process before it knew. Market data (marks) is no fact and comes anew.
+"""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from quantd.domain import facts as f
+from quantd.domain.events import TradingState
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Side, Trigger
+from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
+from quantd.engine.portfolio import AccountBalances, Portfolio
+from quantd.engine.rates import Rates
+
+_SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+
+
+class State:
+    """Orders, books, balances, latches, targets and daily counts; changed by `apply` alone."""
+
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
+        self.orders = OrderBlotter()
+        self.portfolio = Portfolio()
+        self.latches: dict[str, f.StateSet] = {}
+        """Scope -> the fact that latched it; ACTIVE scopes are absent."""
+        self.halt_generation = 0
+        self.targets: dict[tuple[str, InstrumentId], f.TargetSet] = {}
+        self.protections: dict[str, f.ProtectionHeld] = {}
+        """By the client order id of the entry that they protect."""
+        self.day = ""
+        self.day_profits: dict[str, Decimal] = {}
+        self.peaks: dict[str, Decimal] = {}
+        self.saves: dict[str, f.StrategySaved] = {}
+        self.cursors: dict[tuple[str, str], str] = {}
+        self.timers: dict[tuple[str, str], int] = {}
+        self.quarantined: dict[str, f.StrategyFaulted] = {}
+        self.run: f.RunStarted | None = None
+        self.last_order_id = ""
+        self.last_order_event_ns: dict[InstrumentId, int] = {}
+        """When an order of the instrument last changed: a difference to a snapshot asked before means nothing."""
+        self._apply: dict[type, Callable[[Any], None]] = {
+            f.RunStarted: self._run_started,
+            f.InstrumentRecorded: self._instrument,
+            f.AccountRecorded: self._account,
+            f.OrderIntended: self._intended,
+            f.OrderReleased: self._released,
+            f.AmendIntended: self._amend_intended,
+            f.CancelIntended: self._cancel_intended,
+            f.OperationSentRecorded: self._sent,
+            f.OperationLost: self._lost,
+            f.OperationSettled: self._settled,
+            f.OrderAcknowledged: self._acknowledged,
+            f.OrderAmended: self._amended,
+            f.OrderMoved: self._moved,
+            f.FillRecorded: self._filled,
+            f.FillCorrected: self._corrected,
+            f.RequestDenied: self._nothing,
+            f.ExternalOrderSeen: self._external_order,
+            f.PositionAdjusted: self._adjusted,
+            f.BalancesRecorded: self._balances,
+            f.CashFlowRecorded: self._cash_flow,
+            f.StateSet: self._state_set,
+            f.TargetSet: self._target,
+            f.ProtectionHeld: self._protection,
+            f.DayStarted: self._day,
+            f.PeaksRecorded: self._peaks,
+            f.StrategySaved: self._saved,
+            f.TimerRecorded: self._timer,
+            f.CursorMoved: self._cursor,
+            f.StrategyFaulted: self._faulted,
+            f.Reconciled: self._nothing,
+        }
+
+    def apply(self, fact: f.Fact) -> None:
+        """Change the state by one fact.
+
+        Raises:
+            AssertionError: when the fact contradicts the state: the journal or we are wrong.
+        """
+        self._apply[type(fact)](fact)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def trading_state(self, scopes: Iterable[str]) -> TradingState:
+        """Return the strictest latched state of `scopes`."""
+        worst = TradingState.ACTIVE
+        if self.latches:
+            for scope in scopes:
+                latch = self.latches.get(scope)
+                if latch is not None and _SEVERITY[latch.state] > _SEVERITY[worst]:
+                    worst = latch.state
+        return worst
+
+    def equity(self, venue: str) -> Decimal | None:
+        """Return an account's worth in the base currency, None when a rate is missing."""
+        account = self.portfolio.account(venue)
+        total = ZERO
+        for asset, amount in account.totals.items():
+            if not amount:
+                continue
+            rate = self.rates.rate(asset)
+            if rate is None:
+                return None
+            total += amount * rate
+        if account.is_margin:
+            unrealised = self._unrealised(venue)
+            if unrealised is None:
+                return None
+            total += unrealised
+        return total
+
+    def _unrealised(self, venue: str) -> Decimal | None:
+        total = ZERO
+        for book in self.portfolio.books():
+            if not book.quantity or book.instrument.venue != venue:
+                continue
+            price = self.rates.marks[book.instrument.id].exact()
+            rate = self.rates.rate(book.instrument.settlement_currency)
+            if price is None or rate is None:
+                return None
+            total += book.unrealised(price) * rate
+        return total
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    def _nothing(self, fact: f.Fact) -> None:
+        """Some facts are told for the record only."""
+
+    def _run_started(self, fact: f.RunStarted) -> None:
+        self.run = fact
+
+    def _instrument(self, fact: f.InstrumentRecorded) -> None:
+        self.portfolio.listed(fact.instrument)
+        self.rates.listed(fact.instrument)
+
+    def _account(self, fact: f.AccountRecorded) -> None:
+        self.portfolio.account(fact.account.venue).account = fact.account
+
+    def _intended(self, fact: f.OrderIntended) -> None:
+        order = LiveOrder(fact)
+        self.orders.add(order)
+        self.last_order_id = fact.client_order_id
+        spec = fact.spec
+        self.portfolio.expect(fact.strategy, spec.instrument, spec.side, spec.quantity, 1)
+        self._reserve(order)
+
+    def _released(self, fact: f.OrderReleased) -> None:
+        order = self.orders[fact.client_order_id]
+        before = order.remaining
+        order.held = False
+        order.spec = fact.spec
+        self._operate(order, OperationKind.SUBMIT, order.operations + 1, fact.at_ns)
+        self._expect_change(order, before)
+
+    def _operate(self, order: LiveOrder, kind: OperationKind, number: int, at_ns: int) -> Operation:
+        assert order.operation is None, f"{order.client_order_id} has an operation in flight, {kind} cannot start"
+        order.operation = Operation(kind, number, at_ns)
+        order.operations = number
+        return order.operation
+
+    def _amend_intended(self, fact: f.AmendIntended) -> None:
+        order = self.orders[fact.client_order_id]
+        before = order.remaining
+        operation = self._operate(order, OperationKind.AMEND, fact.operation, fact.at_ns)
+        operation.quantity = fact.quantity
+        operation.price = fact.price
+        self._expect_change(order, before)
+
+    def _cancel_intended(self, fact: f.CancelIntended) -> None:
+        order = self.orders[fact.client_order_id]
+        order.cancel_wanted = fact.operation == 0
+        if fact.operation:
+            self._operate(order, OperationKind.CANCEL, fact.operation, fact.at_ns)
+
+    def _sent(self, fact: f.OperationSentRecorded) -> None:
+        order = self.orders[fact.client_order_id]
+        if order.operation is not None and order.operation.number == fact.operation:
+            order.operation.move(OperationTrigger.SEND)
+            order.operation.since_ns = fact.at_ns
+
+    def _lost(self, fact: f.OperationLost) -> None:
+        order = self.orders[fact.client_order_id]
+        operation = order.operation
+        assert operation is not None, f"no operation to lose: {fact}"
+        assert operation.number == fact.operation, f"another operation is in flight: {fact}"
+        if not order.is_unknown:
+            self.portfolio.nets[order.instrument].unknown += 1
+        operation.move(OperationTrigger.LOSE)
+        operation.cause = fact.cause
+        self._touched(order, fact.at_ns)
+
+    def _settled(self, fact: f.OperationSettled) -> None:
+        order = self.orders[fact.client_order_id]
+        operation = order.operation
+        assert operation is not None, f"no operation to settle: {fact}"
+        assert operation.number == fact.operation, f"another operation is in flight: {fact}"
+        before = order.remaining
+        if order.is_unknown:
+            self.portfolio.nets[order.instrument].unknown -= 1
+        order.operation = operation.move(OperationTrigger.SETTLE)
+        self._expect_change(order, before)
+        self._touched(order, fact.at_ns)
+
+    def _acknowledged(self, fact: f.OrderAcknowledged) -> None:
+        order = self.orders[fact.client_order_id]
+        self.orders.acknowledge(order, fact.venue_order_id)
+        self._touched(order, fact.at_ns)
+
+    def _amended(self, fact: f.OrderAmended) -> None:
+        order = self.orders[fact.client_order_id]
+        before = order.remaining
+        order.spec = amended(order.spec, fact.quantity, fact.price)
+        self._expect_change(order, before)
+
+    def _moved(self, fact: f.OrderMoved) -> None:
+        order = self.orders[fact.client_order_id]
+        was_open, before = order.is_open, order.remaining
+        self.orders.move(order, fact.trigger)
+        if fact.reason:
+            order.reason = fact.reason
+        self._after_move(order, was_open, before)
+        self._touched(order, fact.at_ns)
+
+    def _filled(self, fact: f.FillRecorded) -> None:
+        order = self.orders[fact.client_order_id]
+        was_open, before = order.is_open, order.remaining
+        assert fact.cumulative > order.filled, f"a fill that adds nothing: {fact}"
+        order.filled = fact.cumulative
+        order.fills[fact.fill.id] = fact.fill
+        whole = order.filled >= order.spec.quantity
+        if order.state is not OrderState.FILLED:
+            self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
+        self._after_move(order, was_open, before)
+        self.portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns)
+        self._touched(order, fact.at_ns)
+
+    def _corrected(self, fact: f.FillCorrected) -> None:
+        order = self.orders.get(fact.client_order_id)
+        if order is not None:
+            order.fills[fact.after.id] = fact.after
+        self.portfolio.correct(fact.strategy, fact.instrument, fact.side, (fact.before, fact.after), fact.at_ns)
+
+    def _external_order(self, fact: f.ExternalOrderSeen) -> None:
+        intent = f.OrderIntended(
+            fact.client_order_id, f.EXTERNAL, fact.spec, Origin.EXTERNAL, Role.ENTRY, 0, fact.at_ns
+        )
+        self._intended(intent)
+        order = self.orders[fact.client_order_id]
+        order.operation = None
+        self.orders.acknowledge(order, fact.venue_order_id)
+        if fact.filled_quantity:
+            before = order.remaining
+            order.filled = fact.filled_quantity
+            order.state = OrderState.PARTIALLY_FILLED
+            self._expect_change(order, before)
+
+    def _adjusted(self, fact: f.PositionAdjusted) -> None:
+        self.portfolio.adjust(fact.instrument, fact.quantity, fact.price)
+
+    def _balances(self, fact: f.BalancesRecorded) -> None:
+        account = self.portfolio.account(fact.venue)
+        inside: dict[str, Decimal] = {}
+        for order in self.orders.open_orders():
+            if self._is_inside(order, account, fact.asked_at_ns):
+                asset, amount = order.reservation
+                inside[asset] = inside.get(asset, ZERO) + amount
+        account.replace(fact.balances, fact.asked_at_ns, inside)
+        account.margin_used = fact.margin_used
+        account.margin_available = fact.margin_available
+
+    def _is_inside(self, order: LiveOrder, account: AccountBalances, asked_at_ns: int) -> bool:
+        """Whether the venue certainly had this order's money locked when it was asked."""
+        return (
+            order.instrument.partition(":")[0] == account.venue
+            and order.is_acknowledged
+            and self.last_order_event_ns.get(order.instrument, 0) < asked_at_ns
+        )
+
+    def _cash_flow(self, fact: f.CashFlowRecorded) -> None:
+        self.portfolio.flow(fact.flow, fact.at_ns)
+
+    def _state_set(self, fact: f.StateSet) -> None:
+        if fact.state is TradingState.ACTIVE:
+            self.latches.pop(fact.scope, None)
+            if fact.scope.startswith("strategy:"):
+                self.quarantined.pop(fact.scope.removeprefix("strategy:"), None)
+        else:
+            self.latches[fact.scope] = fact
+        self.halt_generation = max(self.halt_generation, fact.generation)
+
+    def _target(self, fact: f.TargetSet) -> None:
+        if fact.quantity is None:
+            self.targets.pop((fact.strategy, fact.instrument), None)
+        else:
+            self.targets[fact.strategy, fact.instrument] = fact
+
+    def _protection(self, fact: f.ProtectionHeld) -> None:
+        if fact.quantity:
+            self.protections[fact.parent] = fact
+        else:
+            self.protections.pop(fact.parent, None)
+
+    def _day(self, fact: f.DayStarted) -> None:
+        self.day = fact.day
+        self.day_profits = dict(fact.profits)
+
+    def _peaks(self, fact: f.PeaksRecorded) -> None:
+        self.peaks.update(fact.peaks)
+
+    def _saved(self, fact: f.StrategySaved) -> None:
+        self.saves[fact.strategy] = fact
+
+    def _timer(self, fact: f.TimerRecorded) -> None:
+        self.timers[fact.strategy, fact.name] = fact.scheduled_at_ns
+
+    def _cursor(self, fact: f.CursorMoved) -> None:
+        self.cursors[fact.venue, fact.name] = fact.value
+
+    def _faulted(self, fact: f.StrategyFaulted) -> None:
+        self.quarantined[fact.strategy] = fact
+
+    # -- reservations --------------------------------------------------------------------------------------------
+
+    def _touched(self, order: LiveOrder, at_ns: int) -> None:
+        self.last_order_event_ns[order.instrument] = at_ns
+
+    def _after_move(self, order: LiveOrder, was_open: bool, before: Decimal) -> None:
+        """Bring the sums in line after a move, in which an order may have ended or come back."""
+        count = int(order.is_open) - int(was_open)
+        change = order.remaining - before
+        if change or count:
+            self.portfolio.expect(order.strategy, order.instrument, order.spec.side, change, count)
+        self._reserve(order)
+
+    def _expect_change(self, order: LiveOrder, before: Decimal) -> None:
+        change = order.remaining - before
+        if change:
+            self.portfolio.expect(order.strategy, order.instrument, order.spec.side, change)
+        self._reserve(order)
+
+    def _reserve(self, order: LiveOrder) -> None:
+        """Hold what the order may cost at worst; the difference to before moves the account's reservation."""
+        rules = self.portfolio.instruments[order.instrument]
+        account = self.portfolio.account(rules.venue)
+        asset, amount = reservation_of(order, rules, account)
+        old_asset, old_amount = order.reservation
+        if old_amount:
+            account.reserve(old_asset, -old_amount)
+        if amount:
+            account.reserve(asset, amount)
+        order.reservation = (asset, amount)
+
+
+def reservation_of(order: LiveOrder, rules: Instrument, account: AccountBalances) -> tuple[str, Decimal]:
+    """Return the asset and amount that an order may still need at worst."""
+    remaining = order.remaining
+    if not remaining:
+        return "", ZERO
+    operation = order.operation
+    price = order.spec.price or order.spec.trigger or order.reference or ZERO
+    if operation is not None and operation.price is not None:
+        price = max(price, operation.price)
+    if order.reference is not None and order.spec.price is None:
+        price = max(price, order.reference)
+    return cost_of(rules, account, order.spec.side, remaining, price, exit=order.exit)
+
+
+def cost_of(  # noqa: PLR0913 -- an order's terms
+    rules: Instrument, account: AccountBalances, side: Side, quantity: Decimal, price: Decimal, *, exit: bool
+) -> tuple[str, Decimal]:
+    """Return the asset and amount that trading `quantity` at `price` takes from an account, fees included."""
+    notional = rules.notional(quantity, price)
+    fee = notional * rules.fees.taker
+    if account.is_margin:
+        if exit:
+            return rules.settlement_currency, ZERO
+        return rules.settlement_currency, notional * (rules.margin_rate or ZERO) + fee
+    if side is Side.BUY:
+        return rules.quote, notional + fee
+    return rules.base, quantity * rules.units_per_quantity

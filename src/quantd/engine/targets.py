@@ -1,0 +1,184 @@
+"""Targets: a strategy says what its book should be, the engine works toward it.
+
+At most one working order for (strategy, instrument) moves the book toward its target, what is in flight counted. A new
+target replaces it, transient denials are tried again until the target's time is over, lasting ones end it.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from quantd.domain.facts import TargetSet
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Effect, How, Limit, Market, Origin, Protect, Role, Side, StopLimit
+from quantd.engine.context import Context
+from quantd.engine.emulation import Ticket
+from quantd.engine.orders import LiveOrder
+from quantd.engine.risk.wish import Denied
+from quantd.engine.trading import Trading
+
+OnDenied = Callable[[str, InstrumentId, Denied], None]
+"""Tells a strategy that its target ended in a lasting denial."""
+
+
+class Targets:
+    """Pursues the targets of all strategies."""
+
+    def __init__(self, context: Context, trading: Trading, denied: OnDenied) -> None:
+        self._context = context
+        self._trading = trading
+        self._denied = denied
+        self._orders: dict[tuple[str, InstrumentId], str] = {}
+        """The order that works for a target."""
+        self._retries: dict[tuple[str, InstrumentId], None] = {}
+        """Targets that were denied for a passing reason."""
+
+    def set(  # noqa: PLR0913 -- what an author may say of a target
+        self,
+        strategy: str,
+        instrument: InstrumentId,
+        quantity: Decimal | float,
+        how: How,
+        protect: Protect | None,
+        why: str,
+    ) -> None:
+        """Remember a target and work toward it; repeating it sends nothing.
+
+        Raises:
+            ValueError: when `quantity` is not finite.
+        """
+        context = self._context
+        rules = context.instrument(instrument)
+        wanted = rules.quantity(quantity)
+        known = context.state.targets.get((strategy, instrument))
+        if known is not None and known.quantity == wanted and known.how == how and known.protect == protect:
+            return
+        if known is None and wanted == context.state.portfolio.book(strategy, instrument).quantity:
+            return
+        good_for = how.good_for_s or context.settings.target_good_for_s
+        expires = context.now_ns + int(good_for * 1e9)
+        context.record(TargetSet(strategy, instrument, wanted, how, expires, context.now_ns, why, protect))
+        self.pursue(strategy, instrument)
+
+    def restore(self) -> None:
+        """After a fold: work on every target again at the next tick; what is open for it is found by its terms."""
+        for key in self._context.state.targets:
+            self._retries[key] = None
+            for order in self._context.state.orders.open_orders(key[1]):
+                if order.strategy == key[0] and order.origin is Origin.STRATEGY:
+                    self._orders[key] = order.client_order_id
+
+    def working_order(self, strategy: str, instrument: InstrumentId) -> LiveOrder | None:
+        """Return the open order that moves a book toward its target."""
+        order_id = self._orders.get((strategy, instrument))
+        order = None if order_id is None else self._context.state.orders.get(order_id)
+        return order if order is not None and order.is_open else None
+
+    def order_changed(self, order: LiveOrder) -> None:
+        """Go on when the order of a target has ended."""
+        key = (order.strategy, order.instrument)
+        if not order.is_open and self._orders.get(key) == order.client_order_id:
+            del self._orders[key]
+            if key in self._context.state.targets:
+                self._go_on(order)
+
+    def _go_on(self, order: LiveOrder) -> None:
+        """After an order that traded or was cancelled: the rest at once. After a refusal: later, or never."""
+        if order.state.value in ("rejected", "denied") and not order.filled:
+            self._retries[order.strategy, order.instrument] = None
+            return
+        self.pursue(order.strategy, order.instrument)
+
+    def time_passed(self) -> None:
+        """Try again what was denied for a passing reason; end what is too old."""
+        if not self._context.state.targets:
+            return
+        for key in list(self._retries):
+            del self._retries[key]
+            if key in self._context.state.targets:
+                self.pursue(*key)
+        for key, target in list(self._context.state.targets.items()):
+            if self._context.now_ns >= target.expires_at_ns and self.working_order(*key) is None:
+                self._end(target)
+
+    def pursue(self, strategy: str, instrument: InstrumentId) -> None:
+        """Send, cancel or wait, whichever brings the book toward the target."""
+        context = self._context
+        target = context.state.targets.get((strategy, instrument))
+        if target is None or target.quantity is None:
+            return
+        book = context.state.portfolio.book(strategy, instrument)
+        working = self.working_order(strategy, instrument)
+        if working is not None:
+            self._adjust_working(target, working, book.quantity)
+            return
+        missing = target.quantity - book.quantity
+        if not context.instrument(instrument).quantity(abs(missing)):
+            self._end(target)
+            return
+        if context.now_ns >= target.expires_at_ns:
+            self._end(target)
+            return
+        self._send(target, book.quantity, missing)
+
+    def _adjust_working(self, target: TargetSet, working: LiveOrder, held: Decimal) -> None:
+        """Keep an order that still fits; cancel one that does not, and go on when it is gone."""
+        remaining = working.remaining if working.spec.side is Side.BUY else -working.remaining
+        if target.quantity is not None and held + remaining == target.quantity and _same_price(working, target.how):
+            return
+        if working.exit and _closing_first(held, target.quantity or ZERO):
+            return
+        self._trading.cancel(working, "new_target")
+
+    def _send(self, target: TargetSet, held: Decimal, missing: Decimal) -> None:
+        wanted = target.quantity or ZERO
+        closing = bool(held) and (missing > 0) != (held > 0)
+        quantity = abs(missing)
+        if closing and _closing_first(held, wanted):
+            quantity = abs(held)  # a flip is a close, then an open once the close is confirmed
+        ticket = Ticket(
+            target.strategy,
+            target.instrument,
+            Side.BUY if missing > 0 else Side.SELL,
+            quantity,
+            target.how,
+            role=Role.CLOSE if closing else Role.ENTRY,
+            effect=Effect.CLOSE if closing else Effect.AUTO,
+            protect=None if closing else target.protect,
+            why=target.why,
+        )
+        placed = self._trading.submit(ticket)
+        key = (target.strategy, target.instrument)
+        if isinstance(placed, LiveOrder):
+            self._orders[key] = placed.client_order_id
+        elif placed.is_transient:
+            self._retries[key] = None
+        else:
+            self._end(target)
+            self._denied(target.strategy, target.instrument, placed)
+
+    def _end(self, target: TargetSet) -> None:
+        self._context.record(
+            TargetSet(
+                target.strategy,
+                target.instrument,
+                None,
+                target.how,
+                target.expires_at_ns,
+                self._context.now_ns,
+                target.why,
+            )
+        )
+
+
+def _closing_first(held: Decimal, wanted: Decimal) -> bool:
+    """Whether going from `held` to `wanted` passes through flat."""
+    return bool(held) and (not wanted or (wanted > 0) != (held > 0))
+
+
+def _same_price(working: LiveOrder, how: How) -> bool:
+    if isinstance(how, Market):
+        return True
+    if isinstance(how, Limit | StopLimit):
+        return working.spec.price == how.price
+    return working.spec.trigger == how.trigger

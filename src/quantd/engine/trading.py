@@ -1,0 +1,327 @@
+"""Orders on their way out: every submit, amendment and cancel of anyone passes here, and here through the gate.
+
+Snaps prices, emulates what a venue lacks, asks the gate, records the intent (which reserves it) and sends the command.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain.capabilities import Support
+from quantd.domain.commands import Amend, Cancel, Submit
+from quantd.domain.events import TradingState
+from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderMoved, OrderReleased, RequestDenied
+from quantd.domain.instruments import Instrument
+from quantd.domain.numbers import Rounding
+from quantd.domain.orders import (
+    Limit,
+    Market,
+    OperationKind,
+    OperationPhase,
+    OrderKind,
+    OrderSpec,
+    Origin,
+    Side,
+    Trigger,
+)
+from quantd.engine.context import Context
+from quantd.engine.emulation import Ticket, emulate, terms
+from quantd.engine.orders import LiveOrder, amended
+from quantd.engine.risk.gate import Gate
+from quantd.engine.risk.wish import Denial, Denied, Wish
+
+
+class Trading:
+    """Places, amends and cancels, through the gate."""
+
+    def __init__(self, context: Context, gate: Gate) -> None:
+        self._context = context
+        self._gate = gate
+
+    # -- submit --------------------------------------------------------------------------------------------------
+
+    def submit(self, ticket: Ticket) -> LiveOrder | Denied:
+        """Place an order, or return and record why not."""
+        context = self._context
+        rules = context.state.portfolio.instruments.get(ticket.instrument)
+        if rules is None:
+            return self._denied(ticket, Denied(Denial.MALFORMED, 1, "order", "a listed instrument", ticket.instrument))
+        try:
+            spec = terms(rules, ticket)
+        except (ValueError, ArithmeticError) as error:
+            return self._denied(ticket, Denied(Denial.MALFORMED, 1, "order", "finite numbers", str(error)))
+        wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
+        held = False
+        capabilities = context.capabilities.get(rules.venue)
+        if capabilities is not None:
+            emulated = emulate(context, spec, rules, ticket)
+            if isinstance(emulated, Denied):
+                return self._denied(ticket, emulated)
+            sent, held = emulated
+            if sent is not spec:
+                spec = sent
+                wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
+        denied = self._check(wish)
+        if denied is not None:
+            return self._denied(ticket, denied)
+        order_id = context.ids.next()
+        deadline = context.now_ns + int((ticket.how.good_for_s or context.settings.good_for_s) * 1e9)
+        context.record(
+            OrderIntended(
+                order_id,
+                ticket.strategy,
+                spec,
+                ticket.origin,
+                ticket.role,
+                deadline,
+                context.now_ns,
+                wish.exit,
+                ticket.why,
+                ticket.parent,
+                ticket.group,
+                ticket.lot,
+                ticket.protect,
+                wish.price if spec.price is None else None,
+                held,
+            )
+        )
+        order = context.state.orders[order_id]
+        if not held:
+            context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, None, wish.exit))
+        return order
+
+    def release(self, order: LiveOrder) -> Denied | None:
+        """Send a held order whose trigger was reached; it passes the gate again. A denial ends it."""
+        context = self._context
+        rules = context.instrument(order.instrument)
+        ticket = Ticket(
+            order.strategy,
+            order.instrument,
+            order.spec.side,
+            order.spec.quantity,
+            Market() if order.spec.kind is OrderKind.STOP else Limit(order.spec.price or Decimal(0)),
+            order.origin,
+            order.role,
+        )
+        spec = msgspec.structs.replace(terms(rules, ticket), reduce_only=order.spec.reduce_only)
+        emulated = emulate(context, spec, rules, ticket)
+        if isinstance(emulated, Denied):
+            denied: Denied | None = emulated
+        else:
+            spec = emulated[0]
+            wish = self._wish(order.strategy, spec, rules, order.origin, replaces=order)
+            denied = self._check(wish)
+        if denied is not None:
+            self._denied(ticket, denied, order.client_order_id)
+            context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
+            return denied
+        deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
+        context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns))
+        context.send(
+            Submit(
+                order.client_order_id, order.operations, spec, deadline, context.state.halt_generation, None, order.exit
+            )
+        )
+        return None
+
+    # -- amend ---------------------------------------------------------------------------------------------------
+
+    def amend(self, order: LiveOrder, quantity: Decimal | None, price: Decimal | None) -> LiveOrder | Denied:
+        """Change an order's total quantity or price; where the venue cannot, by cancel and a new order for the rest."""
+        context = self._context
+        rules = context.instrument(order.instrument)
+        if not order.is_open or order.cancel_wanted:
+            return self._refused(order, Denied(Denial.NOT_OPEN, 1, "order", "an open order", order.state.value))
+        if order.operation is not None or order.held:
+            return self._refused(order, Denied(Denial.BUSY, 1, "order", "no operation in flight", _busy(order)))
+        try:
+            rounding = Rounding.FLOOR if order.spec.side is Side.BUY else Rounding.CEILING
+            new_price = None if price is None else rules.price(price, rounding)
+            new_quantity = order.spec.quantity if quantity is None else rules.quantity(quantity)
+        except (ValueError, ArithmeticError) as error:
+            return self._refused(order, Denied(Denial.MALFORMED, 1, "order", "finite numbers", str(error)))
+        spec = amended(order.spec, new_quantity, new_price)
+        wish = self._wish(order.strategy, spec, rules, order.origin, amends=order)
+        denied = self._check(wish)
+        if denied is not None:
+            return self._refused(order, denied)
+        operation = order.operations + 1
+        context.record(AmendIntended(order.client_order_id, operation, new_quantity, new_price, context.now_ns))
+        deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
+        if context.capabilities[rules.venue].amend is Support.NATIVE:
+            context.send(
+                Amend(
+                    order.client_order_id,
+                    operation,
+                    order.instrument,
+                    order.venue_order_id,
+                    spec,
+                    deadline,
+                    context.state.halt_generation,
+                    new_quantity,
+                    new_price,
+                )
+            )
+        else:
+            context.send(Cancel(order.client_order_id, operation, order.instrument, order.venue_order_id))
+        return order
+
+    def resubmit(self, order: LiveOrder, quantity: Decimal, price: Decimal | None) -> LiveOrder | Denied:
+        """Place the rest of an amended order anew, at the venue that cannot amend; it passes the gate again."""
+        spec = order.spec
+        how = Limit(
+            price if price is not None else spec.price or Decimal(0),
+            spec.time_in_force,
+            spec.post_only,
+            spec.reduce_only,
+        )
+        return self.submit(
+            Ticket(
+                order.strategy,
+                order.instrument,
+                spec.side,
+                quantity,
+                how,
+                order.origin,
+                order.role,
+                spec.effect,
+                order.protect,
+                order.why,
+                order.client_order_id,
+                order.group,
+                order.lot,
+            )
+        )
+
+    # -- cancel --------------------------------------------------------------------------------------------------
+
+    def cancel(self, order: LiveOrder, why: str = "") -> bool:
+        """Cancel an order; one with a write in flight is cancelled as soon as that is settled.
+
+        Returns:
+            Whether there is anything to cancel.
+        """
+        context = self._context
+        if not order.is_open:
+            return False
+        if order.held:
+            context.record(OrderMoved(order.client_order_id, Trigger.CANCEL, context.now_ns, why or "cancelled"))
+            return True
+        operation = order.operation
+        if operation is not None:
+            # The executor deletes an unsent submit on this; a sent one is cancelled when its outcome is in.
+            if operation.kind is OperationKind.CANCEL:
+                return True
+            context.record(CancelIntended(order.client_order_id, 0, context.now_ns, why))
+            if operation.kind is OperationKind.SUBMIT and operation.phase is OperationPhase.PENDING:
+                context.send(Cancel(order.client_order_id, 0, order.instrument, ""))
+            return True
+        context.record(CancelIntended(order.client_order_id, order.operations + 1, context.now_ns, why))
+        context.send(Cancel(order.client_order_id, order.operations, order.instrument, order.venue_order_id))
+        return True
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _wish(  # noqa: PLR0913 -- the order's terms and whom it replaces
+        self,
+        strategy: str,
+        spec: OrderSpec,
+        rules: Instrument,
+        origin: Origin,
+        *,
+        amends: LiveOrder | None = None,
+        replaces: LiveOrder | None = None,
+    ) -> Wish:
+        state = self._context.state
+        portfolio = state.portfolio
+        return Wish(
+            state=state,
+            strategy=strategy,
+            spec=spec,
+            instrument=rules,
+            mark=state.rates.marks[rules.id],
+            book=portfolio.book(strategy, rules.id),
+            net=portfolio.nets[rules.id],
+            account=portfolio.account(rules.venue),
+            now_ns=self._context.now_ns,
+            origin=origin,
+            operation=OperationKind.SUBMIT if amends is None else OperationKind.AMEND,
+            amends=amends or replaces,
+        )
+
+    def _check(self, wish: Wish) -> Denied | None:
+        """Ask what holds for all orders, then the gate; own orders that stand in the way are cancelled."""
+        denied = self._standing(wish)
+        if denied is None:
+            denied = self._gate.check(wish)
+        for order in wish.to_cancel:
+            self.cancel(order, "self_match")
+        return denied
+
+    def _standing(self, wish: Wish) -> Denied | None:
+        """Trading states, unknown outcomes, venue readiness and clock: what no limit can loosen."""
+        context, state = self._context, self._context.state
+        venue = wish.instrument.venue
+        if state.latches:
+            scopes = ("all", f"venue:{venue}", f"instrument:{wish.instrument.id}", f"strategy:{wish.strategy}")
+            standing = state.trading_state(scopes)
+            if standing is TradingState.HALTED or (standing is TradingState.REDUCING and not wish.exit):
+                return wish.deny(Denial.TRADING_STATE, 22, "account", "active", standing.value)
+        if wish.exit:
+            return None
+        if venue in context.venue_reasons:
+            return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
+        if wish.net.unknown:
+            return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
+        if context.now_ns < context.paused_until_ns:
+            return wish.deny(Denial.CLOCK, 24, "account", "a steady clock", "jumped")
+        return None
+
+    def _denied(self, ticket: Ticket, denied: Denied, client_order_id: str = "") -> Denied:
+        try:
+            quantity = Decimal(str(ticket.quantity))
+        except ArithmeticError:
+            quantity = Decimal(0)
+        if not quantity.is_finite():
+            quantity = Decimal(0)
+        self._context.record(
+            RequestDenied(
+                ticket.strategy,
+                ticket.instrument,
+                ticket.side,
+                quantity,
+                denied.code.value,
+                denied.control,
+                denied.scope,
+                denied.limit,
+                denied.observed,
+                self._context.now_ns,
+                ticket.why,
+                client_order_id,
+            )
+        )
+        return denied
+
+    def _refused(self, order: LiveOrder, denied: Denied) -> Denied:
+        spec = order.spec
+        self._context.record(
+            RequestDenied(
+                order.strategy,
+                spec.instrument,
+                spec.side,
+                spec.quantity,
+                denied.code.value,
+                denied.control,
+                denied.scope,
+                denied.limit,
+                denied.observed,
+                self._context.now_ns,
+                "amend",
+                order.client_order_id,
+            )
+        )
+        return denied
+
+
+def _busy(order: LiveOrder) -> str:
+    return "held" if order.operation is None else f"{order.operation.kind.value} {order.operation.phase.value}"
