@@ -1,0 +1,154 @@
+"""`quantd journal verify | show | backup | restore`: what an operator does with a journal.
+
+Mounted by the command line as a group of its own. Works on journals in use and at rest; only `restore` writes one, and
+takes its lock for it. Exit code 0, or 1 with the reason on standard error.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from quantd.clock import SystemClock
+from quantd.domain.facts import Fact
+from quantd.errors import JournalError
+from quantd.journal import backup as copies
+from quantd.journal.locks import lock_journal
+from quantd.journal.records import Record, RecordCodec
+from quantd.journal.store import JournalStore
+from quantd.journal.verify import verify as walk
+
+EXIT_FAILED = 1
+"""Exit code when the journal is damaged, missing, or in the way."""
+
+app = typer.Typer(name="journal", help="Verify, read, back up and restore a journal.", no_args_is_help=True)
+
+JournalPath = Annotated[Path, typer.Argument(help="File of the journal.", metavar="PATH")]
+
+
+@app.command()
+def verify(path: JournalPath) -> None:
+    """Check every record, snapshot and table of a journal, in use or not."""
+    with _told(), closing(_open(path)) as store:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        ) as bar:
+            task = bar.add_task("records", total=store.head.seq)
+            found = walk(store, lambda done, _: bar.update(task, completed=done))
+        for problem in found.problems:
+            typer.echo(f"{path}: {problem}", err=True)
+        if found.problems:
+            many = len(found.problems)
+            typer.echo(f"damaged: {many} problem{'' if many == 1 else 's'} in {found.records} records", err=True)
+            raise typer.Exit(EXIT_FAILED)
+        meta = store.meta
+        typer.echo(
+            f"ok: {found.records} records, {found.snapshots} snapshots, journal {meta.journal_id}, epoch {meta.epoch}"
+        )
+
+
+@app.command()
+def show(
+    path: JournalPath,
+    tail: Annotated[int, typer.Option(min=1, help="How many records, the newest.")] = 20,
+    kind: Annotated[list[str] | None, typer.Option(help="Only facts of this kind; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each record.")] = False,
+) -> None:
+    """Print the newest records of a journal, oldest first."""
+    with _told(), closing(_open(path)) as store:
+        _known_kinds(store.codec, kind or [])
+        records = _newest(store, tail, frozenset(kind or ()))
+        if as_json:
+            for record in records:
+                typer.echo(msgspec.json.encode(_row(store.codec, record)))
+            return
+        table = Table("record", "time (UTC)", "fact", "what", box=None, pad_edge=False)
+        for record in records:
+            row = _row(store.codec, record)
+            what = " ".join(f"{key}={_short(value)}" for key, value in row["fact"].items())
+            table.add_row(str(record.seq), row["at"], record.kind, escape(what))
+        Console().print(table)
+
+
+@app.command()
+def backup(
+    path: JournalPath,
+    destination: Annotated[Path, typer.Argument(help="File to write; nothing may be there.")],
+) -> None:
+    """Copy a journal, in use or not, to a new file, and verify the copy."""
+    with _told():
+        count = copies.backup(path, destination, _codec())
+        typer.echo(f"ok: {count} records in {destination}")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="File that `quantd journal backup` wrote.", metavar="BACKUP")],
+    path: JournalPath,
+    replace: Annotated[bool, typer.Option(help="Move a journal that is there aside.")] = False,
+) -> None:
+    """Put a verified copy of a backup in place, with a new epoch so that no order id is used twice."""
+    now_ns = SystemClock().now_ns()
+    with _told(), lock_journal(path, what="quantd journal restore", started_at_ns=now_ns):
+        meta = copies.restore(source, path, _codec(), now_ns=now_ns, replace=replace)
+        typer.echo(f"ok: journal {meta.journal_id} restored to {path}, epoch {meta.epoch}")
+
+
+def _codec() -> RecordCodec[Fact]:
+    return RecordCodec(Fact)
+
+
+def _open(path: Path) -> JournalStore[Fact]:
+    return JournalStore[Fact].open(path, _codec(), read_only=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except JournalError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _known_kinds(codec: RecordCodec[Fact], kinds: list[str]) -> None:
+    for kind in kinds:
+        if kind not in codec.kinds:
+            raise typer.BadParameter(f"no fact is called {kind!r}; there are {', '.join(sorted(codec.kinds))}")
+
+
+def _newest(store: JournalStore[Fact], count: int, kinds: frozenset[str]) -> list[Record]:
+    """Return the newest records of some kinds; looks further back until there are enough of them."""
+    reach = count
+    while True:
+        records = [record for record in store.tail(reach) if not kinds or record.kind in kinds]
+        if len(records) >= count or reach >= store.head.seq:
+            return records[-count:]
+        reach *= 4
+
+
+def _row(codec: RecordCodec[Fact], record: Record) -> dict[str, Any]:
+    fact = msgspec.to_builtins(codec.decode(record))
+    fact.pop("type", None)
+    fact.pop("at_ns", None)
+    seconds, nanoseconds = divmod(record.at_ns, 1_000_000_000)
+    at = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{nanoseconds:09d}"
+    return {"record": record.seq, "at": at, "kind": record.kind, "fact": fact}
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, separators=(",", ":"))

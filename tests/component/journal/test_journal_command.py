@@ -1,0 +1,105 @@
+"""`quantd journal`: exit codes, the record that is damaged by name, and restores that change the epoch."""
+
+import json
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+
+import pytest
+from typer.testing import CliRunner
+
+from quantd.cli.journal import app
+from quantd.domain import facts as f
+from quantd.journal.locks import lock_journal
+from quantd.journal.projections import projections
+from quantd.journal.records import RecordCodec
+from quantd.journal.store import Append, JournalStore
+
+AT_NS = 1_714_567_890_000_000_123
+
+
+@pytest.fixture
+def journal(path):
+    """A journal of 30 facts, at rest."""
+    facts = [f.CursorMoved("paper", f"orders-{n}", str(n), AT_NS + n) for n in range(29)]
+    facts.append(f.PeaksRecorded({"all": Decimal("7.250")}, AT_NS))
+    with closing(
+        JournalStore.create(path, RecordCodec(f.Fact), journal_id="k7", epoch=3, projections=projections())
+    ) as store:
+        store.write([Append([store.codec.encode(fact) for fact in facts], facts)])
+    return path
+
+
+@pytest.fixture
+def run():
+    def invoke(*arguments):
+        return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+def test_a_clean_journal_is_verified(journal, run):
+    result = run("verify", journal)
+    assert (result.exit_code, result.stdout) == (0, "ok: 30 records, 0 snapshots, journal k7, epoch 3\n")
+
+
+def test_damaged_records_are_named_and_the_exit_code_tells(journal, run):
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM records WHERE seq = 4")
+        connection.execute("UPDATE records SET payload = x'00' WHERE seq = 9")
+    result = run("verify", journal)
+    assert result.exit_code == 1
+    assert f"{journal}: record 4 is missing\n" in result.stderr
+    assert f"{journal}: record 9 (CursorMoved) does not match its checksum" in result.stderr
+    assert "damaged: 2 problems in 29 records" in result.stderr
+
+
+def test_a_missing_journal_is_named(tmp_path, run):
+    result = run("verify", tmp_path / "none.db")
+    assert (result.exit_code, result.stderr) == (1, f"{tmp_path / 'none.db'}: there is no journal here\n")
+
+
+def test_the_newest_records_are_shown_as_a_table(journal, run):
+    result = run("show", journal, "--tail", "2")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split() == [
+        "29", "2024-05-01", "12:51:30.000000151", "CursorMoved", "venue=paper", "name=orders-28", "value=28",
+    ]  # fmt: skip
+    assert 'peaks={"all":"7.250"}' in lines[2]
+
+
+def test_records_of_a_kind_are_found_however_far_back(journal, run):
+    result = run("show", journal, "--tail", "1", "--kind", "CursorMoved", "--json")
+    assert json.loads(result.stdout) == {
+        "record": 29,
+        "at": "2024-05-01 12:51:30.000000151",
+        "kind": "CursorMoved",
+        "fact": {"venue": "paper", "name": "orders-28", "value": "28"},
+    }
+    assert run("show", journal, "--kind", "RunStarted", "--json").stdout == ""
+    result = run("show", journal, "--kind", "Nonsense")
+    assert result.exit_code == 2
+    assert "Nonsense" in result.stderr
+
+
+def test_a_backup_is_restored_with_a_new_epoch(journal, tmp_path, run):
+    assert run("backup", journal, tmp_path / "b.db").stdout == f"ok: 30 records in {tmp_path / 'b.db'}\n"
+    target = tmp_path / "new" / "quantd.db"
+    result = run("restore", tmp_path / "b.db", target)
+    assert result.exit_code == 0
+    assert f"ok: journal k7 restored to {target}, epoch " in result.stdout
+    refused = run("restore", tmp_path / "b.db", target)
+    assert refused.exit_code == 1
+    assert "a journal is here already" in refused.stderr
+    assert run("restore", tmp_path / "b.db", target, "--replace").exit_code == 0
+    assert run("verify", target).exit_code == 0
+
+
+def test_a_journal_in_use_is_not_restored_over(journal, tmp_path, run):
+    run("backup", journal, tmp_path / "b.db")
+    with lock_journal(journal, what="quantd run"):
+        result = run("restore", tmp_path / "b.db", journal, "--replace")
+    assert result.exit_code == 1
+    assert "held by process" in result.stderr
