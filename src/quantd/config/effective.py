@@ -81,6 +81,11 @@ def show(settings: Settings) -> str:
 def _lines(key: str, value: Any, path: tuple[str, ...], tree: Node) -> Iterator[str]:
     """Yield `key: value` and what is under it, indented by the caller's level only."""
     children = _children(value)
+    if isinstance(value, SecretStr):
+        # A comment, because a secret in a file is refused: what is printed here can be loaded again.
+        from_file = (*path[:-1], f"{key}_file")
+        yield f"# {key}: ***{_comment(path if find(tree, path) is not None else from_file, tree)}"
+        return
     if children is None:
         yield f"{_text(key)}: {_leaf(path[-1], value)}{_comment(path, tree)}"
         return
@@ -143,8 +148,6 @@ def _comment(path: tuple[str, ...], tree: Node) -> str:
 
 def _leaf(name: str, value: Any) -> str:
     match value:
-        case SecretStr():
-            return _MASK
         case DayEnd():
             return f'"{value.hour:02d}:{value.minute:02d} {value.time_zone}"'
         case None:

@@ -145,7 +145,10 @@ class Shape:
         if direct is not None:
             if filed is not None and filed.origin.is_variable:
                 self._report(filed, (*path, f"{name}_file"), f"this beside {direct.origin}", "one of the two variables")
-            if not isinstance(direct.value, SecretStr) or not direct.value.get_secret_value().strip():
+            if not isinstance(direct.value, SecretStr):
+                self._report(direct, (*path, name), "a secret among other keys", "a variable of its own for it")
+                return
+            if not direct.value.get_secret_value().strip():
                 self._report(direct, (*path, name), "nothing", "a secret")
                 return
             values[name] = direct.value
@@ -155,7 +158,10 @@ class Shape:
                 values[name] = secret
 
     def _read_mapping(self, node: Node, annotation: Any, path: Path, field: FieldInfo | None) -> Any:
-        kind = get_args(annotation)[1]
+        names, kind = options(get_args(annotation)[0]), get_args(annotation)[1]
+        for key, child in node.mapping.items():
+            if names and key not in names:
+                self._report(child, (*path, key), "an unknown key", choice(names), nearest(key, names))
         if not node.mapping and field is not None and any(getattr(mark, "min_length", 0) for mark in field.metadata):
             self._report(node, path, "an empty mapping", "at least one entry")
             return FAILED

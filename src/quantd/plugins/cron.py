@@ -65,7 +65,7 @@ def _field(word: str, name: str, bounds: tuple[int, int], names: tuple[str, ...]
             last = high
         if match is None or first is None or last is None or first > last or step < 1:
             span = f"{names[0]} to {names[-1]}" if names is _DAYS else f"{low} to {high}"
-            raise ValueError(f"as {name} {span}, a range such as a-b, a list such as a,b, or a step such as */n")
+            raise ValueError(f"the {name} as {span}, a range such as a-b, a list such as a,b, or a step such as */n")
         allowed.update(range(first, last + 1, step))
     return allowed
 

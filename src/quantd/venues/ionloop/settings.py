@@ -83,7 +83,7 @@ class IonloopSettings(VenueSettings):
     """Resend a submit of unknown outcome under its Idempotency-Key. Only after the venue was seen to honour the key."""
     paths: IonloopPaths = IonloopPaths()
     """Paths of the API that differ from the defaults."""
-    rates: dict[str, RateOverride] = Field(default={})
+    rates: dict[Literal["key", "orders", "status", "public"], RateOverride] = Field(default={})
     """Rate budgets by name that differ from the connector's own."""
     maker_fee_bps: Decimal = Field(default=Decimal(10), ge=0, le=10_000)
     """Fee of an order that waited in the book, in basis points of its value; the API does not tell it."""
