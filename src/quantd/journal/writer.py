@@ -11,7 +11,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple
 
 from quantd.errors import JournalFailed, QuantdError
@@ -89,7 +89,7 @@ class JournalWriter(Generic[FactT]):
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def append(self, facts: Sequence[FactT]) -> Awaitable[None]:
+    def append(self, facts: Sequence[FactT]) -> asyncio.Future[None]:
         """Queue `facts` for one transaction; the awaitable is done when they are on disk.
 
         Must be called on the loop that called `start`. Cancelling the awaitable does not take the facts back.
@@ -109,7 +109,7 @@ class JournalWriter(Generic[FactT]):
             return self._settled()
         return self._hand_over(Append(drafts, facts), len(facts))
 
-    def snapshot(self, payload: bytes) -> Awaitable[None]:
+    def snapshot(self, payload: bytes) -> asyncio.Future[None]:
         """Queue a snapshot of the state after all facts appended so far; done when it is on disk.
 
         Raises:

@@ -11,8 +11,10 @@ import pytest
 
 import quantd.journal
 from quantd.journal.fold import recover
+from quantd.journal.records import RecordCodec
 from quantd.journal.store import JournalStore
 from quantd.journal.verify import verify
+from tests.component.journal.kit import Small
 
 APPEND_FOR_EVER = """
 import asyncio, os, sys
@@ -51,7 +53,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.mark.parametrize("lines", [1, 7, 60, 400])
-def test_a_kill_loses_no_acknowledged_record(kit, path, codec, lines):
+def test_a_kill_loses_no_acknowledged_record(path: Path, codec: RecordCodec[Small], lines: int) -> None:
     JournalStore.create(path, codec, journal_id="k7", epoch=1).close()
     environment = {**os.environ, "PYTHONPATH": str(Path(quantd.journal.__file__).parents[2])}
     for _ in range(2):  # the second process goes on in what the first one left
@@ -69,7 +71,8 @@ def test_a_kill_loses_no_acknowledged_record(kit, path, codec, lines):
         with closing(JournalStore.open(path, codec)) as store:
             assert store.head.seq >= acknowledged[-1]
             assert verify(store).problems == ()
-            restored, facts = [0], []
-            recover(store, facts.append, lambda payload, to=restored: to.append(int(payload)))
-            expected = range(restored[-1] + 1, store.head.seq + 1)
+            restored: list[bytes] = [b"0"]
+            facts: list[Small] = []
+            recover(store, facts.append, restored.append)
+            expected = range(int(restored[-1]) + 1, store.head.seq + 1)
             assert [fact.at_ns for fact in facts] == list(expected)

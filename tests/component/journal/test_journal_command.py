@@ -2,11 +2,13 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from quantd.cli.journal import app
 from quantd.domain import facts as f
@@ -15,35 +17,36 @@ from quantd.journal.projections import projections
 from quantd.journal.records import RecordCodec
 from quantd.journal.store import Append, JournalStore
 
+Run = Callable[..., Result]
 AT_NS = 1_714_567_890_000_000_123
 
 
 @pytest.fixture
-def journal(path):
+def journal(path: Path) -> Path:
     """A journal of 30 facts, at rest."""
-    facts = [f.CursorMoved("paper", f"orders-{n}", str(n), AT_NS + n) for n in range(29)]
+    facts: list[f.Fact] = [f.CursorMoved("paper", f"orders-{n}", str(n), AT_NS + n) for n in range(29)]
     facts.append(f.PeaksRecorded({"all": Decimal("7.250")}, AT_NS))
     with closing(
-        JournalStore.create(path, RecordCodec(f.Fact), journal_id="k7", epoch=3, projections=projections())
+        JournalStore[f.Fact].create(path, RecordCodec(f.Fact), journal_id="k7", epoch=3, projections=projections())
     ) as store:
         store.write([Append([store.codec.encode(fact) for fact in facts], facts)])
     return path
 
 
 @pytest.fixture
-def run():
-    def invoke(*arguments):
+def run() -> Run:
+    def invoke(*arguments: object) -> Result:
         return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
 
     return invoke
 
 
-def test_a_clean_journal_is_verified(journal, run):
+def test_a_clean_journal_is_verified(journal: Path, run: Run) -> None:
     result = run("verify", journal)
     assert (result.exit_code, result.stdout) == (0, "ok: 30 records, 0 snapshots, journal k7, epoch 3\n")
 
 
-def test_damaged_records_are_named_and_the_exit_code_tells(journal, run):
+def test_damaged_records_are_named_and_the_exit_code_tells(journal: Path, run: Run) -> None:
     with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
         connection.execute("DELETE FROM records WHERE seq = 4")
         connection.execute("UPDATE records SET payload = x'00' WHERE seq = 9")
@@ -54,12 +57,12 @@ def test_damaged_records_are_named_and_the_exit_code_tells(journal, run):
     assert "damaged: 2 problems in 29 records" in result.stderr
 
 
-def test_a_missing_journal_is_named(tmp_path, run):
+def test_a_missing_journal_is_named(tmp_path: Path, run: Run) -> None:
     result = run("verify", tmp_path / "none.db")
     assert (result.exit_code, result.stderr) == (1, f"{tmp_path / 'none.db'}: there is no journal here\n")
 
 
-def test_the_newest_records_are_shown_as_a_table(journal, run):
+def test_the_newest_records_are_shown_as_a_table(journal: Path, run: Run) -> None:
     result = run("show", journal, "--tail", "2")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -70,7 +73,7 @@ def test_the_newest_records_are_shown_as_a_table(journal, run):
     assert 'peaks={"all":"7.250"}' in lines[2]
 
 
-def test_records_of_a_kind_are_found_however_far_back(journal, run):
+def test_records_of_a_kind_are_found_however_far_back(journal: Path, run: Run) -> None:
     result = run("show", journal, "--tail", "1", "--kind", "CursorMoved", "--json")
     assert json.loads(result.stdout) == {
         "record": 29,
@@ -84,7 +87,7 @@ def test_records_of_a_kind_are_found_however_far_back(journal, run):
     assert "Nonsense" in result.stderr
 
 
-def test_a_backup_is_restored_with_a_new_epoch(journal, tmp_path, run):
+def test_a_backup_is_restored_with_a_new_epoch(journal: Path, tmp_path: Path, run: Run) -> None:
     assert run("backup", journal, tmp_path / "b.db").stdout == f"ok: 30 records in {tmp_path / 'b.db'}\n"
     target = tmp_path / "new" / "quantd.db"
     result = run("restore", tmp_path / "b.db", target)
@@ -97,7 +100,7 @@ def test_a_backup_is_restored_with_a_new_epoch(journal, tmp_path, run):
     assert run("verify", target).exit_code == 0
 
 
-def test_a_journal_in_use_is_not_restored_over(journal, tmp_path, run):
+def test_a_journal_in_use_is_not_restored_over(journal: Path, tmp_path: Path, run: Run) -> None:
     run("backup", journal, tmp_path / "b.db")
     with lock_journal(journal, what="quantd run"):
         result = run("restore", tmp_path / "b.db", journal, "--replace")

@@ -20,12 +20,12 @@ def latch(tmp_path: Path) -> HaltLatch:
     return HaltLatch(tmp_path / "state" / "halt.json")
 
 
-def test_no_file_means_active(latch):
+def test_no_file_means_active(latch: HaltLatch) -> None:
     assert latch.read() == LatchContent(0)
     assert latch.read().state is ACTIVE
 
 
-def test_a_halt_is_there_for_the_next_process(latch):
+def test_a_halt_is_there_for_the_next_process(latch: HaltLatch) -> None:
     latch.halt(OPERATOR)
     again = HaltLatch(latch.path)
     assert again.read() == LatchContent(1, (OPERATOR,))
@@ -33,7 +33,7 @@ def test_a_halt_is_there_for_the_next_process(latch):
     assert b'"why": "news"' in latch.path.read_bytes()
 
 
-def test_only_a_named_person_with_a_reason_clears(latch):
+def test_only_a_named_person_with_a_reason_clears(latch: HaltLatch) -> None:
     latch.halt(OPERATOR)
     for by, why in (("", "fine"), ("bob", " ")):
         with pytest.raises(JournalError, match="a named person who says why"):
@@ -45,7 +45,7 @@ def test_only_a_named_person_with_a_reason_clears(latch):
         latch.clear(ALL, by="bob", why="again", at_ns=10)
 
 
-def test_scopes_are_latched_and_cleared_one_by_one_and_the_strictest_wins(latch):
+def test_scopes_are_latched_and_cleared_one_by_one_and_the_strictest_wins(latch: HaltLatch) -> None:
     latch.halt(Halt("venue:oanda", REDUCING, "ann", "maintenance", 1))
     latch.halt(Halt("strategy:a", HALTED, "quantd", "loss", 2))
     content = latch.read()
@@ -58,7 +58,7 @@ def test_scopes_are_latched_and_cleared_one_by_one_and_the_strictest_wins(latch)
     assert latch.clear("strategy:a", by="ann", why="looked", at_ns=4).state_of(("strategy:a",)) is REDUCING
 
 
-def test_a_weaker_order_does_not_loosen_a_halt(latch):
+def test_a_weaker_order_does_not_loosen_a_halt(latch: HaltLatch) -> None:
     latch.halt(OPERATOR)
     content = latch.halt(Halt(ALL, REDUCING, "bob", "softly", 6))
     assert content.halts == (OPERATOR,)
@@ -66,13 +66,13 @@ def test_a_weaker_order_does_not_loosen_a_halt(latch):
     assert latch.halt(stricter).halts == (stricter,)
 
 
-def test_active_is_no_halt(latch):
+def test_active_is_no_halt(latch: HaltLatch) -> None:
     with pytest.raises(ValueError, match="a halt is REDUCING or HALTED"):
         latch.halt(Halt(ALL, ACTIVE, "ann", "", 1))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"generation": "x"}', b'{"halts": []}'])
-def test_a_file_that_cannot_be_read_counts_as_halted_until_cleared(latch, content):
+def test_a_file_that_cannot_be_read_counts_as_halted_until_cleared(latch: HaltLatch, content: bytes) -> None:
     latch.halt(Halt("venue:a", HALTED, "ann", "x", 1))
     latch.path.write_bytes(content)
     for one in (latch, HaltLatch(latch.path)):
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_read_counts_as_halted_until_cleared(latch, conten
     assert latch.clear(ALL, by="ann", why="looked at it", at_ns=3).state is ACTIVE
 
 
-def test_a_change_by_another_process_is_seen_at_the_next_look(latch):
+def test_a_change_by_another_process_is_seen_at_the_next_look(latch: HaltLatch) -> None:
     other = HaltLatch(latch.path)
     for generation in range(1, 40):
         if generation % 2:
@@ -95,7 +95,7 @@ def test_a_change_by_another_process_is_seen_at_the_next_look(latch):
         assert latch.read().state is (HALTED if generation % 2 else ACTIVE)
 
 
-def test_a_halt_that_the_disk_refuses_holds_in_this_process(latch):
+def test_a_halt_that_the_disk_refuses_holds_in_this_process(latch: HaltLatch) -> None:
     latch.path.parent.mkdir()
     latch.path.with_name("halt.json." + str(os.getpid()) + ".tmp").mkdir()  # makes the write fail
     with pytest.raises(JournalError, match="the halt could not be written"):
@@ -109,7 +109,7 @@ def test_a_halt_that_the_disk_refuses_holds_in_this_process(latch):
     assert {halt.scope for halt in HaltLatch(latch.path).read().halts} == {ALL, "venue:a"}
 
 
-def test_a_folder_that_cannot_be_looked_at_counts_as_halted(tmp_path):
+def test_a_folder_that_cannot_be_looked_at_counts_as_halted(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, no folder")
     latch = HaltLatch(tmp_path / "state" / "halt.json")
     assert latch.read().state is HALTED
@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_looked_at_counts_as_halted(tmp_path):
         latch.halt(OPERATOR)
 
 
-def test_halting_does_not_wait_for_a_process_that_is_stopped_but_clearing_does(latch):
+def test_halting_does_not_wait_for_a_process_that_is_stopped_but_clearing_does(latch: HaltLatch) -> None:
     latch.halt(Halt("venue:a", HALTED, "ann", "x", 1))
     stuck = os.open(latch.path.with_name("halt.json.lock"), os.O_RDWR)
     fcntl.flock(stuck, fcntl.LOCK_EX)
@@ -130,7 +130,7 @@ def test_halting_does_not_wait_for_a_process_that_is_stopped_but_clearing_does(l
     assert HaltLatch(latch.path).read().state is HALTED
 
 
-def test_threads_that_halt_at_once_lose_no_halt(latch):
+def test_threads_that_halt_at_once_lose_no_halt(latch: HaltLatch) -> None:
     halts = [Halt(f"strategy:{n}", HALTED, "quantd", "x", n) for n in range(12)]
     threads = [threading.Thread(target=HaltLatch(latch.path).halt, args=(halt,)) for halt in halts]
     for thread in threads:

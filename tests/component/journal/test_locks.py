@@ -23,7 +23,7 @@ sys.stdin.read()
 """
 
 
-def test_the_second_process_is_told_who_holds_the_journal_and_gets_it_after_a_kill(path):
+def test_the_second_process_is_told_who_holds_the_journal_and_gets_it_after_a_kill(path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(quantd.journal.__file__).parents[2])}
     child = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
@@ -39,7 +39,7 @@ def test_the_second_process_is_told_who_holds_the_journal_and_gets_it_after_a_ki
             pass
 
 
-def test_a_second_lock_in_the_same_process_is_refused_until_the_first_is_released(path):
+def test_a_second_lock_in_the_same_process_is_refused_until_the_first_is_released(path: Path) -> None:
     first = lock_journal(path, what="first")
     with pytest.raises(JournalLocked, match=rf"process {os.getpid()} \(first\)"):
         lock_journal(path, what="second")
@@ -48,7 +48,7 @@ def test_a_second_lock_in_the_same_process_is_refused_until_the_first_is_release
     lock_journal(path, what="second").release()
 
 
-def test_accounts_are_locked_one_by_one(tmp_path):
+def test_accounts_are_locked_one_by_one(tmp_path: Path) -> None:
     with lock_account(tmp_path / "state", "oanda/practice", "101-001", what="a"):
         with lock_account(tmp_path / "state", "oanda/practice", "101-002", what="a"):
             pass
@@ -58,21 +58,21 @@ def test_accounts_are_locked_one_by_one(tmp_path):
             lock_account(tmp_path / "state", "oanda/practice", "101-001", what="b")
 
 
-def test_a_holder_that_has_not_written_its_name_is_another_process(tmp_path):
+def test_a_holder_that_has_not_written_its_name_is_another_process(tmp_path: Path) -> None:
     with FileLock(tmp_path / "x.lock", what="a") as held:
         os.truncate(held.path, 0)
         with pytest.raises(JournalLocked, match="held by another process"):
             FileLock(tmp_path / "x.lock", what="b")
 
 
-def test_a_lock_file_that_cannot_be_opened_is_named(tmp_path):
+def test_a_lock_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.lock").mkdir()
     with pytest.raises(JournalError, match=r"x\.lock: the lock file cannot be opened: Is a directory"):
         FileLock(tmp_path / "x.lock", what="a")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_a_file_system_without_locks_is_named():
+def test_a_file_system_without_locks_is_named() -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "pipe.lock"
         path.symlink_to("/proc/self/environ")

@@ -3,9 +3,11 @@
 import os
 import sqlite3
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,27 +16,33 @@ from quantd.journal.fold import Recovery, recover
 from quantd.journal.records import RecordCodec
 from quantd.journal.store import JournalStore, TakeSnapshot
 from quantd.journal.verify import verify
+from tests.component.journal.kit import Bought, MakeClosed, Noted, Small, Sums, buys, fill
 
 
-def fold(store):
+def fold(store: JournalStore[Small]) -> tuple[bytes | None, list[Small], Recovery]:
     """Return what a recovery gives: the snapshot's bytes, the facts after it, and its report."""
-    facts, restored = [], []
+    facts: list[Small] = []
+    restored: list[bytes] = []
     report = recover(store, facts.append, restored.append)
     return (restored[0] if restored else None), facts, report
 
 
-def opened(path, codec, **options):
-    return closing(JournalStore.open(path, codec, **options))
+def opened(
+    path: Path, codec: RecordCodec[Small], *, read_only: bool = False, projections: Sequence[Sums] = ()
+) -> closing[JournalStore[Small]]:
+    return closing(JournalStore.open(path, codec, read_only=read_only, projections=projections))
 
 
-def tamper(path, sql, *parameters):
+def tamper(path: Path, sql: str, *parameters: object) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(sql, parameters)
 
 
-def test_facts_come_back_in_order_after_reopening(kit, path, codec, store):
-    facts = [*kit.buys(3), kit.Noted("naïve £", 9), *kit.buys(2, first=10)]
-    kit.fill(store, facts)
+def test_facts_come_back_in_order_after_reopening(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    facts: list[Small] = [*buys(3), Noted("naïve £", 9), *buys(2, first=10)]
+    fill(store, facts)
     with opened(path, codec) as again:
         assert fold(again) == (None, facts, Recovery(0, 6))
         assert again.head == store.head
@@ -42,29 +50,33 @@ def test_facts_come_back_in_order_after_reopening(kit, path, codec, store):
         assert again.meta.epoch == 3
 
 
-def test_a_fold_starts_at_the_newest_snapshot(kit, path, codec, store):
+def test_a_fold_starts_at_the_newest_snapshot(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
     for round_ in range(6):
-        kit.fill(store, kit.buys(10, first=round_ * 10 + 1))
+        fill(store, buys(10, first=round_ * 10 + 1))
         store.write([TakeSnapshot(b"state %d" % round_)])
-    kit.fill(store, kit.buys(2, first=61))
+    fill(store, buys(2, first=61))
     with opened(path, codec) as again:
-        assert fold(again) == (b"state 5", kit.buys(2, first=61), Recovery(60, 2))
+        assert fold(again) == (b"state 5", buys(2, first=61), Recovery(60, 2))
         assert [seq for seq, _ in again.snapshots()] == [60, 50, 40]
 
 
-def test_a_damaged_snapshot_is_passed_over_for_an_older_one(kit, path, codec, store):
-    kit.fill(store, kit.buys(4))
+def test_a_damaged_snapshot_is_passed_over_for_an_older_one(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    fill(store, buys(4))
     store.write([TakeSnapshot(b"old")])
-    kit.fill(store, kit.buys(3, first=5))
+    fill(store, buys(3, first=5))
     store.write([TakeSnapshot(b"new")])
     store.close()
     tamper(path, "UPDATE snapshots SET payload = ? WHERE seq = 7", b"neu")
     with opened(path, codec) as again:
-        assert fold(again) == (b"old", kit.buys(3, first=5), Recovery(4, 3, (7,)))
+        assert fold(again) == (b"old", buys(3, first=5), Recovery(4, 3, (7,)))
         assert verify(again).problems == ("the snapshot after record 7 is damaged",)
 
 
-def test_a_fold_does_not_read_what_the_snapshot_covers(kit, closed, codec):
+def test_a_fold_does_not_read_what_the_snapshot_covers(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     path = closed(50, snapshot_after=40)
     tamper(path, "UPDATE records SET payload = x'00' WHERE seq = 11")
     with opened(path, codec) as store:
@@ -96,14 +108,16 @@ def test_a_fold_does_not_read_what_the_snapshot_covers(kit, closed, codec):
         ("UPDATE meta SET value = 'zz' WHERE key = 'journal_id'", r"the description \(table meta\) was changed"),
     ],
 )  # fmt: skip
-def test_what_was_changed_behind_our_back_is_refused_and_named(closed, codec, change, message):
+def test_what_was_changed_behind_our_back_is_refused_and_named(
+    closed: MakeClosed, codec: RecordCodec[Small], change: str, message: str
+) -> None:
     path = closed(20)
     tamper(path, change)
     with pytest.raises(JournalCorrupt, match=message), opened(path, codec) as store:
         fold(store)
 
 
-def test_swapped_records_are_refused(closed, codec):
+def test_swapped_records_are_refused(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     path = closed(20)
     for before, after in ((7, 1000), (8, 7), (1000, 8)):
         tamper(path, "UPDATE records SET seq = ? WHERE seq = ?", after, before)
@@ -111,14 +125,16 @@ def test_swapped_records_are_refused(closed, codec):
         fold(store)
 
 
-def test_a_record_that_follows_the_snapshot_must_follow_the_record_before(closed, codec):
+def test_a_record_that_follows_the_snapshot_must_follow_the_record_before(
+    closed: MakeClosed, codec: RecordCodec[Small]
+) -> None:
     path = closed(20, snapshot_after=10)
     tamper(path, "DELETE FROM records WHERE seq = 10")
     with opened(path, codec) as store, pytest.raises(JournalCorrupt, match="record 10 is missing"):
         fold(store)
 
 
-def test_every_flipped_byte_of_a_record_is_found(closed, codec):
+def test_every_flipped_byte_of_a_record_is_found(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     """Flip each byte of one record's payload and checksum in the file itself, one at a time."""
     path = closed(9)
     with opened(path, codec, read_only=True) as store:
@@ -132,18 +148,18 @@ def test_every_flipped_byte_of_a_record_is_found(closed, codec):
 
 
 @pytest.mark.parametrize("kept", [0.95, 0.5, 0.1])
-def test_a_truncated_file_is_refused(closed, codec, kept):
+def test_a_truncated_file_is_refused(closed: MakeClosed, codec: RecordCodec[Small], kept: float) -> None:
     path = closed(2_000)
     os.truncate(path, int(path.stat().st_size * kept))
     with pytest.raises(JournalCorrupt, match=r"(record \d+|the file is damaged)"), opened(path, codec) as store:
         fold(store)
 
 
-def test_verify_lists_all_that_is_wrong(closed, codec):
+def test_verify_lists_all_that_is_wrong(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     path = closed(30, snapshot_after=20)
     tamper(path, "DELETE FROM records WHERE seq IN (3, 11, 12)")
     tamper(path, "UPDATE records SET payload = x'00' WHERE seq IN (6, 25)")
-    told = []
+    told: list[tuple[int, int]] = []
     with opened(path, codec, read_only=True) as store:
         found = verify(store, lambda done, of: told.append((done, of)))
     assert found.problems == (
@@ -155,12 +171,12 @@ def test_verify_lists_all_that_is_wrong(closed, codec):
     assert (found.records, found.snapshots, told) == (27, 1, [(27, 30)])
 
 
-def test_verify_of_a_clean_journal_finds_nothing(closed, codec):
+def test_verify_of_a_clean_journal_finds_nothing(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     with opened(closed(30, snapshot_after=20), codec, read_only=True) as store:
         assert verify(store) == (30, 1, ())
 
 
-def test_a_snapshot_of_nothing_is_one(kit, path, codec, store):
+def test_a_snapshot_of_nothing_is_one(path: Path, codec: RecordCodec[Small], store: JournalStore[Small]) -> None:
     store.write([TakeSnapshot(b"empty")])
     assert fold(store) == (b"empty", [], Recovery(0, 0))
 
@@ -169,57 +185,60 @@ def test_a_snapshot_of_nothing_is_one(kit, path, codec, store):
     ("content", "message"),
     [(b"", "the file is empty"), (b"journal: {path: x}\n" * 100, "the file is no SQLite database")],
 )
-def test_what_is_no_journal_is_refused(tmp_path, codec, content, message):
+def test_what_is_no_journal_is_refused(tmp_path: Path, codec: RecordCodec[Small], content: bytes, message: str) -> None:
     path = tmp_path / "quantd.db"
     path.write_bytes(content)
     with pytest.raises(JournalError, match=message):
         JournalStore.open(path, codec)
 
 
-def test_another_programs_database_is_refused(tmp_path, codec):
+def test_another_programs_database_is_refused(tmp_path: Path, codec: RecordCodec[Small]) -> None:
     path = tmp_path / "other.db"
     tamper(path, "CREATE TABLE meta (key, value)")
     with pytest.raises(JournalError, match="a SQLite database of another program"):
         JournalStore.open(path, codec)
 
 
-def test_a_missing_journal_is_not_made_by_opening(tmp_path, codec):
+def test_a_missing_journal_is_not_made_by_opening(tmp_path: Path, codec: RecordCodec[Small]) -> None:
     with pytest.raises(JournalError, match="there is no journal here"):
         JournalStore.open(tmp_path / "quantd.db", codec)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_file_is_not_overwritten_by_creating(closed, codec):
+def test_an_existing_file_is_not_overwritten_by_creating(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     with pytest.raises(JournalError, match="exists already"):
         JournalStore.create(closed(1), codec, journal_id="k7", epoch=4)
 
 
 @pytest.mark.parametrize(("journal_id", "epoch"), [("UPPER", 1), ("", 1), ("waytoolong", 1), ("ok", 0)])
-def test_a_bad_identity_leaves_nothing_behind(tmp_path, codec, journal_id, epoch):
+def test_a_bad_identity_leaves_nothing_behind(
+    tmp_path: Path, codec: RecordCodec[Small], journal_id: str, epoch: int
+) -> None:
     with pytest.raises(JournalError, match=r"a journal id has|an epoch is"):
         JournalStore.create(tmp_path / "quantd.db", codec, journal_id=journal_id, epoch=epoch)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_newer_layout_is_refused_with_its_number(closed, codec):
+def test_a_newer_layout_is_refused_with_its_number(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     path = closed(1)
     tamper(path, "UPDATE meta SET value = '9' WHERE key = 'layout'")
     with pytest.raises(JournalError, match="has layout 9, this quantd knows up to 1"):
         JournalStore.open(path, codec)
 
 
-def test_older_records_are_migrated_and_newer_ones_refused(kit, path, store):
-    kit.fill(store, kit.buys(2))
+def test_older_records_are_migrated_and_newer_ones_refused(path: Path, store: JournalStore[Small]) -> None:
+    fill(store, buys(2))
 
-    def renamed(content):
+    def renamed(content: dict[str, Any]) -> dict[str, Any]:
         return {**content, "order": content["order"].upper()}
 
-    newer = RecordCodec(kit.Small, version=2, migrations={1: renamed})
+    newer: RecordCodec[Small] = RecordCodec(Small, version=2, migrations={1: renamed})
     with opened(path, newer) as again:
         facts = fold(again)[1]
-        assert [fact.order for fact in facts] == ["Q-1", "Q-2"]
+        assert [fact.order for fact in facts if isinstance(fact, Bought)] == ["Q-1", "Q-2"]
+        assert isinstance(facts[0], Bought)
         assert facts[0].quantity == Decimal("0.01")
-        kit.fill(again, kit.buys(1, first=3))
+        fill(again, buys(1, first=3))
     with (
         opened(path, store.codec) as old,
         pytest.raises(JournalError, match=r"record 3 \(Bought\) has schema version 2"),
@@ -228,7 +247,7 @@ def test_older_records_are_migrated_and_newer_ones_refused(kit, path, store):
 
 
 @contextmanager
-def as_nobody():
+def as_nobody() -> Iterator[None]:
     """Give up root's right to write anywhere."""
     if os.geteuid() != 0:
         yield
@@ -243,7 +262,7 @@ def as_nobody():
         os.seteuid(0)
 
 
-def test_a_read_only_directory_is_refused_with_the_path(codec):
+def test_a_read_only_directory_is_refused_with_the_path(codec: RecordCodec[Small]) -> None:
     # Not under tmp_path, whose parents another user may not enter.
     with tempfile.TemporaryDirectory(prefix="quantd-") as name:
         directory = Path(name)
@@ -259,47 +278,53 @@ def test_a_read_only_directory_is_refused_with_the_path(codec):
             directory.chmod(0o755)
 
 
-def test_projections_follow_the_facts_and_are_built_anew_for_another_version(kit, path, codec):
-    with closing(JournalStore.create(path, codec, journal_id="k7", epoch=1, projections=[kit.Sums()])) as store:
-        kit.fill(store, kit.buys(20))
+def test_projections_follow_the_facts_and_are_built_anew_for_another_version(
+    path: Path, codec: RecordCodec[Small]
+) -> None:
+    with closing(JournalStore.create(path, codec, journal_id="k7", epoch=1, projections=[Sums()])) as store:
+        fill(store, buys(20))
         before = store.query("SELECT * FROM sums")
         assert sum(row[2] for row in before) == 20
         with store.transaction() as connection:
             connection.execute("DELETE FROM sums")
-    with opened(path, codec, projections=[kit.Sums()]) as store:
+    with opened(path, codec, projections=[Sums()]) as store:
         assert store.query("SELECT * FROM sums") == []
-    with opened(path, codec, projections=[kit.Sums(version=2)]) as store:
+    with opened(path, codec, projections=[Sums(version=2)]) as store:
         assert store.query("SELECT * FROM sums") == before
         assert verify(store).problems == ()
 
 
-def test_facts_written_without_the_projection_are_in_it_when_it_is_back(kit, path, codec, store):
-    kit.fill(store, kit.buys(5))
+def test_facts_written_without_the_projection_are_in_it_when_it_is_back(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    fill(store, buys(5))
     store.close()
-    told = []
-    with opened(path, codec, projections=[kit.Sums()]) as again:
+    told: list[tuple[int, int]] = []
+    with opened(path, codec, projections=[Sums()]) as again:
         assert again.query("SELECT sum(facts) FROM sums") == [(5,)]
         again.rebuild_projections(lambda done, of: told.append((done, of)))
     assert told == [(5, 5)]
 
 
-def test_verify_names_a_projection_that_stands_still(kit, path, codec):
-    JournalStore.create(path, codec, journal_id="k7", epoch=1, projections=[kit.Sums()]).close()
+def test_verify_names_a_projection_that_stands_still(path: Path, codec: RecordCodec[Small]) -> None:
+    JournalStore.create(path, codec, journal_id="k7", epoch=1, projections=[Sums()]).close()
     tamper(path, "UPDATE projections SET seq = 4")
     with opened(path, codec, read_only=True) as store:
         assert verify(store).problems == ("projection sums stands at record 4, the journal at 0",)
 
 
-def test_a_transaction_that_fails_leaves_nothing(kit, path, codec, store):
-    kit.fill(store, kit.buys(1))
+def test_a_transaction_that_fails_leaves_nothing(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    fill(store, buys(1))
 
-    class Broken(kit.Sums):
-        def apply(self, connection, facts):
+    class Broken(Sums):
+        def apply(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, Small]]) -> None:
             raise sqlite3.IntegrityError("constraint")
 
     store.close()
     with pytest.raises(JournalError, match="constraint"):
         JournalStore.open(path, codec, projections=[Broken()])
     with opened(path, codec) as again:
-        assert fold(again)[1] == kit.buys(1)
+        assert fold(again)[1] == buys(1)
         assert again.query("SELECT name FROM sqlite_master WHERE name = 'sums'") == []

@@ -2,26 +2,33 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from quantd.errors import JournalError, JournalFailed
 from quantd.journal.fold import recover
+from quantd.journal.records import RecordCodec
 from quantd.journal.store import JournalStore
+from tests.component.journal.kit import Running, Small, Sums, buys
 
 
-def on_disk(path, codec):
+def on_disk(path: Path, codec: RecordCodec[Small]) -> list[Small]:
     with closing(JournalStore.open(path, codec)) as store:
-        facts = []
+        facts: list[Small] = []
         recover(store, facts.append, lambda payload: None)
         return facts
 
 
-async def test_an_acknowledged_append_is_seen_by_another_connection(kit, path, codec, store):
-    running = kit.Running(store)
+async def test_an_acknowledged_append_is_seen_by_another_connection(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
     await running.writer.start()
-    facts = kit.buys(3)
+    facts = buys(3)
     await running.writer.append(facts)
     with closing(JournalStore.open(path, codec, read_only=True)) as other:
         assert other.head.seq == 3
@@ -29,10 +36,12 @@ async def test_an_acknowledged_append_is_seen_by_another_connection(kit, path, c
     assert on_disk(path, codec) == facts
 
 
-async def test_appends_that_wait_together_share_few_commits(kit, path, codec, store):
-    running = kit.Running(store)
+async def test_appends_that_wait_together_share_few_commits(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
     await running.writer.start()
-    facts = kit.buys(2_000)
+    facts = buys(2_000)
     waiting = [running.writer.append([fact]) for fact in facts]
     for one in waiting:
         await one
@@ -45,26 +54,29 @@ async def test_appends_that_wait_together_share_few_commits(kit, path, codec, st
     assert on_disk(path, codec) == facts
 
 
-async def test_a_snapshot_stands_after_all_that_was_appended_before_it(kit, path, codec, store):
-    running = kit.Running(store)
+async def test_a_snapshot_stands_after_all_that_was_appended_before_it(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
     await running.writer.start()
-    first = running.writer.append(kit.buys(5))
+    first = running.writer.append(buys(5))
     taken = running.writer.snapshot(b"after five")
-    later = running.writer.append(kit.buys(2, first=6))
+    later = running.writer.append(buys(2, first=6))
     for one in (first, taken, later):
         await one
     await running.writer.close()
-    restored, facts = [], []
+    restored: list[bytes] = []
+    facts: list[Small] = []
     with closing(JournalStore.open(path, codec)) as again:
         recover(again, facts.append, restored.append)
     assert restored == [b"after five"]
-    assert facts == kit.buys(2, first=6)
+    assert facts == buys(2, first=6)
 
 
-async def test_closing_writes_what_is_queued(kit, path, codec, store):
-    running = kit.Running(store)
+async def test_closing_writes_what_is_queued(path: Path, codec: RecordCodec[Small], store: JournalStore[Small]) -> None:
+    running = Running(store)
     await running.writer.start()
-    facts = kit.buys(20_000)
+    facts = buys(20_000)
     waiting = [running.writer.append(facts[n : n + 100]) for n in range(0, 20_000, 100)]
     await running.writer.close()
     assert all(one.done() and one.exception() is None for one in waiting)
@@ -77,42 +89,46 @@ async def test_closing_writes_what_is_queued(kit, path, codec, store):
     assert running.failures == []
 
 
-async def test_closing_before_the_start_closes_the_store(kit, store):
-    await kit.Running(store).writer.close()
+async def test_closing_before_the_start_closes_the_store(store: JournalStore[Small]) -> None:
+    await Running(store).writer.close()
     with pytest.raises(JournalError, match="closed database"):
         store.query("SELECT 1")
 
 
-async def test_an_append_of_nothing_is_done_at_once(kit, store):
-    running = kit.Running(store)
+async def test_an_append_of_nothing_is_done_at_once(store: JournalStore[Small]) -> None:
+    running = Running(store)
     await running.writer.start()
     assert running.writer.append([]).done()
     await running.writer.close()
 
 
-async def test_a_cancelled_wait_keeps_the_facts_and_the_writer(kit, path, codec, store):
-    running = kit.Running(store)
+async def test_a_cancelled_wait_keeps_the_facts_and_the_writer(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
     await running.writer.start()
-    waiting = running.writer.append(kit.buys(1))
+    waiting = running.writer.append(buys(1))
     waiting.cancel()
-    await running.writer.append(kit.buys(1, first=2))
+    await running.writer.append(buys(1, first=2))
     await running.writer.close()
-    assert on_disk(path, codec) == kit.buys(2)
+    assert on_disk(path, codec) == buys(2)
 
 
-async def test_a_full_disk_fails_all_waiting_and_all_later_appends(kit, path, codec, store):
+async def test_a_full_disk_fails_all_waiting_and_all_later_appends(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
     pages = store.query("PRAGMA page_count")[0][0]
     store.query(f"PRAGMA max_page_count={pages + 10}")
-    running = kit.Running(store)
+    running = Running(store)
     await running.writer.start()
     acknowledged = []
     with pytest.raises(JournalFailed, match=r"did not reach the disk.*no room to write"):  # noqa: PT012 - any of them
         for n in range(1, 10_000):
-            await running.writer.append(kit.buys(1, first=n))
-            acknowledged += kit.buys(1, first=n)
+            await running.writer.append(buys(1, first=n))
+            acknowledged += buys(1, first=n)
     assert acknowledged
     with pytest.raises(JournalFailed, match="no room to write"):
-        await running.writer.append(kit.buys(1))
+        await running.writer.append(buys(1))
     assert len(running.failures) == 1
     assert running.writer.failure is running.failures[0]
     with pytest.raises(JournalFailed, match="no room to write"):
@@ -120,15 +136,15 @@ async def test_a_full_disk_fails_all_waiting_and_all_later_appends(kit, path, co
     assert on_disk(path, codec) == acknowledged
 
 
-async def test_a_failure_reaches_every_append_of_the_queue(kit, path, codec):
-    class Broken(kit.Sums):
-        def apply(self, connection, facts):
+async def test_a_failure_reaches_every_append_of_the_queue(path: Path, codec: RecordCodec[Small]) -> None:
+    class Broken(Sums):
+        def apply(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, Small]]) -> None:
             raise sqlite3.OperationalError("disk I/O error")
 
     store = JournalStore.create(path, codec, journal_id="k7", epoch=1, projections=[Broken()])
-    running = kit.Running(store)
+    running = Running(store)
     await running.writer.start()
-    waiting = [running.writer.append(kit.buys(1, first=n)) for n in range(50)]
+    waiting = [running.writer.append(buys(1, first=n)) for n in range(50)]
     for one in waiting:
         with pytest.raises(JournalFailed, match="disk I/O error"):
             await one
@@ -137,11 +153,11 @@ async def test_a_failure_reaches_every_append_of_the_queue(kit, path, codec):
         await running.writer.close()
 
 
-async def test_a_fact_that_cannot_be_encoded_is_a_failure(kit, store):
-    running = kit.Running(store)
+async def test_a_fact_that_cannot_be_encoded_is_a_failure(store: JournalStore[Small]) -> None:
+    running = Running(store)
     await running.writer.start()
     with pytest.raises(JournalFailed, match="a str is not a fact"):
-        await running.writer.append(["no fact"])
+        await running.writer.append([cast("Small", "no fact")])
     with pytest.raises(JournalFailed, match="a str is not a fact"):
         await running.writer.snapshot(b"")
     assert len(running.failures) == 1
@@ -149,13 +165,15 @@ async def test_a_fact_that_cannot_be_encoded_is_a_failure(kit, store):
         await running.writer.close()
 
 
-async def test_a_disk_that_has_stopped_is_a_failure_once_the_queue_is_full(kit, path, codec, store):
+async def test_a_disk_that_has_stopped_is_a_failure_once_the_queue_is_full(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
     """Another connection holds the write lock, so that the thread hangs in its commit."""
-    running = kit.Running(store, queue_records_max=100)
+    running = Running(store, queue_records_max=100)
     await running.writer.start()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = [running.writer.append(kit.buys(10)) for _ in range(11)]
+        waiting = [running.writer.append(buys(10)) for _ in range(11)]
         for one in waiting:
             with pytest.raises(JournalFailed, match="100 records wait for the disk"):
                 await one
@@ -167,12 +185,12 @@ async def test_a_disk_that_has_stopped_is_a_failure_once_the_queue_is_full(kit, 
     assert len(running.failures) == 1
 
 
-async def test_the_loop_goes_on_while_the_disk_is_busy(kit, path, store):
-    running = kit.Running(store)
+async def test_the_loop_goes_on_while_the_disk_is_busy(path: Path, store: JournalStore[Small]) -> None:
+    running = Running(store)
     await running.writer.start()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = running.writer.append(kit.buys(1))
+        waiting = running.writer.append(buys(1))
         for _ in range(100):
             await asyncio.sleep(0)
         assert not waiting.done()
@@ -182,26 +200,30 @@ async def test_the_loop_goes_on_while_the_disk_is_busy(kit, path, store):
     await running.writer.close()
 
 
-def test_a_loop_that_is_gone_does_not_hold_the_thread(kit, path, codec, store):
-    running = kit.Running(store)
+def test_a_loop_that_is_gone_does_not_hold_the_thread(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
 
-    async def run():
+    async def run() -> None:
         await running.writer.start()
-        running.writer.append(kit.buys(3))
+        running.writer.append(buys(3))
 
     asyncio.run(run())
     running.writer._queue.put(None)
     running.writer._thread.join(10)
     assert not running.writer._thread.is_alive()
-    assert on_disk(path, codec) == kit.buys(3)
+    assert on_disk(path, codec) == buys(3)
 
 
-async def test_a_long_run_moves_the_log_into_the_file(kit, path, codec, store):
-    running = kit.Running(store)
+async def test_a_long_run_moves_the_log_into_the_file(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
     await running.writer.start()
     for n in range(12):
-        await running.writer.append(kit.buys(1_000, first=n * 1_000))
-    await running.writer.append(kit.buys(1))
-    assert path.stat().st_size > 100_000
+        await running.writer.append(buys(1_000, first=n * 1_000))
+    await running.writer.append(buys(1))
+    assert path.stat().st_size > 100_000  # noqa: ASYNC240 -- nothing else runs on this loop
     await running.writer.close()
     assert len(on_disk(path, codec)) == 12_001

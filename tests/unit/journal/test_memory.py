@@ -1,5 +1,7 @@
 """The journal of backtests counts, keeps or seals, and its appends are done at once."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
@@ -12,11 +14,11 @@ class Ticked(msgspec.Struct, frozen=True, tag=True):
 
 
 FACTS = [Ticked(n) for n in range(5)]
-CODEC = RecordCodec(Ticked)
+CODEC: RecordCodec[Ticked] = RecordCodec(Ticked)
 
 
-async def test_facts_are_kept_as_they_are_by_default():
-    journal = MemoryJournal()
+async def test_facts_are_kept_as_they_are_by_default() -> None:
+    journal = MemoryJournal[Ticked]()
     await journal.append(FACTS[:2])
     await journal.append(FACTS[2:])
     await journal.snapshot(b"x")
@@ -24,14 +26,14 @@ async def test_facts_are_kept_as_they_are_by_default():
     assert (journal.count, journal.snapshots, journal.records) == (5, [(5, b"x")], [])
 
 
-def test_nothing_but_the_number_is_kept_on_request():
-    journal = MemoryJournal(keep=False)
+def test_nothing_but_the_number_is_kept_on_request() -> None:
+    journal = MemoryJournal[Ticked](keep=False)
     journal.append(FACTS)
     journal.snapshot(b"x")
     assert (journal.count, journal.facts, journal.records, journal.snapshots) == (5, [], [], [])
 
 
-def test_sealed_records_do_not_depend_on_how_the_facts_were_batched():
+def test_sealed_records_do_not_depend_on_how_the_facts_were_batched() -> None:
     one, two, bare = (MemoryJournal(CODEC, encode=True, keep=keep) for keep in (True, True, False))
     one.append(FACTS)
     for fact in FACTS:
@@ -44,8 +46,8 @@ def test_sealed_records_do_not_depend_on_how_the_facts_were_batched():
     assert one.facts == []
 
 
-def test_the_checksum_tells_journals_apart():
-    def checksum(facts, journal_id="memory"):
+def test_the_checksum_tells_journals_apart() -> None:
+    def checksum(facts: Sequence[Ticked], journal_id: str = "memory") -> bytes:
         journal = MemoryJournal(CODEC, encode=True, journal_id=journal_id)
         journal.append(facts)
         return journal.checksum
@@ -53,6 +55,6 @@ def test_the_checksum_tells_journals_apart():
     assert len({checksum(FACTS), checksum(FACTS[::-1]), checksum(FACTS[:4]), checksum(FACTS, "k7")}) == 4
 
 
-def test_encoding_needs_a_codec():
+def test_encoding_needs_a_codec() -> None:
     with pytest.raises(ValueError, match="needs a codec"):
-        MemoryJournal(encode=True)
+        MemoryJournal[Ticked](encode=True)
