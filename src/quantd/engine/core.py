@@ -18,7 +18,9 @@ from quantd.domain.facts import (
     DayStarted,
     Fact,
     InstrumentRecorded,
+    OperationLost,
     OperationSentRecorded,
+    RunStarted,
     StateSet,
     TimerRecorded,
 )
@@ -175,6 +177,19 @@ class Engine:
         self.context.ids.seen(state.last_order_id)
         self.protection.restore()
         self.targets.restore()
+
+    def lose_in_flight(self, cause: str, now_ns: int) -> None:
+        """After a fold: what was pending or sent may or may not have happened. A stale intent is never sent late."""
+        self.context.now_ns = now_ns
+        for order in list(self.state.orders.all_orders()):
+            operation = order.operation
+            if operation is not None and not order.is_unknown:
+                self.context.record(OperationLost(order.client_order_id, operation.number, cause, now_ns))
+
+    def begin(self, run: RunStarted) -> None:
+        """Record what this process is made of; the first fact of every run."""
+        self.context.now_ns = run.at_ns
+        self.context.record(run)
 
     @property
     def state(self) -> State:

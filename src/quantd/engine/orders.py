@@ -313,6 +313,14 @@ class OrderBlotter:
         self._by_id[order.client_order_id] = order
         self._open.setdefault(order.spec.instrument, {})[order.client_order_id] = order
 
+    def take_in(self, order: LiveOrder) -> None:
+        """Take in an order as a snapshot of the journal holds it, whatever its state."""
+        self.add(order)
+        for venue_order_id in order.venue_order_ids:
+            self._by_venue_id[order.spec.instrument.partition(":")[0], venue_order_id] = order
+        if order.state in ENDS:
+            self._end(order)
+
     def acknowledge(self, order: LiveOrder, venue_order_id: str) -> None:
         """Note the venue's id of an order; a replacement adds one."""
         if venue_order_id and venue_order_id not in order.venue_order_ids:

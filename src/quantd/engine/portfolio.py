@@ -6,6 +6,7 @@ Changed by facts only. Quantities, costs and profits are exact; floats are for r
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Protocol
 
 from quantd.domain.cash import Account, AccountKind, Balance, CashFlow
 from quantd.domain.fills import Fill
@@ -100,6 +101,42 @@ class Net:
         return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells))
 
 
+class AccountLike(Protocol):
+    """The stored part of an account's balances."""
+
+    @property
+    def account(self) -> Account | None:
+        """What the account is."""
+
+    @property
+    def totals(self) -> dict[str, Decimal]:
+        """By asset."""
+
+    @property
+    def foreign(self) -> dict[str, Decimal]:
+        """By asset."""
+
+    @property
+    def flows(self) -> dict[str, Decimal]:
+        """By asset."""
+
+    @property
+    def asked_at_ns(self) -> int:
+        """Of the last snapshot."""
+
+    @property
+    def margin_used(self) -> Decimal | None:
+        """As the venue told."""
+
+    @property
+    def margin_available(self) -> Decimal | None:
+        """As the venue told."""
+
+    @property
+    def since(self) -> tuple[tuple[int, str, Decimal], ...]:
+        """Losses since the last snapshot."""
+
+
 class AccountBalances:
     """Balances of one venue's account: the venue's last word, moved on by what happened since."""
 
@@ -122,6 +159,22 @@ class AccountBalances:
     def is_margin(self) -> bool:
         """Whether positions are held against margin."""
         return self.account is not None and self.account.kind is AccountKind.MARGIN
+
+    @property
+    def since(self) -> tuple[tuple[int, str, Decimal], ...]:
+        """What we lost since the venue was asked last: (when, asset, negative amount)."""
+        return tuple(self._since)
+
+    def restore(self, image: "AccountLike") -> None:
+        """Take over what a snapshot of the journal holds; reservations come with the orders."""
+        self.account = image.account
+        self.totals = dict(image.totals)
+        self.foreign = dict(image.foreign)
+        self.flows = dict(image.flows)
+        self.asked_at_ns = image.asked_at_ns
+        self.margin_used = image.margin_used
+        self.margin_available = image.margin_available
+        self._since = deque(image.since)
 
     def free(self, asset: str) -> Decimal:
         """Return what new orders may use of an asset; never more than is provably there."""

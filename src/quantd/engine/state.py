@@ -129,6 +129,15 @@ class State:
 
     # -- facts ---------------------------------------------------------------------------------------------------
 
+    def take_in(self, order: LiveOrder) -> None:
+        """Take in an order from a snapshot of the journal, and count it into every sum."""
+        self.orders.take_in(order)
+        if order.is_open:
+            self.portfolio.expect(order.strategy, order.instrument, order.spec.side, order.remaining, 1)
+            self._reserve(order)
+        if order.is_unknown:
+            self.portfolio.nets[order.instrument].unknown += 1
+
     def _nothing(self, fact: f.Fact) -> None:
         """Some facts are told for the record only."""
 

@@ -1,0 +1,229 @@
+"""The whole state as one value, for the journal's snapshots: what `dump` writes, `restore` brings back exactly.
+
+Sums over open orders (worst cases, reservations, counts) are not stored; they are counted anew from the orders.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain import facts as f
+from quantd.domain.cash import Account
+from quantd.domain.fills import Fill
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.orders import OperationKind, OperationPhase, OrderState
+from quantd.engine.orders import LiveOrder, Operation
+from quantd.engine.state import State
+
+
+class OperationImage(msgspec.Struct, frozen=True):
+    """A write in flight."""
+
+    kind: OperationKind
+    number: int
+    phase: OperationPhase
+    since_ns: int
+    quantity: Decimal | None
+    price: Decimal | None
+    cause: str
+
+
+class OrderImage(msgspec.Struct, frozen=True):
+    """One order: its intent with the terms as they are now, and what became of it."""
+
+    intent: f.OrderIntended
+    state: OrderState
+    filled: Decimal
+    fills: tuple[Fill, ...]
+    venue_order_ids: tuple[str, ...]
+    operation: OperationImage | None
+    operations: int
+    reason: str
+    cancel_wanted: bool
+
+
+class BookImage(msgspec.Struct, frozen=True):
+    """One book without its expectations."""
+
+    strategy: str
+    instrument: InstrumentId
+    quantity: Decimal
+    cost: Decimal
+    realised: Decimal
+
+
+class AccountImage(msgspec.Struct, frozen=True):
+    """One account's balances."""
+
+    venue: str
+    account: Account | None
+    totals: dict[str, Decimal]
+    foreign: dict[str, Decimal]
+    flows: dict[str, Decimal]
+    asked_at_ns: int
+    margin_used: Decimal | None
+    margin_available: Decimal | None
+    since: tuple[tuple[int, str, Decimal], ...]
+
+
+class StateImage(msgspec.Struct, frozen=True):
+    """Everything."""
+
+    instruments: tuple[Instrument, ...]
+    orders: tuple[OrderImage, ...]
+    books: tuple[BookImage, ...]
+    accounts: tuple[AccountImage, ...]
+    latches: tuple[f.StateSet, ...]
+    halt_generation: int
+    targets: tuple[f.TargetSet, ...]
+    protections: tuple[f.ProtectionHeld, ...]
+    day: str
+    day_profits: dict[str, Decimal]
+    peaks: dict[str, Decimal]
+    saves: tuple[f.StrategySaved, ...]
+    cursors: tuple[tuple[str, str, str], ...]
+    timers: tuple[tuple[str, str, int], ...]
+    quarantined: tuple[f.StrategyFaulted, ...]
+    run: f.RunStarted | None
+    last_order_id: str
+    last_order_event_ns: dict[InstrumentId, int]
+
+
+def dump(state: State) -> bytes:
+    """Return the state as msgspec JSON."""
+    portfolio = state.portfolio
+    image = StateImage(
+        instruments=tuple(portfolio.instruments.values()),
+        orders=tuple(_order_image(order) for order in state.orders.all_orders()),
+        books=tuple(
+            BookImage(book.strategy, book.instrument.id, book.quantity, book.cost, book.realised)
+            for book in portfolio.books()
+        ),
+        accounts=tuple(
+            AccountImage(
+                one.venue,
+                one.account,
+                one.totals,
+                one.foreign,
+                one.flows,
+                one.asked_at_ns,
+                one.margin_used,
+                one.margin_available,
+                one.since,
+            )
+            for one in portfolio.accounts.values()
+        ),
+        latches=tuple(state.latches.values()),
+        halt_generation=state.halt_generation,
+        targets=tuple(state.targets.values()),
+        protections=tuple(state.protections.values()),
+        day=state.day,
+        day_profits=state.day_profits,
+        peaks=state.peaks,
+        saves=tuple(state.saves.values()),
+        cursors=tuple((*key, value) for key, value in state.cursors.items()),
+        timers=tuple((*key, value) for key, value in state.timers.items()),
+        quarantined=tuple(state.quarantined.values()),
+        run=state.run,
+        last_order_id=state.last_order_id,
+        last_order_event_ns=state.last_order_event_ns,
+    )
+    return msgspec.json.encode(image)
+
+
+def restore(state: State, data: bytes) -> None:
+    """Bring an empty state to what `dump` wrote.
+
+    Raises:
+        msgspec.DecodeError: when `data` is no image of this version.
+    """
+    image = msgspec.json.decode(data, type=StateImage)
+    portfolio = state.portfolio
+    for instrument in image.instruments:
+        portfolio.listed(instrument)
+        state.rates.listed(instrument)
+    for account_image in image.accounts:
+        portfolio.account(account_image.venue).restore(account_image)
+    for book_image in image.books:
+        book = portfolio.book(book_image.strategy, book_image.instrument)
+        book.quantity, book.cost, book.realised = book_image.quantity, book_image.cost, book_image.realised
+        portfolio.nets[book_image.instrument].quantity += book_image.quantity
+        portfolio.exposed[book_image.instrument] = None
+    for order_image in image.orders:
+        state.take_in(_order(order_image))
+    state.latches = {latch.scope: latch for latch in image.latches}
+    state.halt_generation = image.halt_generation
+    state.targets = {(target.strategy, target.instrument): target for target in image.targets}
+    state.protections = {guard.parent: guard for guard in image.protections}
+    state.day = image.day
+    state.day_profits = image.day_profits
+    state.peaks = image.peaks
+    state.saves = {save.strategy: save for save in image.saves}
+    state.cursors = {(venue, name): value for venue, name, value in image.cursors}
+    state.timers = {(strategy, name): at_ns for strategy, name, at_ns in image.timers}
+    state.quarantined = {fault.strategy: fault for fault in image.quarantined}
+    state.run = image.run
+    state.last_order_id = image.last_order_id
+    state.last_order_event_ns = image.last_order_event_ns
+
+
+def _order_image(order: LiveOrder) -> OrderImage:
+    intent = f.OrderIntended(
+        client_order_id=order.client_order_id,
+        strategy=order.strategy,
+        spec=order.spec,
+        origin=order.origin,
+        role=order.role,
+        deadline_at_ns=0,
+        at_ns=order.intended_at_ns,
+        exit=order.exit,
+        why=order.why,
+        parent=order.parent,
+        group=order.group,
+        lot=order.lot,
+        protect=order.protect,
+        reference=order.reference,
+        held=order.held,
+    )
+    operation = order.operation
+    return OrderImage(
+        intent,
+        order.state,
+        order.filled,
+        tuple(order.fills.values()),
+        tuple(order.venue_order_ids),
+        None
+        if operation is None
+        else OperationImage(
+            operation.kind,
+            operation.number,
+            operation.phase,
+            operation.since_ns,
+            operation.quantity,
+            operation.price,
+            operation.cause,
+        ),
+        order.operations,
+        order.reason,
+        order.cancel_wanted,
+    )
+
+
+def _order(image: OrderImage) -> LiveOrder:
+    order = LiveOrder(image.intent)
+    order.state = image.state
+    order.filled = image.filled
+    order.fills = {fill.id: fill for fill in image.fills}
+    order.venue_order_ids = list(image.venue_order_ids)
+    order.operations = image.operations
+    order.reason = image.reason
+    order.cancel_wanted = image.cancel_wanted
+    order.operation = None
+    if image.operation is not None:
+        told = image.operation
+        order.operation = Operation(told.kind, told.number, told.since_ns)
+        order.operation.phase = told.phase
+        order.operation.quantity = told.quantity
+        order.operation.price = told.price
+        order.operation.cause = told.cause
+    return order

@@ -1,0 +1,193 @@
+"""Sends the engine's commands to connectors and brings their outcomes back as events.
+
+Runs after the commands' facts are on disk. Takes a last look just before bytes leave: halts, deadlines, withdrawn
+submits. Writes of one order never overlap, since the engine has one in flight at a time. Decides nothing else.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from typing import assert_never
+
+from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, Command, SetProtection, Submit, venue_of
+from quantd.domain.events import OperationResolved, OperationSent, OutcomeReceived, TradingState
+from quantd.domain.outcomes import NotExecuted, Outcome, Resolution, StillUnknown, Unknown
+from quantd.errors import VenueError
+from quantd.ports import Clock, Connector, Emit, Observer
+
+Write = Submit | Amend | Cancel | CloseLot | SetProtection
+Scopes = Callable[[Write], tuple[str, ...]]
+"""The scopes whose halts concern a write."""
+Halted = Callable[[tuple[str, ...]], TradingState]
+"""The strictest state that the halt latch holds for these scopes, read now."""
+
+_CURRENT: ContextVar[Write | None] = ContextVar("quantd_current_write", default=None)
+
+_FIRST_LOOK_S = 0.5
+_LOOK_MAX_S = 8.0
+
+
+class Executor:
+    """Carries commands out, each in a task of its own.
+
+    Args:
+        connectors: By venue.
+        emit: The inbox.
+        clock: For deadlines and times of sending.
+        observer: Gets ``quantd_order_operations_total`` and ``quantd_order_ack_seconds``.
+        scopes: See `Scopes`.
+        halted: See `Halted`.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the seam where the outside meets
+        self,
+        connectors: Mapping[str, Connector],
+        emit: Emit,
+        *,
+        clock: Clock,
+        observer: Observer,
+        scopes: Scopes,
+        halted: Halted,
+    ) -> None:
+        self._connectors = connectors
+        self._emit = emit
+        self._clock = clock
+        self._observer = observer
+        self._scopes = scopes
+        self._halted = halted
+        self._tasks: asyncio.TaskGroup | None = None
+        self._unsent: dict[str, bool] = {}
+        """Client order id of a submit that has not left -> whether it was withdrawn."""
+        self._resolving: set[tuple[str, int]] = set()
+        self.in_flight = 0
+        """Writes that are under way."""
+        self.is_stopped = False
+        """Nothing but cancels leaves any more."""
+
+    def attach(self, tasks: asyncio.TaskGroup) -> None:
+        """Use `tasks` for everything that is sent."""
+        self._tasks = tasks
+
+    def execute(self, commands: Iterable[Command]) -> None:
+        """Start carrying out commands, in order."""
+        tasks = self._tasks
+        assert tasks is not None, "the executor has no task group yet"
+        for command in commands:
+            if isinstance(command, Cancel) and command.operation == 0:
+                if command.client_order_id in self._unsent:
+                    self._unsent[command.client_order_id] = True
+                continue
+            if isinstance(command, Submit):
+                self._unsent[command.client_order_id] = False
+            name = f"send {type(command).__name__.lower()}"
+            if isinstance(command, CancelAll):
+                tasks.create_task(self._cancel_all(command), name=name)
+            else:
+                self.in_flight += 1
+                tasks.create_task(self._carry_out(command), name=name)
+
+    def last_look(self, _lane: object = None) -> str | None:
+        """Decide whether the current task's write may leave now; the connectors' HTTP asks this.
+
+        Returns:
+            None to let it go, else a bounded reason. Cancels always go.
+        """
+        write = _CURRENT.get()
+        if write is None:
+            return None
+        if isinstance(write, Submit):
+            if self._unsent.pop(write.client_order_id, False):
+                return "withdrawn"
+            refusal = self._refusal(write, write.deadline_at_ns, is_exit=write.exit)
+        elif isinstance(write, Amend | CloseLot):
+            refusal = self._refusal(write, write.deadline_at_ns, is_exit=isinstance(write, CloseLot))
+        else:
+            refusal = None
+        if refusal is None:
+            self._emit(OperationSent(write.client_order_id, write.operation, self._clock.now_ns()))
+        return refusal
+
+    def _refusal(self, write: Write, deadline_at_ns: int, *, is_exit: bool) -> str | None:
+        if self.is_stopped:
+            return "stopping"
+        if self._clock.now_ns() > deadline_at_ns:
+            return "deadline"
+        state = self._halted(self._scopes(write))
+        if state is TradingState.HALTED or (state is TradingState.REDUCING and not is_exit):
+            return "halted"
+        return None
+
+    async def _carry_out(self, command: Write) -> None:
+        _CURRENT.set(command)
+        began_ns = self._clock.monotonic_ns()
+        connector = self._connectors[venue_of(command)]
+        try:
+            outcome = await self._send(connector, command)
+        finally:
+            self.in_flight -= 1
+            if isinstance(command, Submit):
+                self._unsent.pop(command.client_order_id, None)
+        venue, operation = connector.venue, type(command).__name__.lower()
+        result = type(outcome).__name__.lower()
+        self._observer.count("quantd_order_operations_total", 1, venue=venue, operation=operation, outcome=result)
+        if isinstance(command, Submit) and not isinstance(outcome, Unknown | NotExecuted):
+            took_s = (self._clock.monotonic_ns() - began_ns) / 1e9
+            self._observer.observe("quantd_order_ack_seconds", took_s, venue=venue)
+        self._emit(OutcomeReceived(command.client_order_id, command.operation, outcome, self._clock.now_ns()))
+
+    async def _send(self, connector: Connector, command: Write) -> Outcome:
+        match command:
+            case Submit():
+                return await connector.submit(command)
+            case Amend():
+                return await connector.amend(command)
+            case Cancel():
+                return await connector.cancel(command)
+            case CloseLot():
+                return await connector.close_lot(command)
+            case SetProtection():
+                return await connector.set_protection(command)
+            case _:
+                assert_never(command)
+
+    async def _cancel_all(self, command: CancelAll) -> None:
+        outcome = await self._connectors[command.venue].cancel_all(command)
+        self._observer.count(
+            "quantd_order_operations_total",
+            1,
+            venue=command.venue,
+            operation="cancelall",
+            outcome=type(outcome).__name__.lower(),
+        )
+
+    # -- unknown outcomes ----------------------------------------------------------------------------------------
+
+    def resolve(self, command: Write, sent_at_ns: int) -> None:
+        """Ask the venue what became of a write until there is evidence; one question at a time for each write."""
+        key = (command.client_order_id, command.operation)
+        if key in self._resolving:
+            return
+        self._resolving.add(key)
+        tasks = self._tasks
+        assert tasks is not None, "the executor has no task group yet"
+        tasks.create_task(self._resolve(command, sent_at_ns, key), name="resolve")
+
+    async def _resolve(self, command: Write, sent_at_ns: int, key: tuple[str, int]) -> None:
+        connector = self._connectors[venue_of(command)]
+        wait_s = _FIRST_LOOK_S
+        try:
+            while True:
+                await asyncio.sleep(wait_s)
+                resolution = await self._look(connector, command, sent_at_ns)
+                if not isinstance(resolution, StillUnknown):
+                    break
+                wait_s = resolution.retry_after_s or min(wait_s * 2, _LOOK_MAX_S)
+        finally:
+            self._resolving.discard(key)
+        self._emit(OperationResolved(*key, resolution, self._clock.now_ns()))
+
+    async def _look(self, connector: Connector, command: Write, sent_at_ns: int) -> Resolution:
+        try:
+            return await connector.resolve(command, sent_at_ns)
+        except VenueError as error:
+            return StillUnknown(type(error).__name__.lower())

@@ -1,0 +1,138 @@
+"""The runner: inbox -> engine -> journal -> executor. The one consumer of events, the one caller of the engine.
+
+Takes whatever waits, lets the engine handle it, writes all its facts in one commit, and only then hands the commands
+on. A halt is in the latch's file before it is in the journal. If an append fails, memory is ahead of disk: nothing new
+is sent, the latch is written, cancels go out, and the process ends.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from quantd.domain.commands import Cancel, CancelAll, Command
+from quantd.domain.events import Event, TradingState
+from quantd.domain.facts import Fact, StateSet
+from quantd.engine.core import Engine
+from quantd.errors import JournalFailed
+from quantd.ports import Clock, Journal, Observer
+from quantd.runtime.executor import Executor
+
+
+class Inbox(Protocol):
+    """What the runner needs of the inbox."""
+
+    async def get_batch(self) -> list[Event]:
+        """Wait for events and return all of them."""
+
+
+class InputLog(Protocol):
+    """What the runner needs of the input log."""
+
+    def append(self, event: Event) -> None:
+        """Keep an input."""
+
+    def flush(self) -> None:
+        """Hand what was kept to the operating system."""
+
+
+Latch = Callable[[StateSet], None]
+"""Writes a halt to the latch's file, synced, or clears it there."""
+Watch = Callable[[Sequence[Fact]], None]
+"""Reads the engine's facts: telemetry, follow-ups; must not change anything of the engine."""
+
+
+class Runner:
+    """Turns events into journalled commands.
+
+    Args:
+        engine: The core; nobody else may call `handle`.
+        inbox: Where events wait.
+        journal: Where facts go.
+        executor: Where commands go.
+        clock: Stamps what arrives with a time that never decreases.
+        observer: Gets ``quantd_decision_seconds``.
+        latch: See `Latch`.
+        watch: See `Watch`.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the four stages and what watches them
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        journal: Journal,
+        executor: Executor,
+        *,
+        clock: Clock,
+        observer: Observer,
+        latch: Latch,
+        watch: Watch,
+        input_log: InputLog | None = None,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._journal = journal
+        self._executor = executor
+        self._clock = clock
+        self._observer = observer
+        self._latch = latch
+        self._watch = watch
+        self._input_log = input_log
+        self._last_ns = 0
+        self.handled = 0
+        """Events handled so far."""
+        self.records = 0
+        """Facts written since the last snapshot."""
+
+    async def run(self) -> None:
+        """Handle events until cancelled.
+
+        Raises:
+            JournalFailed: the disk refused; cancels are on their way, nothing else may be sent.
+        """
+        while True:
+            await self.step(await self._inbox.get_batch())
+
+    async def step(self, batch: Sequence[Event]) -> None:
+        """Handle one batch to the end: facts on disk, then commands out.
+
+        Raises:
+            JournalFailed: as `run`.
+        """
+        began_ns = self._clock.monotonic_ns()
+        commands: list[Command] = []
+        engine = self._engine
+        for event in batch:
+            stamped = self._stamped(event)
+            if self._input_log is not None:
+                self._input_log.append(stamped)
+            commands += engine.handle(stamped)
+        self.handled += len(batch)
+        facts = engine.take_facts()
+        self._observer.observe("quantd_decision_seconds", (self._clock.monotonic_ns() - began_ns) / 1e9)
+        if facts:
+            if self._input_log is not None:
+                self._input_log.flush()
+            await self._write(facts, commands)
+            self._watch(facts)
+        if commands:
+            self._executor.execute(commands)
+
+    def _stamped(self, event: Event) -> Event:
+        """Return the event with a time that is not before the last one's."""
+        if event.received_at_ns >= self._last_ns:
+            self._last_ns = event.received_at_ns
+            return event
+        return msgspec.structs.replace(event, received_at_ns=self._last_ns)
+
+    async def _write(self, facts: list[Fact], commands: Sequence[Command]) -> None:
+        for fact in facts:
+            if isinstance(fact, StateSet) and fact.state is not TradingState.ACTIVE:
+                self._latch(fact)
+        try:
+            await self._journal.append(facts)
+        except JournalFailed:
+            self._executor.is_stopped = True
+            self._executor.execute([command for command in commands if isinstance(command, Cancel | CancelAll)])
+            raise
+        self.records += len(facts)
