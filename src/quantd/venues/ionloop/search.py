@@ -1,0 +1,163 @@
+"""Finds out what became of a create whose answer was lost, by evidence and without risk of a second order.
+
+Used by the connector's `resolve`. One call is one step; the caller comes back after the time that `StillUnknown`
+names. With keys switched on the same bytes are sent again under the same key, which the venue documents as safe; else,
+and after that, the order is looked for by its terms. "Not placed" needs two complete looks without a match, the last
+one begun after the quiet period. What a look cannot show for sure stays unknown.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
+
+from quantd.domain.commands import Submit
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Outcome, Resolution, StillUnknown
+from quantd.errors import Temporary, VenueError
+from quantd.ports import Clock
+from quantd.venues.budget import Lane
+from quantd.venues.ionloop import translate, wire
+from quantd.venues.ionloop.orders import ANY, OrderDesk
+from quantd.venues.ionloop.translate import SECOND_NS
+
+KEY_TTL_S = 60.0
+"""How long after the first send a key is used again; the venue does not say how long it remembers one."""
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Waits before the resends; after the last one the order is looked for."""
+QUIET_PERIOD_S = 30.0
+"""How long after a create its absence from the list proves nothing."""
+LOOK_EVERY_S = 5.0
+"""Least time between two looks that count."""
+CREATED_EARLIER_NS = 5 * SECOND_NS
+"""The venue's time of creation has whole seconds and its clock is not ours."""
+_RETRY_S = 5.0
+_SEARCHES_MAX = 1000
+
+KnownIds = Callable[[InstrumentId], Collection[str]]
+"""Venue ids of all orders of an instrument that the engine has, ended ones too: they cannot be the lost one."""
+Resend = Callable[[Submit], Awaitable[Outcome]]
+"""Sends the same create again, same key and same bytes."""
+
+
+class _Progress:
+    """How far one search has come."""
+
+    __slots__ = ("looked_at_ns", "looks", "resends")
+
+    def __init__(self) -> None:
+        self.resends = 0
+        self.looks = 0
+        """Complete looks without a match."""
+        self.looked_at_ns = 0
+
+
+class Search:
+    """Searches for lost creates.
+
+    Args:
+        desk: Reads orders.
+        clock: Wall time, for the key's lifetime and the quiet period.
+        known_ids: What the engine has, by instrument.
+        resend: Resends a create; None where keys are not relied upon.
+        offset_ns: The venue's clock minus ours, as far as known.
+    """
+
+    def __init__(
+        self,
+        desk: OrderDesk,
+        *,
+        clock: Clock,
+        known_ids: KnownIds,
+        resend: Resend | None,
+        offset_ns: Callable[[], int],
+    ) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._known_ids = known_ids
+        self._resend = resend
+        self._offset_ns = offset_ns
+        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+
+    async def step(self, command: Submit, sent_at_ns: int) -> Resolution:
+        """Take one step for a create that may have left at `sent_at_ns` (wall time)."""
+        key = (command.client_order_id, command.operation)
+        progress = self._searches.setdefault(key, _Progress())
+        while len(self._searches) > _SEARCHES_MAX:
+            self._searches.popitem(last=False)
+        try:
+            resolution = await self._resent(command, sent_at_ns, progress)
+            if resolution is None:
+                resolution = await self._looked(command, sent_at_ns, progress)
+        except Temporary as error:
+            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
+        except VenueError as error:
+            return StillUnknown(type(error).__name__, _RETRY_S)
+        if not isinstance(resolution, StillUnknown):
+            self._searches.pop(key, None)
+        return resolution
+
+    async def _resent(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution | None:
+        """Send again if that is safe now; None when it is time to look."""
+        age_s = (self._clock.now_ns() - sent_at_ns) / SECOND_NS
+        if self._resend is None or progress.resends >= len(BACKOFF_S) or not 0 <= age_s < KEY_TTL_S:
+            return None
+        wait_s = sum(BACKOFF_S[: progress.resends + 1]) - age_s
+        if wait_s > 0:
+            return StillUnknown("waiting_to_resend", wait_s)
+        progress.resends += 1
+        outcome = await self._resend(command)
+        match outcome:
+            case Accepted(reports) if reports:
+                return Found(reports[0])
+            case NotExecuted(reason, retry_after_s):
+                progress.resends -= 1
+                return StillUnknown(reason, retry_after_s or BACKOFF_S[progress.resends])
+            case _:
+                # A refusal is not proof: were the key not remembered, the first order might stand and this one be
+                # what is refused. Looking costs little.
+                if progress.resends >= len(BACKOFF_S):
+                    return None
+                return StillUnknown("resent_without_answer", BACKOFF_S[progress.resends])
+
+    async def _looked(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution:
+        """Look for the order by its terms."""
+        begun_at_ns = self._clock.now_ns()
+        symbol = translate.symbol_of(command.spec.instrument)
+        rows, complete = await self._desk.listed(ANY, Lane.RECONCILE, symbol=symbol)
+        known = frozenset(self._known_ids(command.spec.instrument))
+        since_ns = sent_at_ns + min(0, self._offset_ns()) - CREATED_EARLIER_NS
+        matches = []
+        for row in rows.values():
+            if row.id in known or not _alike(row, command):
+                continue
+            order = await self._desk.priced(row, Lane.RECONCILE)
+            if order is not None and _is_it(order, command, since_ns):
+                matches.append(order)
+        if len(matches) > 1:
+            return Ambiguous(tuple(sorted(order.id for order in matches)))
+        if matches:
+            return Found(self._desk.report(matches[0], command.client_order_id))
+        if not complete:
+            return StillUnknown("list_not_complete", _RETRY_S)
+        return self._missed(sent_at_ns, begun_at_ns, progress)
+
+    def _missed(self, sent_at_ns: int, begun_at_ns: int, progress: _Progress) -> Resolution:
+        """Count a complete look without a match."""
+        if progress.looks == 0 or begun_at_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
+            progress.looks += 1
+            progress.looked_at_ns = begun_at_ns
+            if progress.looks >= 2 and begun_at_ns - sent_at_ns >= QUIET_PERIOD_S * SECOND_NS:
+                return NotFound()
+        return StillUnknown("not_seen", LOOK_EVERY_S)
+
+
+def _alike(row: wire.OrderWire, command: Submit) -> bool:
+    """Tell whether what the list shows fits."""
+    return translate.side(row.side) is command.spec.side and row.quantity == command.spec.quantity
+
+
+def _is_it(order: wire.OrderWire, command: Submit, since_ns: int) -> bool:
+    """Tell whether the whole order fits; a price or a time that the venue does not tell speaks for it."""
+    created_at_ns = translate.instant_ns(order.created_at)
+    if created_at_ns is not None and created_at_ns < since_ns:
+        return False
+    return order.price is None or order.price == command.spec.price
