@@ -10,11 +10,11 @@ from typing import ClassVar
 from quantd.domain.events import MarketEvent
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
 from quantd.domain.market import Bar, StatusChanged
-from quantd.feeds.polling import NS_PER_S, FeedChange, FeedState, Poller, PollSupport, PollTiming, Target
-from quantd.ports import Connector, Emit
+from quantd.feeds.polling import NS_PER_S, FeedChange, FeedState, MarketSource, Poller, PollSupport, PollTiming, Target
+from quantd.ports import Emit
 
 __all__ = [
-    "BarPoller", "BookPoller", "FeedChange", "FeedState", "PollSupport", "PollTiming", "QuotePoller", "StatusPoller",
+    "BarPoller", "BookPoller", "FeedChange", "FeedState", "MarketSource", "PollSupport", "PollTiming", "QuotePoller", "StatusPoller",
 ]  # fmt: skip
 
 
@@ -24,7 +24,7 @@ class QuotePoller(Poller):
     endpoint: ClassVar[str] = "quotes"
 
     def __init__(
-        self, connector: Connector, instruments: Iterable[Instrument], *, timing: PollTiming, support: PollSupport
+        self, connector: MarketSource, instruments: Iterable[Instrument], *, timing: PollTiming, support: PollSupport
     ) -> None:
         """Poll each of `instruments` every `timing.every_s` seconds."""
         super().__init__(connector, map(Target, instruments), timing=timing, support=support)
@@ -40,7 +40,7 @@ class BookPoller(Poller):
 
     def __init__(
         self,
-        connector: Connector,
+        connector: MarketSource,
         depths: Iterable[tuple[Instrument, int]],
         *,
         timing: PollTiming,
@@ -61,7 +61,7 @@ class StatusPoller(Poller):
     endpoint: ClassVar[str] = "status"
 
     def __init__(
-        self, connector: Connector, instruments: Iterable[Instrument], *, timing: PollTiming, support: PollSupport
+        self, connector: MarketSource, instruments: Iterable[Instrument], *, timing: PollTiming, support: PollSupport
     ) -> None:
         """Poll all `instruments` every `timing.every_s` seconds (15 suits most venues)."""
         super().__init__(connector, map(Target, instruments), timing=timing, support=support)
@@ -92,7 +92,7 @@ class BarPoller(Poller):
 
     def __init__(
         self,
-        connector: Connector,
+        connector: MarketSource,
         intervals: Iterable[tuple[Instrument, int]],
         *,
         timing: PollTiming,

@@ -7,23 +7,42 @@ is the connector's: while an answer waits for its turn, no second question for t
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import msgspec
 import structlog
 
 from quantd.domain.events import MarketEvent, TradingState, VenueChanged
-from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
+from quantd.domain.market import Bar, Book, Quote
 from quantd.errors import AuthFailed, Refused, Temporary, Unavailable
-from quantd.ports import Clock, Connector, Emit, Observer, Random
+from quantd.ports import Clock, Emit, Observer, Random
 
 NS_PER_S = 1_000_000_000
 _SHORTEST_REST_S = 1e-6
 """Below this, rounding between float seconds and nanoseconds could make a rest of nothing."""
 
 _log = structlog.get_logger(__name__)
+
+
+class MarketSource(Protocol):
+    """The part of a `Connector` that pollers ask."""
+
+    venue: str
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
+        """See `Connector.quotes`."""
+
+    async def book(self, instrument: Instrument, depth: int) -> Book:
+        """See `Connector.book`."""
+
+    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
+        """See `Connector.bars`."""
+
+    async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
+        """See `Connector.statuses`."""
 
 
 class FeedState(Enum):
@@ -100,7 +119,7 @@ class Poller(ABC):
     endpoint: ClassVar[str]
 
     def __init__(
-        self, connector: Connector, targets: Iterable[Target], *, timing: PollTiming, support: PollSupport
+        self, connector: MarketSource, targets: Iterable[Target], *, timing: PollTiming, support: PollSupport
     ) -> None:
         """Take the targets; nothing is asked before `run`."""
         self._connector = connector

@@ -299,18 +299,22 @@ def _jump_anomaly(
     """Judge a price against the last good one, and against the suspect that it may confirm."""
     last = None if seen.last is None else _price(seen.last)
     price = _price(event)
-    if last is None or price is None or abs(price / last - 1) * 100 <= max_jump_pct:
+    if last is None or price is None or _is_near(price, last, max_jump_pct):
         return None, (event,)
     suspect = seen.suspect
     if suspect is not None and _is_later(event, suspect):
         suspected = _price(suspect)
-        if suspected is not None and abs(price / suspected - 1) * 100 <= max_jump_pct:
+        if suspected is not None and _is_near(price, suspected, max_jump_pct):
             # A withheld bar is the only one of its interval; a withheld quote is out of date by now.
             return None, (suspect, event) if isinstance(suspect, Bar) else (event,)
     elif suspect is not None:
         return Anomaly.DUPLICATE, ()
     seen.suspect = event
     return Anomaly.JUMPED, ()
+
+
+def _is_near(price: float, last: float, max_jump_pct: float) -> bool:
+    return abs(price - last) * 100 <= max_jump_pct * last
 
 
 def _is_later(event: Quote | Bar | Book, suspect: Quote | Bar | Book) -> bool:

@@ -65,7 +65,7 @@ class Tails(dict[str, int]):
         return ns
 
 
-def epoch_factor(first: str | int | float) -> int | None:
+def epoch_factor(first: str | float) -> int | None:
     """Return the nanoseconds in one unit of a numeric time, told by its size; None when it is no number."""
     try:
         size = abs(Decimal(str(first).strip()))
@@ -79,7 +79,7 @@ def epoch_factor(first: str | int | float) -> int | None:
     return 1
 
 
-def epoch_ns(value: str | int | float, factor: int) -> int:
+def epoch_ns(value: str | float, factor: int) -> int:
     """Return a numeric time in nanoseconds.
 
     Raises:

@@ -1,0 +1,150 @@
+"""The bar store on a real disk."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.market import Bar
+from quantd.feeds.store import BarStore
+
+A, B = InstrumentId("ionloop:BTC-USDT"), InstrumentId("oanda:EUR_USD")
+S = 1_000_000_000
+
+
+def bar(
+    minute: int, *, instrument: InstrumentId = A, close: float = 1.5, interval_s: int = 60, complete: bool = True
+) -> Bar:
+    closed = (minute + 1) * interval_s * S
+    return Bar(instrument, closed - interval_s * S, closed, 1.0, 2.0, 0.5, close, 7.25, closed, complete)
+
+
+@asynccontextmanager
+async def opened(path: Path, keep: int = 5_000) -> AsyncIterator[BarStore]:
+    store = BarStore(path, keep=keep)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "bars.db"
+
+
+async def test_the_last_bars_come_back_oldest_first_after_a_restart(path: Path) -> None:
+    bars = [bar(minute, close=1 + minute / 1000) for minute in range(100)]
+    async with opened(path) as store:
+        for each in bars:
+            store.append(each)
+        assert await store.load(A, 60, 1_000) == tuple(bars)  # what waits is written first
+    async with opened(path) as store:
+        assert await store.load(A, 60, 10) == tuple(bars[-10:])
+        assert await store.load(A, 60, 0) == ()
+        assert await store.load(B, 60, 10) == ()
+        assert await store.load(A, 300, 10) == ()
+
+
+async def test_series_are_kept_apart_and_only_complete_bars_count(path: Path) -> None:
+    async with opened(path) as store:
+        kept = [bar(0), bar(0, instrument=B), bar(0, interval_s=300)]
+        for each in [*kept, bar(1, complete=False)]:
+            store.append(each)
+        found = [await store.load(A, 60, 9), await store.load(B, 60, 9), await store.load(A, 300, 9)]
+        assert found == [(each,) for each in kept]
+
+
+async def test_a_bar_of_a_known_close_replaces_it(path: Path) -> None:
+    async with opened(path) as store:
+        store.append(bar(0, close=1.1))
+        store.append(bar(0, close=1.2))
+        assert [each.close for each in await store.load(A, 60, 9)] == [1.2]
+
+
+async def test_each_series_is_bounded(path: Path) -> None:
+    async with opened(path, keep=10) as store:
+        for minute in range(1_000):
+            store.append(bar(minute))
+        store.append(bar(0, instrument=B))
+        held = await store.load(A, 60, 100_000)
+        assert 10 <= len(held) <= 10 + 64
+        assert held[-1] == bar(999)
+        assert len(await store.load(B, 60, 100_000)) == 1
+    async with opened(path, keep=5) as store:
+        store.append(bar(1_000))
+        assert await store.load(A, 60, 100_000) == tuple(bar(minute) for minute in range(996, 1_001))
+
+
+async def test_nothing_is_kept_when_nothing_shall_be(path: Path) -> None:
+    async with opened(path, keep=0) as store:
+        store.append(bar(0))
+        assert await store.load(A, 60, 9) == ()
+
+
+async def test_a_closed_store_answers_with_nothing(path: Path) -> None:
+    store = BarStore(path)
+    store.append(bar(0))
+    assert await store.load(A, 60, 9) == ()
+    await store.start()
+    await store.stop()
+    await store.stop()
+    store.append(bar(0))
+    assert await store.load(A, 60, 9) == ()
+
+
+def write_a_letter(path: Path) -> None:
+    path.write_bytes(b"this is no database at all, it is a letter" * 200)
+
+
+def write_another_layout(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+
+@pytest.mark.parametrize("write", [write_a_letter, write_another_layout])
+async def test_an_unusable_file_is_put_aside_and_begun_anew(path: Path, write: Callable[[Path], None]) -> None:
+    path.parent.mkdir()
+    write(path)
+    async with opened(path) as store:
+        store.append(bar(0))
+        assert await store.load(A, 60, 9) == (bar(0),)
+    assert path.with_name("bars.db.unusable").exists()
+
+
+async def test_a_disk_that_refuses_costs_bars_and_not_the_daemon(path: Path) -> None:
+    async with opened(path) as store:
+        store.append(bar(0))
+        assert await store.load(A, 60, 9) == (bar(0),)
+        saboteur = sqlite3.connect(path)
+        saboteur.execute("CREATE TRIGGER refuse BEFORE INSERT ON bars BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        saboteur.commit()
+        store.append(bar(1))
+        assert await store.load(A, 60, 9) == (bar(0),)
+        assert (store.stored, store.dropped) == (1, 1)
+        saboteur.execute("DROP TRIGGER refuse")
+        saboteur.commit()
+        saboteur.close()
+        store.append(bar(2))
+        assert await store.load(A, 60, 9) == (bar(0), bar(2))
+
+
+async def test_the_loop_goes_on_while_the_disk_is_busy(path: Path) -> None:
+    async with opened(path) as store:
+        blocker = sqlite3.connect(path, isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        for minute in range(50):
+            store.append(bar(minute))
+        async with asyncio.TaskGroup() as group:
+            loading = group.create_task(store.load(A, 60, 100))
+            await asyncio.sleep(0.05)
+            assert not loading.done()
+            blocker.execute("COMMIT")
+            blocker.close()
+        assert len(loading.result()) == 50
