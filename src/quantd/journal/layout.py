@@ -32,7 +32,7 @@ CREATE TABLE records (
     checksum BLOB NOT NULL
 );
 CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL, checksum BLOB NOT NULL);
-CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _JOURNAL_ID = re.compile(r"[a-z0-9]{1,8}")

@@ -33,7 +33,11 @@ class Projection(Protocol[FactT_contra]):
 
 
 class ProjectionSet(Generic[FactT]):
-    """All projections of a journal; they stand at the same record."""
+    """All projections of a journal.
+
+    Invariant: the tables on disk are those of the set that wrote last, up to the head. A journal opened for writing
+    with another set is rebuilt for that set, so that no record is ever written past tables that are kept.
+    """
 
     def __init__(self, projections: Sequence[Projection[FactT]]) -> None:
         self._projections = tuple(projections)
@@ -41,22 +45,19 @@ class ProjectionSet(Generic[FactT]):
     def __len__(self) -> int:
         return len(self._projections)
 
-    def are_current(self, connection: sqlite3.Connection, head_seq: int) -> bool:
-        """Tell whether the tables are these projections' and stand at the journal's head."""
-        known = {name: (version, seq) for name, version, seq in connection.execute("SELECT * FROM projections")}
-        return known == {projection.name: (projection.version, head_seq) for projection in self._projections}
+    def are_current(self, connection: sqlite3.Connection) -> bool:
+        """Tell whether the tables are these projections'."""
+        known = dict(connection.execute("SELECT name, version FROM projections"))
+        return known == {projection.name: projection.version for projection in self._projections}
 
     def create(self, connection: sqlite3.Connection) -> None:
         """Make all tables anew, empty."""
         connection.execute("DELETE FROM projections")
         for projection in self._projections:
             projection.create(connection)
-            connection.execute("INSERT INTO projections VALUES (?, ?, 0)", (projection.name, projection.version))
+            connection.execute("INSERT INTO projections VALUES (?, ?)", (projection.name, projection.version))
 
     def apply(self, connection: sqlite3.Connection, facts: Sequence[tuple[int, FactT]]) -> None:
         """Bring all tables forward by at least one fact."""
-        if not self._projections:
-            return
         for projection in self._projections:
             projection.apply(connection, facts)
-        connection.execute("UPDATE projections SET seq = ?", (facts[-1][0],))

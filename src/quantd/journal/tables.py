@@ -19,7 +19,6 @@ CREATE TABLE orders (
     parent TEXT, why TEXT, reason TEXT, created_at_ns INTEGER, changed_at_ns INTEGER, seq INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX orders_by_strategy ON orders (strategy, created_at_ns);
-CREATE INDEX orders_by_state ON orders (state);
 """
 FILLS = """
 CREATE TABLE fills (

@@ -27,7 +27,7 @@ class Verification(NamedTuple):
 
 
 def verify(store: JournalStore[FactT], progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Check structure, chain, payloads, snapshots and projections of the journal.
+    """Check structure, chain, payloads and snapshots of the journal.
 
     Args:
         store: An open journal; read-only will do.
@@ -59,11 +59,6 @@ def verify(store: JournalStore[FactT], progress: Callable[[int, int], None] | No
         progress(count, store.head.seq)
     found = list(store.snapshots())
     problems += [f"the snapshot after record {seq} is damaged" for seq, snapshot in found if snapshot is None]
-    problems += [
-        f"projection {name} stands at record {seq}, the journal at {store.head.seq}"
-        for name, seq in store.query("SELECT name, seq FROM projections")
-        if seq != store.head.seq
-    ]
     whole = sum(snapshot is not None for _, snapshot in found)
     return Verification(count, whole, tuple(problems[:PROBLEMS_LISTED_MAX]))
 

@@ -227,3 +227,19 @@ async def test_a_long_run_moves_the_log_into_the_file(
     assert path.stat().st_size > 100_000  # noqa: ASYNC240 -- nothing else runs on this loop
     await running.writer.close()
     assert len(on_disk(path, codec)) == 12_001
+
+
+async def test_the_log_has_its_room_before_the_first_append_and_is_written_over(
+    path: Path, store: JournalStore[Small]
+) -> None:
+    """A commit that lengthens the log costs twice one that does not."""
+    running = Running(store)
+    await running.writer.start()
+    log = path.with_name("quantd.db-wal")
+    await running.writer.append(buys(1))
+    room = log.stat().st_size  # noqa: ASYNC240 -- nothing else runs on this loop
+    assert room > 10_000_000
+    for n in range(1_200):
+        await running.writer.append(buys(1, first=n))
+    assert log.stat().st_size == room  # noqa: ASYNC240 -- as above
+    await running.writer.close()
