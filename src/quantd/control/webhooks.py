@@ -17,6 +17,8 @@ READ_TIMEOUT_S = 5.0
 """Time to send a body; venues give up on us after 10 s, and a slow sender must not hold a connection."""
 
 _STOP_TIMEOUT_S = 2.0
+_LINGER_S = 0.5
+"""Time in which the rest of a refused body is swallowed, so that its sender reads the answer and not a reset."""
 
 
 class WebhookListener:
@@ -61,7 +63,9 @@ class WebhookListener:
         """
         app = web.Application(client_max_size=self._body_limit)
         app.router.add_post("/webhooks/{venue}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_STOP_TIMEOUT_S)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=_STOP_TIMEOUT_S, lingering_time=_LINGER_S
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
 

@@ -17,7 +17,6 @@ from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop.connector import IonloopConnector
 from quantd.venues.ionloop.limits import LIMITS
 from quantd.venues.ionloop.options import IonloopOptions
-
 from tests.component.ionloop.scripted_venue import KEY, ScriptedVenue
 
 BTC = InstrumentId("ionloop:BTC-USDT")

@@ -5,6 +5,7 @@ missing, a number for a decimal, a key used with other bytes, or a path that doe
 """
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,24 @@ from quantd.venues.ionloop.translate import instant_text
 Json = dict[str, Any]
 
 KEY = "key-0123456789"
+MARKET = {"symbol": "BTC-USDT", "status": "online", "baseAsset": "BTC", "quoteAsset": "USDT"}
+TICKER = {"symbol": "BTC-USDT", "lastPrice": "65102.45", "bid": "65100.10", "ask": "65103.80"}
+
+_ROUTES = (
+    ("GET", "/v1/markets", "list_markets"),
+    ("GET", "/v1/markets/[^/]+", "market"),
+    ("GET", "/v1/markets/[^/]+/ticker", "ticker"),
+    ("GET", "/v1/markets/[^/]+/orderbook", "order_book"),
+    ("POST", "/v1/orders", "create_order"),
+    ("GET", "/v1/orders", "list_orders"),
+    ("GET", "/v1/orders/[^/]+", "get_order"),
+    ("DELETE", "/v1/orders/[^/]+", "cancel_order"),
+    ("GET", "/v1/portfolio", "portfolio"),
+    ("GET", "/v1/wallets", "wallets"),
+    ("GET", "/v1/transactions", "transactions"),
+    ("POST", "/v1/webhooks", "create_webhook"),
+    ("GET", "/v1/status", "status"),
+)
 
 Fault = str
 """``refuse`` (nothing leaves), ``drop_before``, ``drop_after``, ``500_before``, ``500_after``, ``html_after``."""
@@ -47,7 +66,6 @@ class ScriptedVenue:
         self.status: Json = {"api": "operational", "matchingEngine": "operational", "withdrawals": "degraded"}
         self.market_status = "online"
         self.sequence = 100
-        self.on_list: Callable[[], None] | None = None
         self._keys: dict[str, tuple[bytes, HttpResponse]] = {}
         self._lagging: dict[str, int] = {}
 
@@ -106,71 +124,48 @@ class ScriptedVenue:
 
     def _operation(self, request: HttpRequest) -> str:
         path = urlsplit(request.path).path
-        tail = path.removeprefix("/v1/").split("/")
-        match (request.method, tail):
-            case ("GET", ["markets"]):
-                return "list_markets"
-            case ("GET", ["markets", _]):
-                return "market"
-            case ("GET", ["markets", _, "ticker"]):
-                return "ticker"
-            case ("GET", ["markets", _, "orderbook"]):
-                return "order_book"
-            case ("POST", ["orders"]):
-                return "create_order"
-            case ("GET", ["orders"]):
-                return "list_orders"
-            case ("GET", ["orders", _]):
-                return "get_order"
-            case ("DELETE", ["orders", _]):
-                return "cancel_order"
-            case ("POST", ["webhooks"]):
-                return "create_webhook"
-            case ("GET", [name]) if name in ("portfolio", "wallets", "transactions", "status"):
-                return name
+        for method, pattern, operation in _ROUTES:
+            if method == request.method and re.fullmatch(pattern, path):
+                return operation
         return "no_route"
 
     def _answer(self, operation: str, request: HttpRequest) -> HttpResponse:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return self.error(401, "UNAUTHORIZED")
-        query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
-        last = urlsplit(request.path).path.rsplit("/", 1)[-1]
-        match operation:
-            case "create_order":
-                return self._create(request)
-            case "get_order":
-                return self._get(last)
-            case "cancel_order":
-                return self._cancel(last)
-            case "list_orders":
-                return self._list(query)
-            case "list_markets":
-                item = {"symbol": "BTC-USDT", "status": "online", "baseAsset": "BTC", "quoteAsset": "USDT"}
-                return self.ok({"items": [item]})
-            case "market":
-                return self._market(last)
-            case "ticker":
-                return self.ok({"symbol": "BTC-USDT", "lastPrice": "65102.45", "bid": "65100.10", "ask": "65103.80"})
-            case "order_book":
-                assert int(query["depth"]) <= 500
-                self.sequence += 1
-                book = {"bids": [["65100.10", "0.542"]], "asks": [["65103.80", "0.318"]], "sequence": self.sequence}
-                return self.ok({"symbol": "BTC-USDT", **book})
-            case "portfolio":
-                return self.ok({"balances": self.balances})
-            case "wallets":
-                wanted = query.get("type")
-                return self.ok({"wallets": [w for w in self.wallets if wanted in (None, w["type"])]})
-            case "transactions":
-                return self._transactions(query)
-            case "status":
-                return self.ok(self.status)
-            case "create_webhook":
-                body = json.loads(request.body)
-                if not body["url"].startswith("https://"):
-                    return self.error(422, "VALIDATION_ERROR")
-                return self.ok({"id": "wh_1", "url": body["url"], "status": "active"})
-        return self.error(404, "NOT_FOUND")
+        url = urlsplit(request.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        last = url.path.rsplit("/", 1)[-1]
+        handlers: dict[str, Callable[[], HttpResponse]] = {
+            "create_order": lambda: self._create(request),
+            "get_order": lambda: self._get(last),
+            "cancel_order": lambda: self._cancel(last),
+            "list_orders": lambda: self._list(query),
+            "list_markets": lambda: self.ok({"items": [MARKET]}),
+            "market": lambda: self._market(last),
+            "ticker": lambda: self.ok(TICKER),
+            "order_book": lambda: self._book(query),
+            "portfolio": lambda: self.ok({"balances": self.balances}),
+            "wallets": lambda: self.ok(
+                {"wallets": [w for w in self.wallets if query.get("type", w["type"]) == w["type"]]}
+            ),
+            "transactions": lambda: self._transactions(query),
+            "status": lambda: self.ok(self.status),
+            "create_webhook": lambda: self._create_webhook(request),
+        }
+        handler = handlers.get(operation)
+        return handler() if handler is not None else self.error(404, "NOT_FOUND")
+
+    def _book(self, query: dict[str, str]) -> HttpResponse:
+        assert int(query["depth"]) <= 500
+        self.sequence += 1
+        book = {"bids": [["65100.10", "0.542"]], "asks": [["65103.80", "0.318"]], "sequence": self.sequence}
+        return self.ok({"symbol": "BTC-USDT", **book})
+
+    def _create_webhook(self, request: HttpRequest) -> HttpResponse:
+        body = json.loads(request.body)
+        if not body["url"].startswith("https://"):
+            return self.error(422, "VALIDATION_ERROR")
+        return self.ok({"id": "wh_1", "url": body["url"], "status": "active"})
 
     def _market(self, symbol: str) -> HttpResponse:
         if symbol != "BTC-USDT":
@@ -215,8 +210,6 @@ class ScriptedVenue:
         return self.ok({"id": order_id, "status": "cancelled", "cancelledAt": self.now()})
 
     def _list(self, query: dict[str, str]) -> HttpResponse:
-        if self.on_list is not None:
-            self.on_list()
         wanted = query["status"].split(",")
         rows = [
             {name: order[name] for name in ("id", "symbol", "side", "status", "quantity", "filledQuantity")}

@@ -13,7 +13,6 @@ from quantd.domain.outcomes import Accepted, NotExecuted, Rejected, Unknown
 from quantd.errors import AuthFailed, Refused, Unavailable
 from quantd.ports import HttpResponse
 from quantd.venues.ionloop import wire
-
 from tests.component.ionloop.rig import BTC, FEES, Rig, cancel, run
 
 
@@ -22,7 +21,11 @@ def test_a_limit_order_is_accepted_with_its_report() -> None:
         outcome = await rig.connector.submit(rig.submit(price="65000.10", quantity="0.0100"))
         assert isinstance(outcome, Accepted)
         (report,) = outcome.reports
-        assert (report.venue_order_id, report.state, report.filled_quantity) == ("ord_1", OrderState.WORKING, 0)
+        assert (report.venue_order_id, report.state, report.filled_quantity) == (
+            "ord_1",
+            OrderState.WORKING,
+            Decimal(0),
+        )
         assert (report.client_order_id, report.price) == ("qj1-1-1", Decimal("65000.1"))
         sent = rig.venue.requests[-1]
         assert sent.body == (
@@ -325,8 +328,9 @@ def test_quotes_keep_to_one_a_second_for_each_symbol() -> None:
     async def body(rig: Rig) -> None:
         instruments = await rig.connector.instruments(["BTC-USDT"])
         begun_ns = rig.clock.monotonic_ns()
-        for _ in range(4):
-            (quote,) = await rig.connector.quotes(instruments)
+        for _ in range(3):
+            await rig.connector.quotes(instruments)
+        (quote,) = await rig.connector.quotes(instruments)
         assert (quote.bid, quote.ask) == (65100.10, 65103.80)
         assert rig.clock.monotonic_ns() - begun_ns >= 3_000_000_000
 

@@ -7,7 +7,6 @@ import pytest
 
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, StillUnknown, Unknown
-
 from tests.component.ionloop.rig import Rig, run
 
 LOST = ["drop_before", "drop_after", "500_before", "500_after", "html_after"]

@@ -70,7 +70,7 @@ class WebhookReceiver:
         if known:
             self._deliver(body)
         self._ids.take(event.id, created_at_ns, now_ns)
-        return 200, "accepted" if known else "ignored"
+        return 200, "taken" if known else "unknown_type"
 
     def export(self) -> str:
         """Return the ids taken, as text for the journal."""
