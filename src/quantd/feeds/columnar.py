@@ -13,8 +13,8 @@ from quantd.errors import ConfigError
 _BATCH_ROWS = 65_536
 
 
-def read_parquet(path: Path) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-    """Return the names of the columns and the rows; timestamps come as integer nanoseconds since 1970.
+def read_parquet(path: Path) -> tuple[Sequence[str], Iterator[Sequence[Any]], frozenset[str]]:
+    """Return the names of the columns, the rows, and which columns hold timestamps: integer nanoseconds since 1970.
 
     Raises:
         ConfigError: when pyarrow is not installed, or the file is no Parquet file.
@@ -29,7 +29,8 @@ def read_parquet(path: Path) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
         file = parquet.ParquetFile(path)
     except arrow.ArrowInvalid as error:
         raise ConfigError(f"{path}: cannot be read as Parquet: {error}") from error
-    return list(file.schema_arrow.names), _rows(arrow, file)
+    timestamps = frozenset(field.name for field in file.schema_arrow if arrow.types.is_timestamp(field.type))
+    return list(file.schema_arrow.names), _rows(arrow, file), timestamps
 
 
 def _rows(arrow: Any, file: Any) -> Iterator[Sequence[Any]]:

@@ -15,7 +15,7 @@ from enum import Enum
 from itertools import chain, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import msgspec
 import structlog
@@ -78,8 +78,9 @@ def read_market(
     """
     path = Path(path)
     skipped = RowTally()
-    with _naming(path), _opened(path) as (header, rows, is_text):
-        source = _Source(path, instrument, header, is_text)
+    with _naming(path), _opened(path) as table:
+        source = _Source(path, instrument, table)
+        rows = table.rows
         events: Iterator[Bar | Quote]
         if source.has(_BAR_COLUMNS):
             events = _read_bars(source, rows, options or ReadOptions(), skipped)
@@ -87,7 +88,7 @@ def read_market(
             events = _read_quotes(source, rows, skipped)
         else:
             raise ConfigError(
-                f"{path}: row 1: expected columns open, high, low, close or bid, ask; found {', '.join(header)}"
+                f"{path}: row 1: expected columns open, high, low, close or bid, ask; found {', '.join(source.names)}"
             )
         yield from events
     if tally is not None:
@@ -141,19 +142,30 @@ def _only_bars(path: Path | str, events: Iterable[Bar | Quote]) -> Iterator[Bar]
         yield event
 
 
+class _Table(NamedTuple):
+    """An opened file."""
+
+    header: Sequence[str]
+    rows: _Rows
+    is_text: bool
+    """Rows are lines: splitting them in the loop takes half the time of csv.reader."""
+    timestamps: frozenset[str] = frozenset()
+    """Columns that hold nanoseconds since 1970, by their type."""
+
+
 class _Source:
     """A file's columns: where they are and how its times are written."""
 
-    def __init__(self, path: Path, instrument: InstrumentId, header: Sequence[str], is_text: bool) -> None:
+    def __init__(self, path: Path, instrument: InstrumentId, table: _Table) -> None:
         self.path = path
-        self.is_text = is_text
-        """Rows are lines: splitting them in the loop takes half the time of csv.reader."""
+        self.is_text = table.is_text
         self.instrument = instrument
-        self.names = [name.strip().strip('"').lower() for name in header]
+        self.names = [name.strip().strip('"').lower() for name in table.header]
         time = next((name for name in TIME_NAMES if name in self.names), None)
         if time is None:
-            raise ConfigError(f"{path}: row 1: expected a time column ({', '.join(TIME_NAMES)}), found {header}")
+            raise ConfigError(f"{path}: row 1: expected a time column ({', '.join(TIME_NAMES)}), found {self.names}")
         self.time_at = self.names.index(time)
+        self._is_timestamp = table.header[self.time_at] in table.timestamps
         self.heads = Heads()
         self.tails = Tails()
         self.factor: int | None = None
@@ -176,7 +188,7 @@ class _Source:
         """Learn from the first row whether times are numbers, and of what."""
         fields = self.fields(row)
         if len(fields) > self.time_at:
-            self.factor = epoch_factor(fields[self.time_at])
+            self.factor = 1 if self._is_timestamp else epoch_factor(fields[self.time_at])
 
     def at_ns(self, value: Any) -> int:
         """Return a row's time."""
@@ -199,7 +211,8 @@ def _read_bars(source: _Source, rows: _Rows, options: ReadOptions, tally: RowTal
     heads, tails = source.heads, source.tails
     pick = source.pick((*_BAR_COLUMNS, "volume") if source.has(("volume",)) else _BAR_COLUMNS)
     plain = source.is_text and source.time_at == 0 and tuple(source.names[1:]) == (*_BAR_COLUMNS, "volume")
-    last = -_INFINITY
+    infinity = _INFINITY
+    last = -infinity
     # This loop reads millions of rows: what other readers do by calls is written out here.
     for number, row in enumerate(rows, 2):
         try:
@@ -219,7 +232,7 @@ def _read_bars(source: _Source, rows: _Rows, options: ReadOptions, tally: RowTal
             raise source.error(number, row, error) from error
         closed = at + after
         bar = Bar(instrument, at - before, closed, open, high, low, close, volume, closed)
-        if 0.0 < low <= open <= high < _INFINITY and low <= close <= high and 0.0 <= volume < _INFINITY and at > last:
+        if 0.0 < low <= open <= high < infinity and low <= close <= high and 0.0 <= volume < infinity and at > last:
             last = at
             yield bar
         else:
@@ -288,21 +301,22 @@ def _is_blank(row: Row) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Sequence[str], _Rows, bool]]:
+def _opened(path: Path) -> Iterator[_Table]:
     if path.suffix == ".parquet":
         from quantd.feeds.columnar import read_parquet  # the extra is asked for only where it is needed
 
-        yield *read_parquet(path), False
+        header, records, timestamps = read_parquet(path)
+        yield _Table(header, records, is_text=False, timestamps=timestamps)
         return
     with _text(path) as lines:
-        header = next(lines, "")
-        if not header.strip():
+        head = next(lines, "")
+        if not head.strip():
             raise ConfigError(f"{path}: row 1: expected a header with the names of the columns, found nothing")
         first = next(lines, None)
         rest = lines if first is None else chain((first,), lines)
-        quoted = '"' in header or (first is not None and '"' in first)
+        quoted = '"' in head or (first is not None and '"' in first)
         rows: _Rows = csv.reader(rest) if quoted else rest
-        yield header.lstrip("\ufeff").strip().split(","), rows, not quoted
+        yield _Table(head.lstrip("\ufeff").strip().split(","), rows, is_text=not quoted)
 
 
 @contextmanager
