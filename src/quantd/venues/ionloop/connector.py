@@ -143,16 +143,19 @@ class IonloopConnector:
         standing = spec.time_in_force not in (TimeInForce.IOC, TimeInForce.FOK)
         if spec.kind is not OrderKind.LIMIT or spec.price is None or spec.post_only or not standing:
             return Rejected("unsupported", f"{spec.kind.value} {spec.time_in_force.value} post_only={spec.post_only}")
-        lane = Lane.FLATTEN if command.exit else Lane.SUBMIT
-        return await self._create(command, lane, command.deadline_at_ns)
+        return await self._create(command, command.deadline_at_ns)
 
-    async def _create(self, command: Submit, lane: Lane, deadline_at_ns: int) -> Outcome:
+    async def _create(self, command: Submit, deadline_at_ns: int) -> Outcome:
         message = Message(
             body=translate.new_order_body(command),
             headers={"Idempotency-Key": translate.idempotency_key(command)},
         )
         outcome, order = await self._api.write(
-            "create_order", wire.OrderWire, lane=lane, deadline_at_ns=deadline_at_ns, message=message
+            "create_order",
+            wire.OrderWire,
+            lane=Lane.FLATTEN if command.exit else Lane.SUBMIT,
+            deadline_at_ns=deadline_at_ns,
+            message=message,
         )
         if order is None:
             return outcome
@@ -167,8 +170,9 @@ class IonloopConnector:
         return Accepted((self._desk.report(order, command.client_order_id),))
 
     async def _resend(self, command: Submit) -> Outcome:
-        # The intent may have left already, so its own deadline does not count; the look-up must not wait for ever.
-        return await self._create(command, Lane.RECONCILE, self._clock.now_ns() + round(_RETRY_S * SECOND_NS))
+        # The intent may have left already, so its own deadline does not count; but the look-up must not wait for
+        # ever. The lane stays a submit's: what the last look holds back in a halt is held back here too.
+        return await self._create(command, self._clock.now_ns() + round(_RETRY_S * SECOND_NS))
 
     async def amend(self, command: Amend) -> Outcome:
         """Refuse: the venue cannot amend, the engine cancels and places anew."""
