@@ -168,13 +168,14 @@ class VenueHttp:
             deadline_at_ns: Wall nanoseconds UTC after which it must not leave any more.
             classify: What the venue's answer means.
         """
-        now_ns = self.clock.now_ns()
-        monotonic_ns = self.clock.monotonic_ns()
+        permit = self.budget.try_acquire(operation, lane)
+        if permit is None:
+            left_ns = deadline_at_ns - self.clock.now_ns()
+            try:
+                permit = await self.budget.acquire(operation, lane, self.clock.monotonic_ns() + left_ns)
+            except NoBudget as error:
+                return NotExecuted(error.reason, error.retry_after_s)
         try:
-            permit = await self.budget.acquire(operation, lane, monotonic_ns + deadline_at_ns - now_ns)
-        except NoBudget as error:
-            return NotExecuted(error.reason, error.retry_after_s)
-        with permit:
             reason = "deadline" if self.clock.now_ns() > deadline_at_ns else None
             if reason is None and self.last_look is not None:
                 reason = self.last_look(lane)
@@ -190,6 +191,8 @@ class VenueHttp:
                 return NotExecuted("not_connected")
             except ReplyLost as lost:
                 return Unknown(self._lost(operation, lost, permit, began_ns))
+        finally:
+            permit.answered()
         outcome = self._outcome(operation, response, classify)
         self._time(operation, _outcome_name(outcome), began_ns)
         return outcome

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -127,7 +128,11 @@ async def test_a_refused_connection_is_not_sent(method: str) -> None:
         await transport.send(request(method), timeout_s=2)
 
 
-async def test_an_unknown_name_is_not_sent() -> None:
+async def test_an_unknown_name_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # a real question would leave this machine
     transport = AiohttpTransport("http://quantd.invalid")
     with pytest.raises(NotSent):
         await transport.send(request(), timeout_s=4)

@@ -65,7 +65,9 @@ class LimitState(ABC):
         if wanted is None:
             wanted = math.floor(self.capacity * _DEFAULT_HEADROOM)
         heaviest = max(self.limit.routes.values())
-        self._headroom = max(0.0, min(wanted, self.capacity - self.reserved - heaviest))
+        headroom = max(0.0, min(wanted, self.capacity - self.reserved - heaviest))
+        # By lane: what a request must leave untouched. A tuple, since this is read for every request.
+        self._kept = tuple(self.reserved + (0.0 if lane.upper else headroom) for lane in Lane)
 
     def reserve(self, weight: float) -> float:
         """Keep `weight` more back for the kill path, but leave room for one request; return what could be kept."""
@@ -74,11 +76,6 @@ class LimitState(ABC):
         self.reserved = max(before, min(before + weight, self.capacity - heaviest))
         self._set_headroom()
         return self.reserved - before
-
-    def kept_from(self, lane: Lane) -> float:
-        """Return the weight that a request of `lane` must leave untouched."""
-        kept = self.reserved + self.held
-        return kept if lane.upper else kept + self._headroom
 
     def pause(self, now: int, retry_after_s: float | None) -> float:
         """Let nothing out for `retry_after_s`, else for a time that doubles with each refusal in a row; return it."""
@@ -102,15 +99,9 @@ class LimitState(ABC):
             drawn.in_flight = False
             self.in_flight -= drawn.weight
 
+    @abstractmethod
     def settle(self, drawn: Draw, now: int) -> None:
         """Count a request as used: it has been answered, or nobody waits for its answer any longer."""
-        if drawn.in_flight:
-            drawn.in_flight = False
-            self.in_flight -= drawn.weight
-            self._use(drawn.weight, now)
-
-    @abstractmethod
-    def _use(self, weight: float, now: int) -> None: ...
 
     @abstractmethod
     def ready_at(self, weight: float, lane: Lane, now: int) -> int:
@@ -146,12 +137,17 @@ class BucketState(LimitState):
 
     def draw(self, weight: float, now: int) -> Draw:
         """Count a request that leaves now."""
-        drawn = super().draw(weight, now)
+        drawn = Draw(weight, now)
+        self.in_flight += weight
         self._unanswered.append(drawn)
         return drawn
 
-    def _use(self, weight: float, now: int) -> None:
-        self._full_at = max(self._full_at, now) + math.ceil(weight * self._interval)
+    def settle(self, drawn: Draw, now: int) -> None:
+        """Take the weight out of the bucket, at the latest moment at which the server can have done so."""
+        if drawn.in_flight:
+            drawn.in_flight = False
+            self.in_flight -= drawn.weight
+            self._full_at = max(self._full_at, now) + math.ceil(drawn.weight * self._interval)
 
     def _arrive(self, now: int) -> None:
         # An answer that takes very long must not hold the whole budget: its request has surely arrived by now.
@@ -168,10 +164,11 @@ class BucketState(LimitState):
     def ready_at(self, weight: float, lane: Lane, now: int) -> int:
         """Return the time at which the bucket, less all that is in flight, holds `weight` and what must be kept."""
         self._arrive(now)
-        spare = self.capacity - self.in_flight - self.kept_from(lane) - weight
+        spare = self.capacity - self.in_flight - self.held - self._kept[lane] - weight
         if spare < 0:
             return self._unanswered[0].sent_at + self._transit if self._unanswered else NEVER
-        return max(self._full_at - math.floor(spare * self._interval), self.paused_until)
+        at = self._full_at - int(spare * self._interval)
+        return max(at, self.paused_until)
 
     def regain_ns(self, weight: float) -> int:
         """Return the time in which `weight` refills."""
@@ -221,12 +218,18 @@ class WindowState(LimitState):
         """Whether the count outlives a restart: a minute or longer."""
         return self._span >= 60 * _SECOND
 
-    def _use(self, weight: float, now: int) -> None:
-        self.add(now + self._span, weight, first=now)
+    def settle(self, drawn: Draw, now: int) -> None:
+        """Start the slot's time, at the latest moment at which the server can have started it."""
+        if drawn.in_flight:
+            drawn.in_flight = False
+            self.in_flight -= drawn.weight
+            self._add(now, now + self._span, drawn.weight)
 
-    def add(self, release_at: int, weight: float, *, first: int | None = None) -> None:
+    def add(self, release_at: int, weight: float) -> None:
         """Count `weight` as used until `release_at`."""
-        first = release_at - self._span if first is None else first
+        self._add(release_at - self._span, release_at, weight)
+
+    def _add(self, first: int, release_at: int, weight: float) -> None:
         self._used += weight
         if self._slots:
             last = self._slots[-1]
@@ -247,14 +250,14 @@ class WindowState(LimitState):
     def ready_at(self, weight: float, lane: Lane, now: int) -> int:
         """Return the time at which enough slots are free, or due for a paced lane."""
         self._release(now)
-        free = self.capacity - self._used - self.in_flight - self.kept_from(lane)
+        free = self.capacity - self._used - self.in_flight - self.held - self._kept[lane]
         if free < weight:
             for _, release_at, returned in self._slots:
                 free += returned
                 if free >= weight:
                     return max(int(release_at), self.paused_until)
             return NEVER
-        if lane.upper or free > self._paced:
+        if free > self._paced or lane.upper:
             return max(now, self.paused_until)
         next_return = int(self._slots[0][1]) if self._slots else now + self._span
         return max(next_return - math.floor(free) * self._slot, self.paused_until)

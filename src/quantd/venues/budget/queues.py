@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Self
 
@@ -17,6 +17,9 @@ from quantd.venues.budget.models import NEVER, Draw, LimitState
 
 Draws = tuple[tuple[LimitState, float], ...]
 """The limits that a request draws on, with its weight on each."""
+
+
+_NOTHING: Sequence[tuple[LimitState, Draw]] = ()
 
 
 class Permit:
@@ -29,7 +32,7 @@ class Permit:
     __slots__ = ("_changed", "_drawn", "_now", "waited_ns")
 
     def __init__(
-        self, drawn: tuple[tuple[LimitState, Draw], ...], now: Callable[[], int], changed: Callable[[], None]
+        self, drawn: Sequence[tuple[LimitState, Draw]], now: Callable[[], int], changed: Callable[[], None]
     ) -> None:
         self._drawn = drawn
         self._now = now
@@ -61,7 +64,7 @@ class Permit:
             self._finish()
 
     def _finish(self) -> None:
-        done, self._drawn = self._drawn, ()
+        done, self._drawn = self._drawn, _NOTHING
         self._changed()
         for state, _ in done:
             for listener in state.listeners:
@@ -85,10 +88,11 @@ class Waiter:
 
 def earliest(draws: Draws, lane: Lane, now: int) -> int:
     """Return the time at which all the limits let the request go; at most `now` if they do already."""
-    at = 0
+    latest = 0
     for state, weight in draws:
-        at = max(at, state.ready_at(weight, lane, now))
-    return at
+        at = state.ready_at(weight, lane, now)
+        latest = max(latest, at)
+    return latest
 
 
 class Queues:

@@ -21,6 +21,7 @@ from quantd.venues.budget.queues import Draws, Permit, Queues, Waiter, earliest
 _SECOND = 1_000_000_000
 _TIMER_FLOOR_S = 1e-6
 _REPORT_EVERY_NS = 250_000_000
+_LANES = tuple(lane.name.lower() for lane in Lane)
 _BAN_FIRST_S = 120.0
 _BAN_MAX_S = 3 * 86_400.0
 _BAN_MEMORY_S = 86_400.0
@@ -151,7 +152,7 @@ class RateBudget:
         now = self._now()
         if self._ready_at(draws, lane, now) > now:
             return None
-        self._observer.observe("quantd_rate_wait_seconds", 0.0, venue=self.venue, lane=lane.name.lower())
+        self._observer.observe("quantd_rate_wait_seconds", 0.0, venue=self.venue, lane=_LANES[lane])
         return self._permit(draws, now)
 
     async def acquire(self, route: str, lane: Lane, deadline_ns: int | None = None) -> Permit:
@@ -190,7 +191,7 @@ class RateBudget:
                 waiter.timer.cancel()
 
     def _permit(self, draws: Draws, now: int) -> Permit:
-        permit = Permit(tuple((s, s.draw(weight, now)) for s, weight in draws), self._now, self._serve)
+        permit = Permit([(state, state.draw(weight, now)) for state, weight in draws], self._now, self._serve)
         if now - self._reported_at >= _REPORT_EVERY_NS:
             self.report()
         return permit
@@ -199,7 +200,7 @@ class RateBudget:
         now = self._now()
         permit = self._permit(draws, now)
         permit.waited_ns = now - waiter.since
-        lane = waiter.lane.name.lower()
+        lane = _LANES[waiter.lane]
         self._observer.observe("quantd_rate_wait_seconds", permit.waited_ns / _SECOND, venue=self.venue, lane=lane)
         waiter.future.set_result(permit)
 
