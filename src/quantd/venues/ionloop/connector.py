@@ -233,8 +233,10 @@ class IonloopConnector:
             return NotExecuted(f"list_unread: {type(error).__name__}")
         reports: list[OrderReport] = []
         failed = 0
+        instruments = {translate.instrument_id(self.venue, row.symbol) for row in rows.values()}
+        ours = {order_id for instrument in instruments for order_id in self._known_venue_ids(instrument)}
         for row in rows.values():
-            if row.id not in self._known_venue_ids(translate.instrument_id(self.venue, row.symbol)):
+            if row.id not in ours:
                 continue
             outcome = await self._cancel(row.id)
             if isinstance(outcome, Accepted):

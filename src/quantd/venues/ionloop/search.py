@@ -7,7 +7,7 @@ one begun after the quiet period. What a look cannot show for sure stays unknown
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Iterable
 
 from quantd.domain.commands import Submit
 from quantd.domain.instruments import InstrumentId
@@ -32,7 +32,7 @@ CREATED_EARLIER_NS = 5 * SECOND_NS
 _RETRY_S = 5.0
 _SEARCHES_MAX = 1000
 
-KnownIds = Callable[[InstrumentId], Collection[str]]
+KnownIds = Callable[[InstrumentId], Iterable[str]]
 """Venue ids of all orders of an instrument that the engine has, ended ones too: they cannot be the lost one."""
 Resend = Callable[[Submit], Awaitable[Outcome]]
 """Sends the same create again, same key and same bytes."""
