@@ -318,6 +318,20 @@ def test_cancelled_waiters_lose_no_weight_and_block_nobody(seed: int) -> None:
     assert took_s < 2 * JITTER_S + 1e-6
 
 
+def test_a_permit_granted_to_a_caller_that_is_cancelled_in_the_same_moment_is_not_lost() -> None:
+    async def main(clock: LoopClock) -> bool:
+        rates = budget(clock, Limit("all", Window(1, 60)))
+        first = await rates.acquire("a", Lane.SUBMIT)
+        async with asyncio.TaskGroup() as group:
+            second = group.create_task(hold(rates))
+            await asyncio.sleep(0)
+            first.unsent()  # grants the second, which has not run yet
+            second.cancel()
+        return rates.try_acquire("a", Lane.SUBMIT) is not None
+
+    assert run_virtual(main)
+
+
 def test_an_unsent_request_gives_its_weight_back_at_once() -> None:
     async def main(clock: LoopClock) -> int:
         rates = budget(clock, Limit("all", Window(1, 60)), Limit("b", Bucket(0.01, 1)))
