@@ -1,0 +1,114 @@
+"""Books executions and ends of orders, and gathers what there is to report of an event.
+
+Used by the matching and by the entry of orders. It decides no price and no quantity.
+"""
+
+from decimal import Decimal
+
+from quantd.domain.fills import Fill, Liquidity, Quality
+from quantd.domain.orders import OrderState
+from quantd.exchange.accounts import Deal, Ledger, Settled
+from quantd.exchange.market import MarketState
+from quantd.exchange.orders import ExchangeOrder
+from quantd.exchange.rules import ExchangeRules
+from quantd.exchange.views import ExchangeReport, Trade
+
+
+class Execution:
+    """The exchange's bookkeeping hand."""
+
+    __slots__ = ("_touched", "ledger", "orders", "rules", "sequence", "trades")
+
+    def __init__(self, rules: ExchangeRules) -> None:
+        self.rules = rules
+        self.ledger = Ledger(rules.keep_history)
+        self.orders = 0
+        """Orders numbered so far."""
+        self.trades = 0
+        self.sequence = 0
+        self._touched: dict[str, ExchangeOrder] = {}
+
+    def next_order_id(self) -> str:
+        """Return the next venue order id."""
+        self.orders += 1
+        return f"{self.rules.order_prefix}{self.orders}"
+
+    def next_sequence(self) -> int:
+        """Return the next place in time."""
+        self.sequence += 1
+        return self.sequence
+
+    def touch(self, order: ExchangeOrder) -> None:
+        """Have an order reported with this event."""
+        self._touched[order.id] = order
+
+    def forget(self, order: ExchangeOrder) -> None:
+        """Leave an order out of the event's reports; its answer tells it."""
+        self._touched.pop(order.id, None)
+
+    def reports(self, at_ns: int) -> list[ExchangeReport]:
+        """Return a report for each touched order, in the order in which they were touched."""
+        touched = self._touched
+        if not touched:
+            return []
+        reports = [ExchangeReport(order.account.id, order.report(at_ns)) for order in touched.values()]
+        self._touched = {}
+        return reports
+
+    def fill(self, order: ExchangeOrder, market: MarketState, deal: Deal, against: str = "") -> None:
+        """Book one execution of an order.
+
+        The quantity must be allowed and at most what remains.
+        """
+        quantity, price, at_ns = deal.quantity, deal.price, deal.at_ns
+        assert 0 < quantity <= order.quantity - order.filled, f"{order.id}: {quantity} of {order.remaining} left"
+        account = order.account
+        settled = account.settle(order, market, deal)
+        order.filled += quantity
+        order.cost += quantity * price
+        order.updated_at_ns = at_ns
+        for asset, amount in settled.fees:
+            order.fees[asset] = order.fees[asset] + amount if asset in order.fees else amount
+        liquidity = Liquidity.MAKER if deal.maker else Liquidity.TAKER
+        lots = settled.lots
+        lot = lots[0].lot if lots else ""
+        fill = Fill(deal.trade_id, quantity, price, Quality.CONFIRMED, settled.fees, liquidity, at_ns, lot)
+        order.fresh.append(fill)
+        self._touched[order.id] = order
+        if self.rules.keep_history:
+            order.fills.append(fill)
+            account.trades.append(_trade(order, deal, settled, liquidity, against))
+        else:
+            order.fills = [fill]
+        if order.filled == order.quantity:
+            self.end(order, market, OrderState.FILLED, "", at_ns)
+        else:
+            order.state = OrderState.PARTIALLY_FILLED
+
+    def deal(self, quantity: Decimal, price: Decimal, maker: bool, at_ns: int) -> Deal:
+        """Return a numbered execution, to be filled."""
+        self.trades += 1
+        return Deal(f"{self.rules.trade_prefix}{self.trades}", quantity, price, maker, at_ns)
+
+    def end(self, order: ExchangeOrder, market: MarketState, state: OrderState, reason: str, at_ns: int) -> None:
+        """End an order: out of the market, its reservation freed, out of the working orders."""
+        if order.place is not None:
+            market.remove(order)
+        order.state = state
+        order.reason = reason
+        order.ended_at_ns = at_ns
+        order.updated_at_ns = at_ns
+        order.account.release(order)
+        order.account.archive(order)
+        self._touched[order.id] = order
+
+    def cancel(self, order: ExchangeOrder, market: MarketState, reason: str, at_ns: int) -> None:
+        """End an order as cancelled."""
+        self.end(order, market, OrderState.CANCELLED, reason, at_ns)
+
+
+def _trade(order: ExchangeOrder, deal: Deal, settled: Settled, liquidity: Liquidity, against: str) -> Trade:
+    return Trade(
+        deal.trade_id, order.account.id, order.id, order.client_order_id, order.instrument, order.spec.side,
+        deal.quantity, deal.price, settled.fees, liquidity, deal.at_ns, against, settled.profit, settled.lots,
+    )  # fmt: skip
