@@ -122,6 +122,15 @@ class VenueChanged(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
+class CursorAdvanced(msgspec.Struct, frozen=True, tag=True):
+    """A connector's place in a history, a ban, the ids of deliveries: text to be kept over restarts."""
+
+    venue: str
+    name: str
+    value: str
+    received_at_ns: int
+
+
 class StrategyInterrupted(msgspec.Struct, frozen=True, tag=True):
     """A callback of a strategy raised or overran its deadline in the live run; replay repeats it."""
 
@@ -230,6 +239,7 @@ Event = (
     | TimePassed
     | ClockJumped
     | VenueChanged
+    | CursorAdvanced
     | StrategyInterrupted
     | StrategyStarted
     | Stopping
@@ -250,6 +260,7 @@ __all__ = [
     "CancelOrdered",
     "CashMoved",
     "ClockJumped",
+    "CursorAdvanced",
     "DayRolled",
     "Event",
     "FlattenOrdered",

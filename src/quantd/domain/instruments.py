@@ -75,7 +75,7 @@ class Instrument(msgspec.Struct, frozen=True):
     lot: Decimal
     """Quantity step."""
     settlement: str = ""
-    """Currency in which profit is settled; the quote when empty."""
+    """Currency in which profit is settled; when empty the quote, or the base of an inverse contract."""
     quantity_unit: QuantityUnit = QuantityUnit.BASE
     units_per_quantity: Decimal = ONE
     """Base units in one unit of quantity (contract size)."""
@@ -107,7 +107,7 @@ class Instrument(msgspec.Struct, frozen=True):
     @property
     def settlement_currency(self) -> str:
         """The currency that profit is counted in before conversion."""
-        return self.settlement or self.quote
+        return self.settlement or (self.base if self.inverse else self.quote)
 
     def tick(self, price: Decimal) -> Decimal:
         """Return the price step that holds at `price`."""
@@ -146,4 +146,13 @@ class Instrument(msgspec.Struct, frozen=True):
         """Return the worth of `quantity` at `price`, in the quote currency (in base for inverse contracts)."""
         if self.inverse:
             return quantity * self.units_per_quantity / price
+        return quantity * price * self.units_per_quantity
+
+    def worth(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return what holding `quantity` (signed) counts at `price`, so that profit is a difference of two of these.
+
+        In the settlement currency; an inverse contract's counts below zero, and rises with the price all the same.
+        """
+        if self.inverse:
+            return -quantity * self.units_per_quantity / price
         return quantity * price * self.units_per_quantity

@@ -11,11 +11,12 @@ import msgspec
 
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.commands import Command
-from quantd.domain.facts import Fact
+from quantd.domain.events import TradingState
+from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.rates import Rates
-from quantd.engine.state import State
+from quantd.engine.state import SEVERITY, State
 
 
 class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +74,25 @@ class Context:
         """Venue -> why it cannot be used now; absent when it is ready."""
         self.paused_until_ns = 0
         """New exposure waits until then, after a clock jump."""
+        self.is_stopping = False
+        """The daemon is about to stop: no new exposure."""
 
     def record(self, fact: Fact) -> None:
         """Apply a fact and keep it for the journal."""
         self.state.apply(fact)
         self.facts.append(fact)
+
+    def latch(self, scope: str, state: TradingState, by: str, why: str) -> bool:
+        """Latch a scope's state on behalf of a control; a stricter one that stands already stays.
+
+        Returns:
+            Whether the latch is new.
+        """
+        known = self.state.latches.get(scope)
+        if known is not None and (SEVERITY[known.state] > SEVERITY[state] or (known.state is state and known.by == by)):
+            return False
+        self.record(StateSet(scope, state, by, why, self.state.halt_generation + 1, self.now_ns))
+        return True
 
     def send(self, command: Command) -> None:
         """Hand a command to the executor once the facts of this event are on disk."""

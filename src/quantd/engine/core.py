@@ -15,6 +15,7 @@ from quantd.domain.commands import Command
 from quantd.domain.facts import (
     AccountRecorded,
     CashFlowRecorded,
+    CursorMoved,
     DayStarted,
     Fact,
     InstrumentRecorded,
@@ -106,6 +107,7 @@ class Engine:
             e.TimePassed: self._time,
             e.ClockJumped: self._clock_jumped,
             e.VenueChanged: self._venue,
+            e.CursorAdvanced: self._cursor,
             e.StrategyInterrupted: self._interrupted,
             e.StrategyStarted: self._started,
             e.Stopping: self._stopping,
@@ -375,6 +377,10 @@ class Engine:
             self.context.venue_reasons.pop(event.venue, None)
         else:
             self.context.venue_reasons[event.venue] = event.reason
+
+    def _cursor(self, event: e.CursorAdvanced) -> None:
+        if self.state.cursors.get((event.venue, event.name)) != event.value:
+            self.context.record(CursorMoved(event.venue, event.name, event.value, self.context.now_ns))
 
     def _interrupted(self, event: e.StrategyInterrupted) -> None:
         desk = self.desks.get(event.strategy)

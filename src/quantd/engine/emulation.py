@@ -57,8 +57,11 @@ def emulate(context: Context, spec: OrderSpec, rules: Instrument, ticket: Ticket
         tif = capabilities.time_in_force.get(spec.time_in_force, Support.REFUSED)
         if tif is Support.REFUSED:
             return Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", spec.time_in_force.value, "refused")
-        if tif is Support.EMULATED and spec.time_in_force is TimeInForce.IOC:
-            spec = msgspec.structs.replace(spec, time_in_force=TimeInForce.GTC, expires_at_ns=context.now_ns)
+        if tif is Support.EMULATED:
+            if spec.time_in_force not in (TimeInForce.IOC, TimeInForce.GTD):
+                return Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", spec.time_in_force.value, "not emulated")
+            until = context.now_ns if spec.time_in_force is TimeInForce.IOC else spec.expires_at_ns
+            spec = msgspec.structs.replace(spec, time_in_force=TimeInForce.GTC, expires_at_ns=until)
     if support is Support.NATIVE:
         return spec, False
     if spec.kind is OrderKind.MARKET:

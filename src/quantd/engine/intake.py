@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import assert_never
 
+from quantd.domain.capabilities import Support
 from quantd.domain.events import AccountSnapshot, OperationResolved, OrderReport, OutcomeReceived, TradingState
 from quantd.domain.facts import (
     BalancesRecorded,
@@ -17,11 +18,10 @@ from quantd.domain.facts import (
     OrderAcknowledged,
     OrderAmended,
     OrderMoved,
-    StateSet,
 )
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import ENDS, OperationKind, OrderState, Trigger
+from quantd.domain.orders import OperationKind, OrderState, Trigger
 from quantd.domain.outcomes import (
     Accepted,
     Ambiguous,
@@ -35,6 +35,7 @@ from quantd.domain.outcomes import (
     Unknown,
 )
 from quantd.engine.context import Context
+from quantd.engine.executions import corrections, derived
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.trading import Trading
 
@@ -46,6 +47,7 @@ _END_TRIGGERS = {
     OrderState.REJECTED: Trigger.REJECT,
     OrderState.EXPIRED: Trigger.EXPIRE,
     OrderState.DENIED: Trigger.DENY,
+    OrderState.FILLED: Trigger.FILL_WHOLE,
 }
 
 
@@ -75,38 +77,36 @@ class Intake:
         resolution = event.resolution
         match resolution:
             case Found(report):
+                self._found_terms(order, order.operation, report)
                 self._settled(order, order.operation, "accepted", by=event.by)
                 self.report(report, order)
                 self._after_settled(order)
             case NotFound():
                 operation = order.operation
                 self._settled(order, operation, "not_executed", code="not_found", by=event.by)
-                if operation.kind is OperationKind.SUBMIT and order.is_open and not order.filled:
-                    context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, "not_found"))
-                    self._changed(order, None)
-                self._after_settled(order)
+                self._refused(order, operation, Trigger.DENY, "not_found")
             case Ambiguous(venue_order_ids):
                 scope = f"instrument:{order.instrument}"
-                if scope not in context.state.latches:
+                latched = context.state.latches.get(scope)
+                if latched is None or latched.state is not TradingState.HALTED:
                     why = f"several orders match {order.client_order_id}: {', '.join(venue_order_ids)}"
-                    generation = context.state.halt_generation + 1
-                    context.record(StateSet(scope, TradingState.HALTED, "resolution", why, generation, context.now_ns))
+                    context.latch(scope, TradingState.HALTED, "resolution", why)
             case StillUnknown(cause):
-                context.record(OperationLost(order.client_order_id, order.operation.number, cause, context.now_ns))
+                if not order.is_unknown:
+                    context.record(OperationLost(order.client_order_id, order.operation.number, cause, context.now_ns))
             case _:
                 assert_never(resolution)
 
     def _settle(self, order: LiveOrder, operation: Operation, outcome: Outcome) -> None:
         match outcome:
             case Accepted(reports):
-                emulated = operation.quantity is not None and not self._amends_natively(order)
-                if not emulated:
+                # An emulated amendment stays in flight until the order's end is told: what is left is known only then.
+                if not self._awaits_end(order):
+                    if operation.quantity is not None:
+                        self._amended(order, operation.quantity, operation.price)
                     self._settled(order, operation, "accepted")
-                    self._accepted(order, operation)
                 for report in reports:
                     self.report(report, order)
-                if emulated and order.operation is operation:
-                    self._settled(order, operation, "accepted")
                 self._after_settled(order)
             case Scheduled(ref):
                 self._settled(order, operation, "scheduled", detail=ref)
@@ -135,31 +135,46 @@ class Intake:
         detail: str = "",
         by: str = "venue",
     ) -> None:
+        was_open = order.is_open
         self._context.record(
             OperationSettled(
                 order.client_order_id, operation.number, operation.kind, result, self._context.now_ns, code, detail, by
             )
         )
+        if was_open and not order.is_open:
+            self._changed(order, None)  # an amendment that did not come about leaves an order that is whole
 
-    def _accepted(self, order: LiveOrder, operation: Operation) -> None:
-        """Note what acceptance itself means; the reports say the rest."""
-        if operation.quantity is not None:
-            self._context.record(
-                OrderAmended(order.client_order_id, operation.quantity, operation.price, self._context.now_ns)
-            )
+    def _amended(self, order: LiveOrder, quantity: Decimal, price: Decimal | None) -> None:
+        self._context.record(OrderAmended(order.client_order_id, quantity, price, self._context.now_ns))
 
-    def _amends_natively(self, order: LiveOrder) -> bool:
-        capabilities = self._context.capabilities[order.instrument.partition(":")[0]]
-        return capabilities.amend.value == "native"
+    def _found_terms(self, order: LiveOrder, operation: Operation, report: OrderReport) -> None:
+        """Take the terms that the venue shows after an amendment whose answer was lost; untold ones at their worst."""
+        if operation.quantity is None or self._awaits_end(order):
+            return
+        quantity = report.quantity if report.quantity is not None else max(operation.quantity, order.spec.quantity)
+        self._amended(order, quantity, report.price if report.price is not None else operation.price)
+
+    def _awaits_end(self, order: LiveOrder) -> bool:
+        """Whether an amendment is in flight that was sent as a cancel."""
+        operation = order.operation
+        if operation is None or operation.quantity is None:
+            return False
+        return self._context.capabilities[order.instrument.partition(":")[0]].amend is not Support.NATIVE
 
     def _refused(self, order: LiveOrder, operation: Operation, trigger: Trigger, code: str) -> None:
-        """A refused submit ends its order; a refused amend or cancel leaves it as it was."""
-        if operation.kind is OperationKind.SUBMIT and order.is_open:
+        """A refused submit ends its order; a refused amend or cancel leaves it as it was.
+
+        An order that the venue has shown was not refused, whatever the answer to its submit says.
+        """
+        shown = trigger is Trigger.DENY and (order.is_acknowledged or order.filled)
+        if operation.kind is OperationKind.SUBMIT and order.is_open and not shown:
             self._context.record(OrderMoved(order.client_order_id, trigger, self._context.now_ns, code))
         self._changed(order, None)
-        self._after_settled(order)
+        if operation.kind is not OperationKind.CANCEL:
+            self._after_settled(order)
 
     def _after_settled(self, order: LiveOrder) -> None:
+        """Let a cancel go that waited for the write before it; one that was turned away waits for the next tick."""
         if order.cancel_wanted and order.is_open and order.operation is None:
             self._trading.cancel(order)
 
@@ -178,6 +193,7 @@ class Intake:
         self._settle_submit_by_report(order, report)
         changed = self._fills(order, report)
         changed = self._end_or_reopen(order, report) or changed
+        self._settle_by_end(order)
         if named and not changed:
             self._changed(order, None)
 
@@ -195,6 +211,12 @@ class Intake:
         if operation is not None and operation.kind is OperationKind.SUBMIT and order.is_unknown:
             self._settled(order, operation, "accepted", code="reported")
 
+    def _settle_by_end(self, order: LiveOrder) -> None:
+        """The end of an order answers a cancel or amendment whose outcome was unknown or awaited it."""
+        operation = order.operation
+        if operation is not None and not order.is_open and (order.is_unknown or self._awaits_end(order)):
+            self._settled(order, operation, "accepted", code="ended")
+
     def _fills(self, order: LiveOrder, report: OrderReport) -> bool:
         """Book what is new, correct what is known better."""
         booked = False
@@ -206,42 +228,14 @@ class Intake:
             elif known is not None and known.quality is Quality.ESTIMATED and fill.quality is Quality.CONFIRMED:
                 self._correct(order, known, fill)
         if report.filled_quantity > order.filled:
-            self._book(order, self._derived(order, report), report.filled_quantity)
+            rules = self._context.instrument(order.instrument)
+            mark = self._context.state.rates.marks[order.instrument].exact()
+            self._book(order, derived(order, report, rules, mark), report.filled_quantity)
             booked = True
-        elif report.average_price is not None and report.filled_quantity == order.filled:
-            self._correct_by_average(order, report)
+        elif report.filled_quantity == order.filled:
+            for before, after in corrections(order, report, self._context.instrument(order.instrument)):
+                self._correct(order, before, after)
         return booked
-
-    def _derived(self, order: LiveOrder, report: OrderReport) -> Fill:
-        """Return the fill that a grown cumulative quantity implies: at the order's bound, or at the told average."""
-        quantity = report.filled_quantity - order.filled
-        average, spec = report.average_price, order.spec
-        if average is not None:
-            before = sum((fill.quantity * fill.price for fill in order.fills.values()), ZERO)
-            price = (average * report.filled_quantity - before) / quantity
-            confirmed = all(fill.quality is Quality.CONFIRMED for fill in order.fills.values())
-            quality = Quality.CONFIRMED if confirmed else Quality.ESTIMATED
-        else:
-            mark = self._context.state.rates.marks[spec.instrument].exact()
-            price, quality = spec.price or report.price or order.reference or mark or ZERO, Quality.ESTIMATED
-        fees = self._fees(order, quantity, price)
-        return Fill(
-            f"{report.venue_order_id}/{report.filled_quantity}",
-            quantity,
-            price,
-            quality,
-            fees,
-            occurred_at_ns=report.occurred_at_ns,
-        )
-
-    def _fees(self, order: LiveOrder, quantity: Decimal, price: Decimal) -> tuple[tuple[str, Decimal], ...]:
-        rules = self._context.instrument(order.instrument)
-        rate = rules.fees.taker
-        if not rate:
-            return ()
-        if rules.fees.asset == "base":
-            return ((rules.base, quantity * rules.units_per_quantity * rate),)
-        return ((rules.quote, rules.notional(quantity, price) * rate),)
 
     def _book(self, order: LiveOrder, fill: Fill, cumulative: Decimal) -> None:
         context = self._context
@@ -280,26 +274,13 @@ class Intake:
             )
         )
 
-    def _correct_by_average(self, order: LiveOrder, report: OrderReport) -> None:
-        """Give every estimated fill the one price that makes the told average true."""
-        average = report.average_price
-        estimated = list(order.estimated())
-        if not estimated or average is None:
-            return
-        known = sum((f.quantity * f.price for f in order.fills.values() if f.quality is Quality.CONFIRMED), ZERO)
-        quantity = sum((fill.quantity for fill in estimated), ZERO)
-        price = (average * order.filled - known) / quantity
-        for fill in estimated:
-            fees = self._fees(order, fill.quantity, price)
-            self._correct(order, fill, Fill(fill.id, fill.quantity, price, Quality.CONFIRMED, fees, fill.liquidity))
-
     def _end_or_reopen(self, order: LiveOrder, report: OrderReport) -> bool:
         context = self._context
-        if report.state in ENDS:
-            trigger = _END_TRIGGERS.get(report.state)
-            if trigger is None or not order.is_open:
+        trigger = _END_TRIGGERS.get(report.state)
+        if trigger is not None:
+            if not order.is_open:
                 return False
-            if self._replace_after_cancel(order, trigger):
+            if self._replace(order, trigger):
                 return True
             context.record(
                 OrderMoved(order.client_order_id, trigger, context.now_ns, report.reason or report.state.value)
@@ -317,20 +298,26 @@ class Intake:
         ended_at_ns = self._context.state.last_order_event_ns.get(order.instrument, 0)
         return report.occurred_at_ns is not None and report.occurred_at_ns > ended_at_ns
 
-    def _replace_after_cancel(self, order: LiveOrder, trigger: Trigger) -> bool:
-        """End an order whose emulated amendment cancelled it, and place a new one for the rest."""
+    def _replace(self, order: LiveOrder, trigger: Trigger) -> bool:
+        """End an order whose emulated amendment cancelled it (or came too late), and place a new one for the rest."""
         context = self._context
         operation = order.operation
         wanted = order.pending_amend
-        if trigger is not Trigger.CANCEL or wanted is None or operation is None or order.is_unknown:
+        if trigger not in (Trigger.CANCEL, Trigger.FILL_WHOLE) or wanted is None or operation is None:
             return False
-        self._settled(order, operation, "accepted")
-        context.record(OrderMoved(order.client_order_id, trigger, context.now_ns, "amended"))
-        self._changed(order, None)
+        if order.is_unknown or order.cancel_wanted or not self._awaits_end(order):
+            return False
         quantity, price = wanted
         rest = quantity - order.filled
+        # In this order: what follows the order's end must find the new one in its place.
+        context.record(
+            OperationSettled(order.client_order_id, operation.number, operation.kind, "accepted", context.now_ns)
+        )
+        if order.is_open:
+            context.record(OrderMoved(order.client_order_id, trigger, context.now_ns, "amended"))
         if rest > 0:
             self._trading.resubmit(order, rest, price)
+        self._changed(order, None)
         return True
 
     # -- accounts ------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
 from quantd.engine.reconcile import Reconciler
+from quantd.engine.state import SEVERITY
 from quantd.engine.trading import Trading
 
 if TYPE_CHECKING:
@@ -42,9 +43,12 @@ class Operator:
         known = context.state.latches.get(event.scope)
         if known is not None and known.state is event.state and known.generation >= event.generation:
             return
-        context.record(StateSet(event.scope, event.state, event.by, event.why, event.generation, context.now_ns))
+        state = event.state
+        if known is not None and SEVERITY[known.state] > SEVERITY[state]:
+            state = known.state  # only `Resumed` loosens
+        context.record(StateSet(event.scope, state, event.by, event.why, event.generation, context.now_ns))
         for order in self.orders_of(event.scope):
-            if event.state is TradingState.HALTED or not order.exit:
+            if state is TradingState.HALTED or not order.exit:
                 self._trading.cancel(order, "halt")
 
     def tripped(self, scope: str, state: TradingState, flatten: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from quantd.domain.cash import Account, AccountKind, Balance, CashFlow
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
-from quantd.domain.numbers import ZERO
+from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Side
 
 
@@ -51,36 +51,38 @@ class Book:
         """Average entry price of the open quantity, None when flat."""
         if not self.quantity:
             return None
-        return abs(self.cost / (self.quantity * self.instrument.units_per_quantity))
+        units = self.quantity * self.instrument.units_per_quantity
+        return abs(units / self.cost) if self.instrument.inverse else abs(self.cost / units)
 
     def trade(self, signed: Decimal, price: Decimal) -> None:
         """Book a signed quantity at a price: average cost, a flip opens anew at the flip price."""
-        units = self.instrument.units_per_quantity
+        worth = self.instrument.worth
         old = self.quantity
         if not old or (old > 0) == (signed > 0):
             self.quantity = old + signed
-            self.cost += signed * price * units
+            self.cost += worth(signed, price)
             return
         if abs(signed) >= abs(old):
-            self.realised += old * price * units - self.cost
+            self.realised += worth(old, price) - self.cost
             self.quantity = old + signed
-            self.cost = self.quantity * price * units
+            self.cost = worth(self.quantity, price)
             return
         closed_cost = self.cost * (-signed / old)
-        self.realised += -signed * price * units - closed_cost
+        self.realised += worth(-signed, price) - closed_cost
         self.quantity = old + signed
         self.cost -= closed_cost
 
     def unrealised(self, price: Decimal) -> Decimal:
         """Return the profit of the open quantity at `price`, in the settlement currency."""
-        return self.quantity * price * self.instrument.units_per_quantity - self.cost
+        return self.instrument.worth(self.quantity, price) - self.cost
 
     def profit_float(self, price: float) -> float:
         """Return realised plus unrealised profit at `price`, for reading and as a first look."""
         realised = float(self.realised)
         if not self.quantity:
             return realised
-        return realised + float(self.quantity) * price * float(self.instrument.units_per_quantity) - float(self.cost)
+        units = float(self.quantity) * float(self.instrument.units_per_quantity)
+        return realised + (-units / price if self.instrument.inverse else units * price) - float(self.cost)
 
 
 class Net:
@@ -320,7 +322,7 @@ class Portfolio:
         rules = book.instrument
         before, after = change
         signed = after.quantity if side is Side.BUY else -after.quantity
-        difference = signed * (before.price - after.price) * rules.units_per_quantity
+        difference = rules.worth(signed, before.price) - rules.worth(signed, after.price)
         account = self.account(rules.venue)
         book.realised += difference
         if not account.is_margin:
@@ -330,8 +332,8 @@ class Portfolio:
         for sign, fees in ((1, before.fees), (-1, after.fees)):
             for asset, amount in fees:
                 account.move(asset, sign * amount, at_ns)
-                if asset != rules.base or account.is_margin:
-                    book.realised += sign * amount
+                in_base = asset == rules.base and not account.is_margin
+                book.realised += sign * amount * (after.price if in_base else ONE)
 
     def adjust(self, instrument: InstrumentId, signed: Decimal, price: Decimal) -> None:
         """Move EXTERNAL's book to meet the venue's truth; balances come from the venue itself."""
@@ -354,11 +356,19 @@ class Portfolio:
         return all(not book.quantity for book in self._books[instrument].values())
 
     def flow(self, flow: CashFlow, at_ns: int) -> None:
-        """Move an account by a cash flow; external ones are remembered apart from profit."""
+        """Move an account by a cash flow; external ones are remembered apart from profit.
+
+        One that an instrument caused (financing, funding, a dividend) is profit or loss of EXTERNAL's book: which
+        strategy's position it belongs to is not told.
+        """
         account = self.account(flow.venue)
         account.move(flow.asset, flow.amount, at_ns)
         if flow.kind.is_external:
             account.flows[flow.asset] = account.flows.get(flow.asset, ZERO) + flow.amount
+            return
+        instrument = self.instruments.get(InstrumentId(flow.instrument))
+        if instrument is not None and flow.asset == instrument.settlement_currency:
+            self.book("", instrument.id).realised += flow.amount
 
 
 FillChange = tuple[Fill, Fill]

@@ -13,6 +13,7 @@ class Mark:
     """The latest good market data of one instrument."""
 
     __slots__ = (
+        "_before",
         "_exact",
         "ask",
         "at_ns",
@@ -30,7 +31,7 @@ class Mark:
         self.bid = 0.0
         self.ask = 0.0
         self.last = 0.0
-        """Mid of the quote, else the last close; 0 before the first."""
+        """Mid of the quote, else the last close; 0 before the first and while the quote is crossed or one-sided."""
         self.at_ns = 0
         """When it was last updated, engine time."""
         self.jump = 0.0
@@ -40,14 +41,18 @@ class Mark:
         self.status: MarketStatus = instrument.status
         self.opened_at_ns = 0
         """When the market last became open."""
+        self._before = 0.0
+        """The last good price."""
         self._exact: tuple[float, Decimal] = (0.0, Decimal(0))
 
     def set_quote(self, bid: float, ask: float, at_ns: int) -> None:
-        """Take in a quote."""
-        last = (bid + ask) * 0.5
-        before = self.last
-        if before:
-            self.jump = last / before - 1.0
+        """Take in a quote. One that is crossed or one-sided tells no price, so that what needs one fails closed."""
+        last = (bid + ask) * 0.5 if 0.0 < bid <= ask else 0.0
+        if last:
+            before = self._before
+            if before:
+                self.jump = last / before - 1.0
+            self._before = last
         self.bid = bid
         self.ask = ask
         self.last = last
@@ -56,11 +61,16 @@ class Mark:
 
     def set_close(self, close: float, at_ns: int) -> None:
         """Take in a bar's close, where no quotes come."""
-        before = self.last
+        before = self._before
         if before:
             self.jump = close / before - 1.0
+        self._before = close
         self.bid = self.ask = self.last = close
         self.at_ns = at_ns
+
+    def touch(self, buying: bool) -> Decimal:
+        """Return the price on a tick that a market order takes: the ask for a buyer, the bid for a seller."""
+        return self.instrument.price(self.ask if buying else self.bid, Rounding.NEAREST)
 
     def exact(self) -> Decimal | None:
         """Return the reference price on a tick, None before the first."""

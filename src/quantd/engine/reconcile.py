@@ -9,15 +9,29 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
-from quantd.domain.facts import BalancesRecorded, ExternalOrderSeen, PositionAdjusted, Reconciled, StateSet
+from quantd.domain.facts import EXTERNAL, BalancesRecorded, ExternalOrderSeen, PositionAdjusted, Reconciled
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import ClientOrderId, OrderKind, OrderSpec, TimeInForce
+from quantd.domain.orders import (
+    ClientOrderId,
+    Effect,
+    Market,
+    OrderKind,
+    OrderSpec,
+    Origin,
+    Role,
+    Side,
+    TimeInForce,
+)
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
+from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
 from quantd.engine.state import State
 from quantd.engine.trading import Trading
+
+UNLISTED = "unlisted"
+"""Said of ours where the instrument is none that we know: nobody can repair that but a person."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -44,7 +58,8 @@ def _orders(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
         if known is None and report.client_order_id is not None:
             known = state.orders.get(report.client_order_id)
         if known is None and not _may_be_ours(state, report):
-            yield Difference("foreign_order", report.venue_order_id, "", _told(report))
+            ours = "" if report.instrument in state.portfolio.instruments else UNLISTED
+            yield Difference("foreign_order", report.venue_order_id, ours, _told(report))
     if not snapshot.orders_complete:
         return
     for order in state.orders.open_orders():
@@ -84,6 +99,9 @@ def _positions(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
             continue
         if net.quantity != theirs.get(instrument, ZERO):
             yield Difference("position", instrument, str(net.quantity), str(theirs.get(instrument, ZERO)))
+    for instrument, quantity in theirs.items():
+        if quantity and instrument not in state.portfolio.nets:
+            yield Difference("position", instrument, UNLISTED, str(quantity))
 
 
 def _balances(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
@@ -117,11 +135,15 @@ class Reconciler:
         for difference in differences:
             counts[difference.kind] = counts.get(difference.kind, 0) + 1
         serious = [one for one in differences if one.kind in ("foreign_order", "position")]
+        strange = [one for one in serious if one.ours == UNLISTED]
+        if strange:
+            self._refuse(snapshot.venue, strange)
         if serious and event.policy is ReconcileAction.REFUSE:
             self._refuse(snapshot.venue, serious)
         elif event.policy is not ReconcileAction.IGNORE:
             for difference in serious:
-                self._repair(difference, event)
+                if difference.ours != UNLISTED:
+                    self._repair(difference, event)
         context.record(
             BalancesRecorded(
                 snapshot.venue,
@@ -136,21 +158,10 @@ class Reconciler:
         return differences
 
     def _refuse(self, venue: str, differences: list[Difference]) -> None:
-        context = self._context
         what = "; ".join(
             f"{one.kind} {one.subject}: ours {one.ours or 'none'}, theirs {one.theirs}" for one in differences
         )
-        generation = context.state.halt_generation + 1
-        context.record(
-            StateSet(
-                f"venue:{venue}",
-                TradingState.REDUCING,
-                "reconciliation",
-                f"refused by policy: {what}",
-                generation,
-                context.now_ns,
-            )
-        )
+        self._context.latch(f"venue:{venue}", TradingState.REDUCING, "reconciliation", f"refused: {what}")
 
     def _repair(self, difference: Difference, event: ReconcileOrdered) -> None:
         if difference.kind == "foreign_order":
@@ -159,7 +170,10 @@ class Reconciler:
             if order is not None and event.policy is ReconcileAction.CLOSE:
                 self._trading.cancel(order, "reconcile")
         else:
-            self._adopt_position(InstrumentId(difference.subject), event.snapshot)
+            instrument = InstrumentId(difference.subject)
+            self._adopt_position(instrument, event.snapshot)
+            if event.policy is ReconcileAction.CLOSE:
+                self._close(instrument)
 
     def _adopt_order(self, report: OrderReport, venue: str) -> LiveOrder | None:
         context = self._context
@@ -186,3 +200,22 @@ class Reconciler:
         change = theirs - context.state.portfolio.nets[instrument].quantity
         price = lots[0].open_price if lots else context.state.rates.marks[instrument].exact()
         context.record(PositionAdjusted(instrument, change, price or ZERO, "reconcile", context.now_ns))
+
+    def _close(self, instrument: InstrumentId) -> None:
+        """Close what EXTERNAL holds of an instrument."""
+        held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
+        if held:
+            side = Side.SELL if held > 0 else Side.BUY
+            how = Market(reduce_only=True)
+            ticket = Ticket(
+                EXTERNAL,
+                instrument,
+                side,
+                abs(held),
+                how,
+                Origin.RECONCILE,
+                Role.CLOSE,
+                Effect.CLOSE,
+                why="reconcile",
+            )
+            self._trading.submit(ticket)

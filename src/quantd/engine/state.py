@@ -10,14 +10,15 @@ from typing import Any
 
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
-from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Side, Trigger
+from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Trigger
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import AccountBalances, Portfolio
 from quantd.engine.rates import Rates
+from quantd.engine.reservations import reservation_of
 
-_SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
 class State:
@@ -93,7 +94,7 @@ class State:
         if self.latches:
             for scope in scopes:
                 latch = self.latches.get(scope)
-                if latch is not None and _SEVERITY[latch.state] > _SEVERITY[worst]:
+                if latch is not None and SEVERITY[latch.state] > SEVERITY[worst]:
                     worst = latch.state
         return worst
 
@@ -154,7 +155,8 @@ class State:
     def _intended(self, fact: f.OrderIntended) -> None:
         order = LiveOrder(fact)
         self.orders.add(order)
-        self.last_order_id = fact.client_order_id
+        if fact.origin is not Origin.EXTERNAL:
+            self.last_order_id = fact.client_order_id
         spec = fact.spec
         self.portfolio.expect(fact.strategy, spec.instrument, spec.side, spec.quantity, 1)
         self._reserve(order)
@@ -213,8 +215,17 @@ class State:
         if order.is_unknown:
             self.portfolio.nets[order.instrument].unknown -= 1
         order.operation = operation.move(OperationTrigger.SETTLE)
+        if operation.kind is OperationKind.CANCEL and fact.result == "not_executed":
+            order.cancel_wanted = True  # it is still wanted, and leaves again at the next tick
         self._expect_change(order, before)
+        self._fill_whole(order)
         self._touched(order, fact.at_ns)
+
+    def _fill_whole(self, order: LiveOrder) -> None:
+        """End an order that has all its quantity, once no larger one is in flight."""
+        if order.is_open and order.filled >= order.worst_quantity:
+            self.orders.move(order, Trigger.FILL_WHOLE)
+            self._after_move(order, True, ZERO)
 
     def _acknowledged(self, fact: f.OrderAcknowledged) -> None:
         order = self.orders[fact.client_order_id]
@@ -226,6 +237,8 @@ class State:
         before = order.remaining
         order.spec = amended(order.spec, fact.quantity, fact.price)
         self._expect_change(order, before)
+        if order.operation is None:
+            self._fill_whole(order)
 
     def _moved(self, fact: f.OrderMoved) -> None:
         order = self.orders[fact.client_order_id]
@@ -242,7 +255,7 @@ class State:
         assert fact.cumulative > order.filled, f"a fill that adds nothing: {fact}"
         order.filled = fact.cumulative
         order.fills[fact.fill.id] = fact.fill
-        whole = order.filled >= order.spec.quantity
+        whole = order.filled >= order.worst_quantity
         if order.state is not OrderState.FILLED:
             self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
         self._after_move(order, was_open, before)
@@ -364,32 +377,3 @@ class State:
         if amount:
             account.reserve(asset, amount)
         order.reservation = (asset, amount)
-
-
-def reservation_of(order: LiveOrder, rules: Instrument, account: AccountBalances) -> tuple[str, Decimal]:
-    """Return the asset and amount that an order may still need at worst."""
-    remaining = order.remaining
-    if not remaining:
-        return "", ZERO
-    operation = order.operation
-    price = order.spec.price or order.spec.trigger or order.reference or ZERO
-    if operation is not None and operation.price is not None:
-        price = max(price, operation.price)
-    if order.reference is not None and order.spec.price is None:
-        price = max(price, order.reference)
-    return cost_of(rules, account, order.spec.side, remaining, price, exit=order.exit)
-
-
-def cost_of(  # noqa: PLR0913 -- an order's terms
-    rules: Instrument, account: AccountBalances, side: Side, quantity: Decimal, price: Decimal, *, exit: bool
-) -> tuple[str, Decimal]:
-    """Return the asset and amount that trading `quantity` at `price` takes from an account, fees included."""
-    notional = rules.notional(quantity, price)
-    fee = notional * rules.fees.taker
-    if account.is_margin:
-        if exit:
-            return rules.settlement_currency, ZERO
-        return rules.settlement_currency, notional * (rules.margin_rate or ZERO) + fee
-    if side is Side.BUY:
-        return rules.quote, notional + fee
-    return rules.base, quantity * rules.units_per_quantity

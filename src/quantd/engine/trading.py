@@ -3,6 +3,7 @@
 Snaps prices, emulates what a venue lacks, asks the gate, records the intent (which reserves it) and sends the command.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -37,6 +38,8 @@ class Trading:
     def __init__(self, context: Context, gate: Gate) -> None:
         self._context = context
         self._gate = gate
+        self.changed: Callable[[LiveOrder], None] = lambda order: None
+        """Set by the engine: called after an order ended here, without the venue."""
 
     # -- submit --------------------------------------------------------------------------------------------------
 
@@ -91,7 +94,10 @@ class Trading:
         return order
 
     def release(self, order: LiveOrder) -> Denied | None:
-        """Send a held order whose trigger was reached; it passes the gate again. A denial ends it."""
+        """Send a held order whose trigger was reached; it passes the gate again.
+
+        A denial ends it, except that an exit which is denied for a passing reason stays held, to be tried again.
+        """
         context = self._context
         rules = context.instrument(order.instrument)
         ticket = Ticket(
@@ -102,6 +108,7 @@ class Trading:
             Market() if order.spec.kind is OrderKind.STOP else Limit(order.spec.price or Decimal(0)),
             order.origin,
             order.role,
+            order.spec.effect,
         )
         spec = msgspec.structs.replace(terms(rules, ticket), reduce_only=order.spec.reduce_only)
         emulated = emulate(context, spec, rules, ticket)
@@ -113,7 +120,9 @@ class Trading:
             denied = self._check(wish)
         if denied is not None:
             self._denied(ticket, denied, order.client_order_id)
-            context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
+            if not (order.exit and denied.is_transient):
+                context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
+                self.changed(order)
             return denied
         deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
         context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns))
@@ -134,6 +143,9 @@ class Trading:
             return self._refused(order, Denied(Denial.NOT_OPEN, 1, "order", "an open order", order.state.value))
         if order.operation is not None or order.held:
             return self._refused(order, Denied(Denial.BUSY, 1, "order", "no operation in flight", _busy(order)))
+        amending = context.capabilities[rules.venue].amend
+        if amending is Support.REFUSED:
+            return self._refused(order, Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", "amend", "refused"))
         try:
             rounding = Rounding.FLOOR if order.spec.side is Side.BUY else Rounding.CEILING
             new_price = None if price is None else rules.price(price, rounding)
@@ -148,7 +160,7 @@ class Trading:
         operation = order.operations + 1
         context.record(AmendIntended(order.client_order_id, operation, new_quantity, new_price, context.now_ns))
         deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
-        if context.capabilities[rules.venue].amend is Support.NATIVE:
+        if amending is Support.NATIVE:
             context.send(
                 Amend(
                     order.client_order_id,
@@ -195,8 +207,13 @@ class Trading:
 
     # -- cancel --------------------------------------------------------------------------------------------------
 
-    def cancel(self, order: LiveOrder, why: str = "") -> bool:
+    def cancel(self, order: LiveOrder, why: str = "", *, urgent: bool = True) -> bool:
         """Cancel an order; one with a write in flight is cancelled as soon as that is settled.
+
+        Args:
+            order: The order.
+            why: For the journal.
+            urgent: Passes the limit of cancels in time; others wait for room.
 
         Returns:
             Whether there is anything to cancel.
@@ -206,19 +223,39 @@ class Trading:
             return False
         if order.held:
             context.record(OrderMoved(order.client_order_id, Trigger.CANCEL, context.now_ns, why or "cancelled"))
+            self.changed(order)
             return True
         operation = order.operation
         if operation is not None:
             # The executor deletes an unsent submit on this; a sent one is cancelled when its outcome is in.
-            if operation.kind is OperationKind.CANCEL:
+            if operation.kind is OperationKind.CANCEL or order.cancel_wanted:
                 return True
             context.record(CancelIntended(order.client_order_id, 0, context.now_ns, why))
             if operation.kind is OperationKind.SUBMIT and operation.phase is OperationPhase.PENDING:
                 context.send(Cancel(order.client_order_id, 0, order.instrument, ""))
             return True
+        windows = self._gate.cancel_windows(order.strategy, context.instrument(order.instrument))
+        if not urgent and not all(window.has_room(context.now_ns) for window in windows):
+            if not order.cancel_wanted:
+                context.record(CancelIntended(order.client_order_id, 0, context.now_ns, why))
+            return True
+        for window in windows:
+            window.add(context.now_ns)
         context.record(CancelIntended(order.client_order_id, order.operations + 1, context.now_ns, why))
         context.send(Cancel(order.client_order_id, order.operations, order.instrument, order.venue_order_id))
         return True
+
+    def time_passed(self) -> None:
+        """Send cancels that waited, and cancel what was sent as a resting order but meant as a passing one."""
+        now_ns = self._context.now_ns
+        for order in self._context.state.orders.open_orders():
+            if order.operation is not None:
+                continue
+            until = order.spec.expires_at_ns
+            if order.cancel_wanted:
+                self.cancel(order, urgent=False)
+            elif until is not None and now_ns >= until and order.is_acknowledged:
+                self.cancel(order, "expired")
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -266,9 +303,12 @@ class Trading:
             scopes = ("all", f"venue:{venue}", f"instrument:{wish.instrument.id}", f"strategy:{wish.strategy}")
             standing = state.trading_state(scopes)
             if standing is TradingState.HALTED or (standing is TradingState.REDUCING and not wish.exit):
-                return wish.deny(Denial.TRADING_STATE, 22, "account", "active", standing.value)
+                scope = next(one for one in scopes if one in state.latches and state.latches[one].state is standing)
+                return wish.deny(Denial.TRADING_STATE, 22, scope, "active", standing.value)
         if wish.exit:
             return None
+        if context.is_stopping:
+            return wish.deny(Denial.TRADING_STATE, 22, "all", "active", "stopping")
         if venue in context.venue_reasons:
             return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
         if wish.net.unknown:

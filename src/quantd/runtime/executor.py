@@ -7,11 +7,20 @@ submits. Writes of one order never overlap, since the engine has one in flight a
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, Command, SetProtection, Submit, venue_of
 from quantd.domain.events import OperationResolved, OperationSent, OutcomeReceived, TradingState
-from quantd.domain.outcomes import NotExecuted, Outcome, Resolution, StillUnknown, Unknown
+from quantd.domain.outcomes import (
+    Accepted,
+    NotExecuted,
+    Outcome,
+    Rejected,
+    Resolution,
+    Scheduled,
+    StillUnknown,
+    Unknown,
+)
 from quantd.errors import VenueError
 from quantd.ports import Clock, Connector, Emit, Observer
 
@@ -21,10 +30,32 @@ Scopes = Callable[[Write], tuple[str, ...]]
 Halted = Callable[[tuple[str, ...]], TradingState]
 """The strictest state that the halt latch holds for these scopes, read now."""
 
-_CURRENT: ContextVar[Write | None] = ContextVar("quantd_current_write", default=None)
+_CURRENT: ContextVar["_Sending | None"] = ContextVar("quantd_sending", default=None)
+_OUTCOMES = {
+    Accepted: "accepted",
+    Scheduled: "scheduled",
+    Rejected: "rejected",
+    NotExecuted: "not_executed",
+    Unknown: "unknown",
+}
+_OPERATIONS = {
+    Submit: "submit",
+    Amend: "amend",
+    Cancel: "cancel",
+    CloseLot: "close_lot",
+    SetProtection: "set_protection",
+}
 
 _FIRST_LOOK_S = 0.5
 _LOOK_MAX_S = 8.0
+
+
+class _Sending(NamedTuple):
+    """What the current task sends."""
+
+    write: Write
+    is_resend: bool
+    """The same key and bytes again, to find out what became of the first."""
 
 
 class Executor:
@@ -92,9 +123,12 @@ class Executor:
         Returns:
             None to let it go, else a bounded reason. Cancels always go.
         """
-        write = _CURRENT.get()
-        if write is None:
+        sending = _CURRENT.get()
+        if sending is None:
             return None
+        write = sending.write
+        if sending.is_resend:
+            return self._refusal(write, None, is_exit=isinstance(write, Submit) and write.exit)
         if isinstance(write, Submit):
             if self._unsent.pop(write.client_order_id, False):
                 return "withdrawn"
@@ -107,10 +141,10 @@ class Executor:
             self._emit(OperationSent(write.client_order_id, write.operation, self._clock.now_ns()))
         return refusal
 
-    def _refusal(self, write: Write, deadline_at_ns: int, *, is_exit: bool) -> str | None:
+    def _refusal(self, write: Write, deadline_at_ns: int | None, *, is_exit: bool) -> str | None:
         if self.is_stopped:
             return "stopping"
-        if self._clock.now_ns() > deadline_at_ns:
+        if deadline_at_ns is not None and self._clock.now_ns() > deadline_at_ns:
             return "deadline"
         state = self._halted(self._scopes(write))
         if state is TradingState.HALTED or (state is TradingState.REDUCING and not is_exit):
@@ -118,7 +152,7 @@ class Executor:
         return None
 
     async def _carry_out(self, command: Write) -> None:
-        _CURRENT.set(command)
+        _CURRENT.set(_Sending(command, is_resend=False))
         began_ns = self._clock.monotonic_ns()
         connector = self._connectors[venue_of(command)]
         try:
@@ -127,12 +161,13 @@ class Executor:
             self.in_flight -= 1
             if isinstance(command, Submit):
                 self._unsent.pop(command.client_order_id, None)
-        venue, operation = connector.venue, type(command).__name__.lower()
-        result = type(outcome).__name__.lower()
+        venue, operation, result = connector.venue, _OPERATIONS[type(command)], _OUTCOMES[type(outcome)]
         self._observer.count("quantd_order_operations_total", 1, venue=venue, operation=operation, outcome=result)
-        if isinstance(command, Submit) and not isinstance(outcome, Unknown | NotExecuted):
+        if isinstance(outcome, NotExecuted):
+            self._observer.count("quantd_stale_commands_total", 1, venue=venue, operation=operation)
+        elif not isinstance(outcome, Unknown):
             took_s = (self._clock.monotonic_ns() - began_ns) / 1e9
-            self._observer.observe("quantd_order_ack_seconds", took_s, venue=venue)
+            self._observer.observe("quantd_order_ack_seconds", took_s, venue=venue, operation=operation)
         self._emit(OutcomeReceived(command.client_order_id, command.operation, outcome, self._clock.now_ns()))
 
     async def _send(self, connector: Connector, command: Write) -> Outcome:
@@ -156,8 +191,8 @@ class Executor:
             "quantd_order_operations_total",
             1,
             venue=command.venue,
-            operation="cancelall",
-            outcome=type(outcome).__name__.lower(),
+            operation="cancel_all",
+            outcome=_OUTCOMES[type(outcome)],
         )
 
     # -- unknown outcomes ----------------------------------------------------------------------------------------
@@ -173,6 +208,7 @@ class Executor:
         tasks.create_task(self._resolve(command, sent_at_ns, key), name="resolve")
 
     async def _resolve(self, command: Write, sent_at_ns: int, key: tuple[str, int]) -> None:
+        _CURRENT.set(_Sending(command, is_resend=True))
         connector = self._connectors[venue_of(command)]
         wait_s = _FIRST_LOOK_S
         try:
@@ -184,7 +220,7 @@ class Executor:
                 wait_s = resolution.retry_after_s or min(wait_s * 2, _LOOK_MAX_S)
         finally:
             self._resolving.discard(key)
-        self._emit(OperationResolved(*key, resolution, self._clock.now_ns()))
+        self._emit(OperationResolved(command.client_order_id, command.operation, resolution, self._clock.now_ns()))
 
     async def _look(self, connector: Connector, command: Write, sent_at_ns: int) -> Resolution:
         try:

@@ -6,10 +6,10 @@ from decimal import Decimal
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Side
+from quantd.engine.reservations import cost_of
 from quantd.engine.risk.gate import Control, Scoped, Stateless
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.wish import Denial, Denied, Wish
-from quantd.engine.state import cost_of
 
 
 class OpenOrders(Stateless):
@@ -52,6 +52,8 @@ class OpenNotional(Stateless):
                 continue
             rules = wish.state.portfolio.instruments[order.instrument]
             price = order.spec.price or order.spec.trigger or order.reference or ZERO
+            if order.operation is not None and order.operation.price is not None:
+                price = max(price, order.operation.price)
             value = rates.notional(rules, order.remaining, price) if price > 0 else None
             if value is None:
                 return wish.deny(Denial.RATE_MISSING, 15, self._scope, self._limit, "no price or rate")
@@ -87,6 +89,8 @@ class MaxPosition(Stateless):
     def check(self, wish: Wish) -> Denied | None:
         """See the class."""
         held = wish.net if self._is_net else wish.book
+        if not wish.added:
+            return None  # an amendment that adds nothing cannot be what goes too far
         if wish.spec.side is Side.BUY:
             worst = held.quantity + held.buys + wish.added
             if self._long is not None and worst > self._long:
@@ -133,6 +137,13 @@ class Exposure(Stateless):
             return wish.deny(Denial.CONCENTRATION, 17, self._scope, limits.max_share, own / equity)
         return None
 
+    def _own_unit(self, wish: Wish) -> Decimal | None:
+        """Worth of one unit of the order's instrument: what is held counts at the market, however low the limit."""
+        named, reference = wish.unit_value, wish.reference
+        if named is None or reference is None:
+            return None
+        return max(named, wish.state.rates.notional(wish.instrument, ONE, reference) or named)
+
     def _equity(self, wish: Wish) -> Decimal | None:
         if self._scope.startswith("venue:"):
             return wish.state.equity(wish.instrument.venue)
@@ -157,7 +168,7 @@ class Exposure(Stateless):
             held = portfolio.nets[instrument] if self._strategy is None else portfolio.book(self._strategy, instrument)
             long, short = held.quantity + held.buys, held.quantity - held.sells
             if instrument == wish.instrument.id:
-                unit = wish.unit_value
+                unit = self._own_unit(wish)
                 if wish.spec.side is Side.BUY:
                     long += wish.added
                 else:
@@ -200,12 +211,14 @@ class FreeBalance(Stateless):
             return wish.deny(Denial.RATE_MISSING, 18, f"venue:{wish.account.venue}", "free margin", "no rate")
         if need > free:
             return wish.deny(Denial.BALANCE, 18, f"venue:{wish.account.venue}", f"{free} {asset}", need)
+        if wish.spec.side is Side.SELL and not wish.account.is_margin:
+            return None  # sells an asset for money; only money is held in reserve
         for scope, limits in self._reserves:
             rate = wish.state.rates.rate(asset)
             if rate is None:
                 return wish.deny(Denial.RATE_MISSING, 18, scope, limits.reserve, "no rate")
             left = (free - need) * rate
-            if limits.reserve is not None and wish.spec.side is Side.BUY and left < limits.reserve:
+            if limits.reserve is not None and left < limits.reserve:
                 return wish.deny(Denial.BALANCE, 18, scope, f"reserve {limits.reserve}", left)
         return None
 

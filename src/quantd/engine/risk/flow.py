@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import OperationKind
-from quantd.engine.risk.gate import Control, Scoped
+from quantd.engine.orders import LiveOrder
+from quantd.engine.risk.gate import CancelWindow, Control, Scoped
 from quantd.engine.risk.limits import RateLimit
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
@@ -35,7 +36,7 @@ class Window:
 
 
 class MessageRate:
-    """Limits submits and amendments. Exits are counted and never stopped; neither are cancels."""
+    """Limits submits and amendments. Exits are counted and never stopped; cancels above their limit wait."""
 
     number = 11
     guards_exits = False
@@ -44,6 +45,7 @@ class MessageRate:
         self._scope = scope
         self._kind = kind
         self._window = window
+        self.cancels: CancelWindow | None = window if kind is OperationKind.CANCEL else None
 
     def check(self, wish: Wish) -> Denied | None:
         """Deny above the limit."""
@@ -63,9 +65,21 @@ class MessageRate:
         if wish.operation is self._kind:
             self._window.add(wish.now_ns)
 
+    def restored(self, order: LiveOrder) -> None:
+        """Count the submit of an order that a fold brought back."""
+        if self._kind is OperationKind.SUBMIT:
+            self._window.add(order.intended_at_ns)
+
+
+_KINDS = (
+    ("submit_rate", OperationKind.SUBMIT),
+    ("amend_rate", OperationKind.AMEND),
+    ("cancel_rate", OperationKind.CANCEL),
+)
+
 
 class Flow:
-    """Makes the rate controls, and answers for cancels."""
+    """Makes the rate controls; one window for each scope, whoever sends there."""
 
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str], Window] = {}
@@ -78,7 +92,7 @@ class Flow:
 
     def controls(self, instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         """Make the rate controls for one (strategy, instrument)."""
-        for name, kind in (("submit_rate", OperationKind.SUBMIT), ("amend_rate", OperationKind.AMEND)):
+        for name, kind in _KINDS:
             for scope, limits in scoped(name):
                 limit = getattr(limits, name)
                 yield MessageRate(scope, kind, self._window(scope, name, limit))

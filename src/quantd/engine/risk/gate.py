@@ -4,10 +4,12 @@ Built once from the limits of all scopes; for each (strategy, instrument) it kee
 anything to say there. A control that raises denies.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.orders import Origin
+from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
@@ -19,12 +21,27 @@ class Control(Protocol):
     """The control's number in the list of risk controls."""
     guards_exits: bool
     """Whether it is asked for exits too; controls that limit exposure are not."""
+    cancels: "CancelWindow | None"
+    """Where cancels are counted, if that is its business."""
 
     def check(self, wish: Wish) -> Denied | None:
         """Return the denial, or None to let the wish pass."""
 
     def passed(self, wish: Wish) -> None:
         """Count a wish that passed the whole gate."""
+
+    def restored(self, order: LiveOrder) -> None:
+        """Count an order that passed before a restart; called for each that a fold brought back, oldest first."""
+
+
+class CancelWindow(Protocol):
+    """Counts cancels in time; they are never denied, those that are not urgent wait for room."""
+
+    def has_room(self, now_ns: int) -> bool:
+        """Whether one more may leave."""
+
+    def add(self, now_ns: int) -> None:
+        """Count one."""
 
 
 class Scoped(Protocol):
@@ -41,20 +58,25 @@ Builder = Callable[[InstrumentId, Scoped], Iterable[Control]]
 class Pipeline:
     """The controls of one (strategy, instrument), in order."""
 
-    __slots__ = ("all", "counting", "for_exits")
+    __slots__ = ("all", "cancels", "counting", "for_exits")
 
     def __init__(self, controls: Iterable[Control]) -> None:
         self.all = tuple(controls)
         self.for_exits = tuple(control for control in self.all if control.guards_exits)
         self.counting = tuple(control for control in self.all if not isinstance(control, Stateless))
+        self.cancels = tuple(window for control in self.all if (window := control.cancels) is not None)
 
 
 class Stateless:
     """Base of controls that count nothing."""
 
     guards_exits = False
+    cancels: CancelWindow | None = None
 
     def passed(self, wish: Wish) -> None:
+        """Nothing to count."""
+
+    def restored(self, order: LiveOrder) -> None:
         """Nothing to count."""
 
 
@@ -89,14 +111,24 @@ class Gate:
         for control in pipeline.for_exits if wish.exit else pipeline.all:
             try:
                 denied = control.check(wish)
-            except ArithmeticError as error:
-                # boundary: a check that cannot be computed must not pass.
+            except Exception as error:  # noqa: BLE001 -- boundary: a check that cannot be computed must not pass
                 return Denied(Denial.CONTROL_FAILED, control.number, "order", "", type(error).__name__, str(error))
             if denied is not None:
                 return denied
         for control in pipeline.counting:
             control.passed(wish)
         return None
+
+    def cancel_windows(self, strategy: str, instrument: Instrument) -> tuple[CancelWindow, ...]:
+        """Return where the cancels of a (strategy, instrument) are counted."""
+        return self.pipeline(strategy, instrument).cancels
+
+    def restored(self, orders: Iterable[LiveOrder], instruments: Mapping[InstrumentId, Instrument]) -> None:
+        """Count what left before a restart, so that a limit in time holds across it."""
+        for order in orders:
+            if order.origin is not Origin.EXTERNAL:
+                for control in self.pipeline(order.strategy, instruments[order.instrument]).counting:
+                    control.restored(order)
 
     def pipeline(self, strategy: str, instrument: Instrument) -> Pipeline:
         """Return the controls of a (strategy, instrument), made now if need be."""

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from quantd.domain.events import TradingState
-from quantd.domain.facts import PeaksRecorded, StateSet
+from quantd.domain.facts import PeaksRecorded
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
 from quantd.engine.risk.limits import Limits, RiskSettings
 
 ACCOUNT = "account"
+BY = "loss_limit"
+"""Who latched a state, where it was this control."""
 
 Tripped = Callable[[str, TradingState, bool], None]
 """Told of a trip: scope, the state it set, and whether to flatten."""
@@ -88,13 +90,13 @@ class Losses:
     def _trip(self, scope: str, limits: Limits, why: str) -> None:
         context = self._context
         latched = "all" if scope == ACCOUNT else scope
-        if latched in context.state.latches:
+        known = context.state.latches.get(latched)
+        if known is not None and known.by == BY:
             return
         action = limits.loss_action or "reduce"
         state = TradingState.HALTED if action == "halt" else TradingState.REDUCING
-        generation = context.state.halt_generation + 1
-        context.record(StateSet(latched, state, "loss_limit", why, generation, context.now_ns))
-        self.tripped(latched, state, action == "flatten")
+        if context.latch(latched, state, BY, why):
+            self.tripped(latched, state, action == "flatten")
 
     def time_passed(self) -> None:
         """Record new peaks, so that a restart knows them."""

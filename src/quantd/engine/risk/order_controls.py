@@ -10,7 +10,7 @@ from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.numbers import BPS, on_step
 from quantd.domain.orders import Effect, OperationKind, OrderKind, OrderSpec, Side
 from quantd.engine.orders import LiveOrder
-from quantd.engine.risk.gate import Control, Scoped, Stateless
+from quantd.engine.risk.gate import CancelWindow, Control, Scoped, Stateless
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
@@ -226,6 +226,7 @@ class Duplicate:
 
     number = 9
     guards_exits = False
+    cancels: CancelWindow | None = None
 
     def __init__(self, scope: str, window_s: float) -> None:
         self._scope = scope
@@ -250,6 +251,10 @@ class Duplicate:
         """Remember it."""
         if wish.operation is OperationKind.SUBMIT:
             self._seen.append((wish.now_ns, terms_of(wish.strategy, wish.spec)))
+
+    def restored(self, order: LiveOrder) -> None:
+        """Remember an order that a fold brought back."""
+        self._seen.append((order.intended_at_ns, terms_of(order.strategy, order.spec)))
 
 
 class Twin(Stateless):
@@ -319,8 +324,9 @@ def order_controls(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control
         yield from (make(scope, getattr(limits, name)) for scope, limits in scoped(name))
     modes = scoped("self_match")
     if modes:
-        # The innermost scope that says anything decides: a strategy may prefer to give way.
-        scope, limits = modes[-1]
+        # The innermost scope that says anything decides, before what holds for every order: a strategy may prefer to
+        # give way.
+        scope, limits = modes[1] if len(modes) > 1 else modes[0]
         yield SelfMatch(scope, limits.self_match or "deny")
 
 

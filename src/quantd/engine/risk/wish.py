@@ -177,26 +177,26 @@ class Wish:
         """Quantity that may still trade in all, by this order."""
         return self.spec.quantity if self.amends is None else self.spec.quantity - self.amends.filled
 
-    @property
-    def signed_added(self) -> Decimal:
-        """The same as `added`, negative for a sell."""
-        return self.added if self.spec.side is Side.BUY else -self.added
-
     def _worst_price(self) -> Decimal | None:
         """The price to count with: the limit, the trigger, else the side of the market that the order takes.
 
-        A sell limit below the market fills at the market, so the higher of the two is what it may be worth.
+        A sell limit below the market fills at the market, so the one of the two that is worth more counts; likewise
+        for a market order, which may trade at the middle of the quote or at its far side.
         """
-        spec = self.spec
+        spec, reference = self.spec, self.reference
         named = spec.price if spec.price is not None else spec.trigger
-        if named is not None and (spec.side is Side.BUY or self.reference is None):
-            return named
-        if named is not None and self.reference is not None:
-            return max(named, self.reference)
-        return self.reference
+        if named is None and self.mark.quoted and reference is not None:
+            named = self.mark.touch(spec.side is Side.BUY)
+        elif spec.side is Side.BUY or reference is None:
+            return named if named is not None else reference
+        if named is None or reference is None:
+            return reference
+        return min(named, reference) if self.instrument.inverse else max(named, reference)
 
     def _is_exit(self) -> bool:
-        """Whether it can only shrink the strategy's book, all other working exits counted."""
+        """Whether it can only shrink the strategy's book, all other working exits counted, or only shrinks an order."""
+        if self.operation is OperationKind.AMEND and self.amends is not None and self._only_shrinks(self.amends):
+            return True
         book = self.book
         if self.spec.side is Side.BUY:
             held, working = -book.quantity, book.buys
@@ -207,6 +207,9 @@ class Wish:
         if self.amends is not None:
             working -= self.amends.remaining
         return self.remaining <= held - working
+
+    def _only_shrinks(self, order: LiveOrder) -> bool:
+        return self.spec.quantity <= order.spec.quantity and self.spec.price == order.spec.price
 
     def deny(self, code: Denial, control: int, scope: str, limit: object, observed: object) -> Denied:
         """Return a denial with its data as text."""

@@ -1,0 +1,48 @@
+"""What `quantd check` does beyond reading: builds everything that needs no venue, and runs every `setup`."""
+
+from collections.abc import Iterable, Iterator
+
+from quantd.app.engine import build_engine
+from quantd.app.strategies import prepare
+from quantd.app.venues import Surroundings, build_venues, over_http
+from quantd.clock import ManualClock
+from quantd.config import Settings
+from quantd.domain.instruments import InstrumentId
+from quantd.telemetry.metrics import NullObserver
+
+
+def check(settings: Settings) -> Iterator[str]:
+    """Build the daemon's parts without opening anything.
+
+    Yields:
+        Warnings.
+
+    Raises:
+        ConfigProblems: something does not fit together.
+    """
+
+    def nothing_known(_instrument: InstrumentId) -> Iterable[str]:
+        return ()
+
+    around = Surroundings(
+        ManualClock(),
+        NullObserver(),
+        last_look=lambda lane: "check",
+        known_venue_ids=nothing_known,
+        auth_failed=lambda venue, reason: None,
+        transport=over_http,
+    )
+    venues = build_venues(settings, around)
+    capabilities = {name: parts.connector.capabilities for name, parts in venues.items()}
+    preparation = prepare(settings, capabilities)
+    for failure in preparation.failures:
+        raise settings.error(
+            ("strategies", failure.id, "use"), found=str(failure), expected="a strategy that can be loaded"
+        )
+    engine = build_engine(settings, preparation.strategies, "0", 1)
+    for name, known in capabilities.items():
+        engine.connect(name, known)
+    engine.declare()
+    for desk in engine.desks.values():
+        if not desk.series and not desk.quotes and not desk.books and not desk.timers:
+            yield f"strategy {desk.id} asks for no data and no timer: it will never be called"

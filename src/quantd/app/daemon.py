@@ -1,0 +1,445 @@
+"""The daemon: builds everything from a configuration, runs it, and ends it in order.
+
+Start: locks, fold, unknown writes, venues with reconciliation, feeds, warm-up, strategies. Stop: no new entries, each
+strategy's `at_shutdown`, writes under way settled to a deadline, journal closed, locks released last.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+
+import quantd
+from quantd.app.engine import build_engine
+from quantd.app.feeds import FeedBuilder, FeedTask, wants
+from quantd.app.latches import LatchFollower
+from quantd.app.schedules import build_scheduler
+from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage
+from quantd.app.strategies import Prepared, prepare, source_hashes
+from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
+from quantd.app.webhooks import build_webhooks
+from quantd.config import Settings
+from quantd.domain.events import (
+    ReconcileAction,
+    Stopping,
+    StrategyStarted,
+    TimePassed,
+    TradingState,
+    VenueChanged,
+)
+from quantd.domain.facts import Fact, FillRecorded, OperationLost, RunStarted, StateSet
+from quantd.domain.instruments import InstrumentId
+from quantd.engine.core import Engine
+from quantd.engine.images import dump
+from quantd.errors import AuthFailed
+from quantd.feeds.conflation import Inbox
+from quantd.feeds.polling import FeedChange
+from quantd.feeds.store import BarStore
+from quantd.journal.writer import JournalWriter
+from quantd.ports import Clock, Service
+from quantd.runtime.accounts import AccountFollower, write_of
+from quantd.runtime.executor import Executor
+from quantd.runtime.jobs import Jobs
+from quantd.runtime.runner import Runner
+from quantd.runtime.supervisor import Supervisor
+from quantd.runtime.watcher import Watcher
+from quantd.telemetry.health import HealthListener
+from quantd.telemetry.lag import LoopLag
+from quantd.telemetry.metrics import PrometheusObserver
+from quantd.venues.paper.connector import PaperConnector
+
+_log = structlog.get_logger("quantd.app")
+TICK_S = 0.5
+SETTLE_S = 8.0
+"""Longest wait at the end for writes under way."""
+
+
+class Daemon:
+    """One run of the daemon.
+
+    Args:
+        settings: The loaded configuration.
+        clock: Time.
+        observer: Metrics.
+        transport: How requests reach venues; a simulator in memory in simulations.
+        clean: Takes secrets out of a text that leaves the process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        observer: PrometheusObserver,
+        transport: Callable[[str, str], Any] = over_http,
+        clean: Callable[[str], str] = str,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.observer = observer
+        self.inbox = Inbox(settings.feeds.conflate_above, observer)
+        self.emit = self.inbox.put
+        self.stopping = asyncio.Event()
+        self.stop_reason = ""
+        self.failed = False
+        """Whether the end was a fault's doing: the exit code tells."""
+        self.venues: dict[str, VenueParts] = {}
+        self.followers: dict[str, AccountFollower] = {}
+        self.strategies: tuple[Prepared, ...] = ()
+        self.failures: Sequence[object] = ()
+        self._transport = transport
+        self._clean = clean
+        self._random = random.Random(0)
+        self._supervisor = Supervisor(observer)
+        self._phase = "starting"
+        self._storage: Storage
+        self.engine: Engine
+        self._journal: JournalWriter[Fact]
+        self._executor: Executor
+        self._watcher: Watcher
+        self._bars = BarStore(settings.feeds.bar_store, keep=settings.feeds.bar_store_keep)
+        self._services: list[Service] = []
+
+    # -- building ------------------------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Make all parts, take the locks and fold the journal; nothing is sent or asked yet.
+
+        Raises:
+            ConfigProblems: something of the configuration does not fit together.
+            JournalError: the journal or a lock cannot be had.
+        """
+        settings, clock, observer = self.settings, self.clock, self.observer
+        around = Surroundings(
+            clock,
+            observer,
+            last_look=lambda lane: self._executor.last_look(lane),
+            known_venue_ids=self._known_venue_ids,
+            auth_failed=self._auth_failed,
+            transport=self._transport,
+        )
+        self.venues = build_venues(settings, around)
+        capabilities = {name: parts.connector.capabilities for name, parts in self.venues.items()}
+        self.strategies, self.failures = prepare(settings, capabilities)
+        self._storage = open_storage(settings, {n: p.account.id for n, p in self.venues.items()}, clock)
+        meta = self._storage.store.meta
+        self.engine = build_engine(settings, self.strategies, meta.journal_id, meta.epoch)
+        for name, known in capabilities.items():
+            self.engine.connect(name, known)
+        self.engine.declare()
+        fold(self._storage.store, self.engine)
+        self._reopen_paper()
+        self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
+        self._watcher = Watcher(self.engine, observer, clock, settings.risk.base_currency)
+        self._journal = JournalWriter(
+            self._storage.store, clock=clock, observer=observer, on_failure=lambda error: self._journal_failed(error)
+        )
+        self._executor = Executor(
+            {name: parts.connector for name, parts in self.venues.items()},
+            self.emit,
+            clock=clock,
+            observer=observer,
+            scopes=self._scopes,
+            halted=lambda scopes: self._storage.latch.read().state_of(scopes),
+        )
+        self._input_log = (
+            open_input_log(settings, self._storage.store, clock, quantd.__version__)
+            if settings.journal.record
+            else None
+        )
+        self._runner = Runner(
+            self.engine,
+            self.inbox,
+            self._journal,
+            self._executor,
+            clock=clock,
+            observer=observer,
+            latch=lambda fact: latch_state_set(self._storage.latch, fact),
+            watch=self._watch,
+            input_log=self._input_log,
+        )
+        self._jobs = Jobs(self.engine, self.emit, clock)
+
+    def _reopen_paper(self) -> None:
+        """A paper account goes on with what the journal knows it holds."""
+        for name, parts in self.venues.items():
+            known = self.engine.state.portfolio.accounts.get(name)
+            if isinstance(parts.connector, PaperConnector) and known is not None and known.totals:
+                parts.connector.balances = {asset: amount for asset, amount in known.totals.items() if amount > 0}
+
+    def _known_venue_ids(self, instrument: InstrumentId) -> Iterable[str]:
+        orders = self.engine.state.orders.all_orders()
+        return {one for order in orders if order.instrument == instrument for one in order.venue_order_ids}
+
+    def _scopes(self, write: Any) -> tuple[str, ...]:
+        instrument = write.instrument
+        order = self.engine.state.orders.get(write.client_order_id)
+        strategy = order.strategy if order is not None else ""
+        return (f"venue:{instrument.partition(':')[0]}", f"instrument:{instrument}", f"strategy:{strategy}")
+
+    # -- what happens on the way ---------------------------------------------------------------------------------
+
+    def _watch(self, facts: Sequence[Fact]) -> None:
+        self._watcher.facts(facts)
+        for fact in facts:
+            if isinstance(fact, OperationLost):
+                self._resolve(fact.client_order_id)
+            elif isinstance(fact, FillRecorded):
+                follower = self.followers.get(fact.instrument.partition(":")[0])
+                if follower is not None:
+                    follower.look_soon()
+            elif isinstance(fact, StateSet):
+                self._latches.recorded(fact)
+        self._jobs.start_waiting()
+
+    def _resolve(self, client_order_id: str) -> None:
+        order = self.engine.state.orders.get(client_order_id)
+        write = write_of(order) if order is not None else None
+        if order is not None and write is not None:
+            self._executor.resolve(write, order.intended_at_ns)
+
+    def _auth_failed(self, venue: str, reason: str) -> None:
+        self.emit(VenueChanged(venue, TradingState.HALTED, f"credentials refused: {reason}", self.clock.now_ns()))
+
+    def _journal_failed(self, error: BaseException) -> None:
+        self.failed = True
+        self.observer.count("quantd_journal_failures_total")
+        now_ns = self.clock.now_ns()
+        latch_state_set(self._storage.latch, StateSet("all", TradingState.HALTED, "journal", str(error), 0, now_ns))
+        _log.critical("journal_failed", error=str(error))
+        self.stop("journal failed")
+
+    def _feed_changed(self, change: FeedChange) -> None:
+        log = _log.info if change.state.value == "up" else _log.warning
+        log(
+            "feed_changed",
+            venue=change.venue,
+            endpoint=change.endpoint,
+            state=change.state.value,
+            reason=change.reason,
+        )
+
+    def reasons(self) -> Sequence[str]:
+        """Return why the daemon is not ready; empty when it trades."""
+        reasons = [] if self._phase == "running" else [self._phase]
+        reasons += [f"venue {one.venue}: {one.reason}" for one in self.followers.values() if not one.is_ready]
+        reasons += [f"strategy {one}" for one in self.failures]
+        for desk in self.engine.desks.values():
+            if not desk.is_started and self._phase == "running":
+                done = min((one.count for one in desk.series), default=0)
+                reasons.append(f"strategy {desk.id}: warming up, {done} bars")
+        reasons += [f"halted {scope}: {latch.why}" for scope, latch in self.engine.state.latches.items()]
+        return reasons
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """Ask for the orderly end; the second call hurries it."""
+        if self.stopping.is_set():
+            self._hurry.set()
+        self.stop_reason = self.stop_reason or reason
+        self.stopping.set()
+
+    async def run(self) -> int:
+        """Run until `stop` is called; return the exit code."""
+        self._hurry = asyncio.Event()
+        try:
+            await self._run()
+        finally:
+            self._storage.locks.close()
+        return 1 if self.failed else 0
+
+    async def _run(self) -> None:
+        await self._journal.start()
+        await self._bars.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._executor.attach(tasks)
+                self._jobs.attach(tasks)
+                runner = tasks.create_task(self._run_engine(), name="runner")
+                begin = RunStarted(
+                    quantd.__version__,
+                    self.settings.hash,
+                    source_hashes(self.strategies),
+                    self._storage.store.meta.journal_id,
+                    self._storage.store.meta.epoch,
+                    self.clock.now_ns(),
+                )
+                self.engine.begin(begin)
+                self.engine.lose_in_flight("restart", begin.at_ns)
+                self._latches.start()
+                self.emit(TimePassed(self.clock.now_ns()))
+                await self._start_services()
+                background = tasks.create_task(self._background(), name="background")
+                await self.stopping.wait()
+                await self._end(background)
+                runner.cancel()
+        finally:
+            await self._close()
+
+    async def _run_engine(self) -> None:
+        try:
+            await self._runner.run()
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self.failed = True
+                self.stop(f"runner: {error}")
+            raise
+
+    async def _start_services(self) -> None:
+        health = self.settings.health
+        listener = HealthListener(
+            health.host, health.port, reasons=self.reasons, observer=self.observer, clean=self._clean
+        )
+        await listener.start()
+        self._services.append(listener)
+        _log.info("health_listens", host=health.host, port=listener.port)
+        webhooks = build_webhooks(self)
+        if webhooks is not None:
+            await webhooks.start()
+            self._services.append(webhooks)
+            _log.info("webhooks_listen", port=webhooks.port)
+
+    async def _background(self) -> None:
+        """Everything that runs beside the engine; ends by cancellation."""
+        scheduler = build_scheduler(self.settings, self.strategies, self.engine, self.clock, self.observer)
+        lag = LoopLag(self.clock, self.observer)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(lag.run(), name="loop lag")
+            tasks.create_task(self._tick(), name="tick")
+            tasks.create_task(scheduler.run(self.emit), name="scheduler")
+            for name in self.venues:
+                tasks.create_task(self._venue(name), name=f"venue {name}")
+            tasks.create_task(self._start_strategies(), name="strategy starter")
+            self._phase = "running"
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.emit(TimePassed(self.clock.now_ns()))
+            self._latches.look()
+            self._watcher.sample()
+            self.observer.gauge("quantd_ready", 0.0 if self.reasons() else 1.0)
+            if self._runner.records >= self.settings.journal.snapshot_every:
+                self._runner.records = 0
+                await self._journal.snapshot(dump(self.engine.state))
+
+    async def _venue(self, name: str) -> None:
+        """Bring one venue up, then keep its data and its account coming."""
+        parts = self.venues[name]
+        follower = AccountFollower(
+            parts.connector,
+            parts.account,
+            self._symbols(name),
+            engine=self.engine,
+            emit=self.emit,
+            executor=self._executor,
+            clock=self.clock,
+            random=self._random,
+            observer=self.observer,
+            policy=ReconcileAction(parts.settings.reconcile),
+            orders_every_s=parts.settings.orders_every_s,
+            account_every_s=parts.settings.account_every_s,
+        )
+        self.followers[name] = follower
+        try:
+            await follower.bring_up()
+        except AuthFailed as error:
+            _log.error("venue_refused_credentials", venue=name, error=str(error))
+            await asyncio.Event().wait()
+        await self._warm_up(name)
+        builder = FeedBuilder(
+            self.settings,
+            self.emit,
+            clock=self.clock,
+            observer=self.observer,
+            on_bar=self._bars.append,
+            on_change=self._feed_changed,
+        )
+        feeds = builder.venue(parts.settings, parts.connector, follower.instruments, wants(self.engine, name))
+        feeds.append((f"orders {name}", follower.follow_orders))
+        feeds.append((f"account {name}", follower.follow_account))
+        await self._supervise(name, feeds)
+
+    def _symbols(self, venue: str) -> list[str]:
+        symbols = {one.partition(":")[2] for one in wants(self.engine, venue).instruments}
+        orders = self.engine.state.orders.open_orders()
+        symbols |= {o.instrument.partition(":")[2] for o in orders if o.instrument.partition(":")[0] == venue}
+        for book in self.engine.state.portfolio.books():
+            if book.quantity and book.instrument.venue == venue:
+                symbols.add(book.instrument.symbol)
+        return sorted(symbols)
+
+    async def _supervise(self, venue: str, feeds: Iterable[FeedTask]) -> None:
+        def unwell(reason: str) -> None:
+            self.emit(VenueChanged(venue, TradingState.REDUCING, reason, self.clock.now_ns()))
+
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in feeds:
+                tasks.create_task(self._supervisor.keep(name, work, unwell), name=name)
+
+    async def _warm_up(self, venue: str) -> None:
+        """Feed kept and historical bars to the series before the live ones."""
+        parts, instruments = self.venues[venue], self.engine.state.portfolio.instruments
+        for instrument, intervals in wants(self.engine, venue).bars.items():
+            for interval in sorted(intervals):
+                count = 2 * max(s.needed for d in self.engine.desks.values() for s in d.series)
+                bars = await self._bars.load(instrument, interval, count)
+                rules = instruments.get(instrument)
+                if rules is not None and interval in parts.connector.capabilities.native_bars_s:
+                    bars = await parts.connector.bars(rules, interval, count) or bars
+                for bar in bars:
+                    self.emit(bar)
+
+    async def _start_strategies(self) -> None:
+        """Start each strategy once its venues are ready, prices are there, and its indicators are warm."""
+        waiting = list(self.engine.desks.values())
+        while waiting:
+            await asyncio.sleep(0.05)
+            marks = self.engine.state.rates.marks
+            for desk in list(waiting):
+                venues = {one.partition(":")[0] for one in desk.instruments}
+                ready = all(venue in self.followers and self.followers[venue].is_ready for venue in venues)
+                priced = all(one in marks and marks[one].last > 0 for one in desk.instruments)
+                if ready and priced and desk.is_warm:
+                    waiting.remove(desk)
+                    self.emit(StrategyStarted(desk.id, self.clock.now_ns()))
+                    _log.info("strategy_started", strategy=desk.id)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def _end(self, background: "asyncio.Task[None]") -> None:
+        """No new entries, `at_shutdown`, settle what is under way; then the background goes."""
+        self._phase = "stopping"
+        _log.info("stopping", reason=self.stop_reason)
+        if self._journal.failure is None:
+            self.emit(Stopping(self.stop_reason, self.clock.now_ns()))
+            await self._settle()
+        background.cancel()
+
+    async def _settle(self) -> None:
+        until_ns = self.clock.monotonic_ns() + int(SETTLE_S * 1e9)
+        await asyncio.sleep(0.05)
+        while self.clock.monotonic_ns() < until_ns and not self._hurry.is_set():
+            busy = self._executor.in_flight or any(
+                order.operation is not None for order in self.engine.state.orders.open_orders()
+            )
+            if not busy and not len(self.inbox):
+                break
+            await asyncio.sleep(0.05)
+        self._executor.is_stopped = True
+
+    async def _close(self) -> None:
+        for service in reversed(self._services):
+            await service.stop()
+        for parts in self.venues.values():
+            await parts.connector.close()
+        await self._bars.stop()
+        if self._input_log is not None:
+            self._input_log.close()
+        if self._journal.failure is None:
+            await self._journal.snapshot(dump(self.engine.state))
+            await self._journal.close()
+        _log.info("stopped", reason=self.stop_reason, fills=self._watcher.fills)

@@ -1,0 +1,33 @@
+"""From the configuration and the loaded strategies to the engine."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from quantd.app.strategies import Prepared
+from quantd.config import Settings
+from quantd.engine.context import EngineSettings
+from quantd.engine.core import Engine
+from quantd.engine.views import StrategyLog
+
+
+def build_engine(settings: Settings, strategies: Sequence[Prepared], journal_id: str, epoch: int) -> Engine:
+    """Return the engine with its desks; venues are connected and `declare` is called afterwards."""
+    return Engine(
+        EngineSettings(journal_id=journal_id, epoch=epoch),
+        settings.risk,
+        [(one.setup, one.strategy, one.limits) for one in strategies],
+        make_random=random.Random,
+        log=_log_of,
+    )
+
+
+def _log_of(strategy: str) -> StrategyLog:
+    logger = structlog.get_logger("quantd.strategy").bind(strategy=strategy)
+
+    def log(event: str, **fields: Any) -> None:
+        logger.info(event, **fields)
+
+    return log

@@ -1,0 +1,231 @@
+"""Market data for every venue: what strategies need decides what is polled, built, replayed or made up.
+
+Each venue's data pass the quality gate, then the bar stage, then the paper venues that trade on them, then the inbox.
+"""
+
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from quantd.config import Settings
+from quantd.domain.events import Event
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.engine.core import Engine
+from quantd.feeds.bars import BarStage
+from quantd.feeds.pollers import BarPoller, BookPoller, QuotePoller, StatusPoller
+from quantd.feeds.polling import FeedChange, PollSupport, PollTiming
+from quantd.feeds.quality import QualityGate, QualityLimits
+from quantd.feeds.recorded import read_market
+from quantd.feeds.replay import ReplayFeed, merge_by_time
+from quantd.feeds.synthetic import SyntheticFeed, SyntheticMarket, SyntheticSpec
+from quantd.ports import Clock, Connector, Emit, Observer
+from quantd.venues.paper.connector import PaperConnector
+from quantd.venues.paper.settings import PaperSettings, RecordedData, SyntheticData
+from quantd.venues.settings import VenueSettings
+
+FeedTask = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
+"""A name and what to run for ever."""
+
+_SYNTHETIC_STEP_S = 0.1
+_SECONDS_A_YEAR = 365.25 * 86_400
+
+
+class Wants(NamedTuple):
+    """What the strategies on one venue need to see."""
+
+    instruments: tuple[InstrumentId, ...]
+    bars: dict[InstrumentId, set[int]]
+    """Intervals in seconds."""
+    books: dict[InstrumentId, int]
+    """Levels a side."""
+
+
+def wants(engine: Engine, venue: str) -> Wants:
+    """Gather what all desks declared for a venue."""
+    instruments: dict[InstrumentId, None] = {}
+    bars: dict[InstrumentId, set[int]] = {}
+    books: dict[InstrumentId, int] = {}
+    for desk in engine.desks.values():
+        for instrument in desk.instruments:
+            if instrument.partition(":")[0] == venue:
+                instruments[instrument] = None
+        for series in desk.series:
+            if series.instrument.partition(":")[0] == venue:
+                bars.setdefault(series.instrument, set()).add(series.every_s)
+        for instrument, depth in desk.books.items():
+            if instrument.partition(":")[0] == venue:
+                books[instrument] = max(depth, books.get(instrument, 0))
+    return Wants(tuple(instruments), bars, books)
+
+
+class FeedBuilder:
+    """Makes the tasks that feed one venue.
+
+    Args:
+        settings: The configuration.
+        emit: The inbox.
+        on_bar: Gets every bar that was built, for the bar store.
+        on_change: Told when a source fails, recovers or stops.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what all feeds share
+        self,
+        settings: Settings,
+        emit: Emit,
+        *,
+        clock: Clock,
+        observer: Observer,
+        on_bar: Callable[[Bar], None],
+        on_change: Callable[[FeedChange], None],
+    ) -> None:
+        self._settings = settings
+        self._emit = emit
+        self._clock = clock
+        self._observer = observer
+        self._on_bar = on_bar
+        self._support = PollSupport(clock=clock, random=random.Random(0), observer=observer, on_change=on_change)
+
+    def venue(
+        self, venue: VenueSettings, connector: Connector, instruments: Iterable[Instrument], wanted: Wants
+    ) -> list[FeedTask]:
+        """Return the tasks of a venue whose rules are known."""
+        name = connector.venue
+        known = {instrument.id: instrument for instrument in instruments}
+        if isinstance(connector, PaperConnector) and isinstance(venue, PaperSettings):
+            return self._paper(venue, connector, known, wanted)
+        native = {
+            one: {s for s in many if s in connector.capabilities.native_bars_s} for one, many in wanted.bars.items()
+        }
+        built = {one: many - native[one] for one, many in wanted.bars.items()}
+        stage, guarded = self._chain(self._emit, built)
+        tasks = self._pollers(venue, connector, known, wanted.books, guarded)
+        polled = [(known[one], interval) for one, many in native.items() for interval in sorted(many)]
+        if polled:
+            bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
+            tasks.append((f"bars {name}", lambda: bars.run(guarded)))
+        tasks.append((f"bar builder {name}", lambda: stage.run(self._emit)))
+        return tasks
+
+    def _chain(self, emit: Emit, built: dict[InstrumentId, set[int]]) -> tuple[BarStage, Emit]:
+        """Return the bar stage, and what a source emits into."""
+        feeds = self._settings.feeds
+        stage = BarStage(built, self._clock, grace_s=feeds.bar_grace_s, on_bar=self._on_bar)
+        limits = QualityLimits(max_age_s=feeds.max_age_s, confirm_after_s=min(feeds.quote_every_s, 0.5))
+        gate = QualityGate(self._clock, self._observer, limits)
+        return stage, gate.guard(stage.guard(emit))
+
+    def _pollers(
+        self,
+        venue: VenueSettings,
+        connector: Connector,
+        known: dict[InstrumentId, Instrument],
+        books: dict[InstrumentId, int],
+        emit: Emit,
+    ) -> list[FeedTask]:
+        feeds, support, name = self._settings.feeds, self._support, connector.venue
+        timing = PollTiming(every_s=venue.quotes_every_s or feeds.quote_every_s)
+        quotes = QuotePoller(connector, known.values(), timing=timing, support=support)
+        statuses = StatusPoller(
+            connector, known.values(), timing=PollTiming(every_s=venue.status_every_s), support=support
+        )
+        tasks: list[FeedTask] = [
+            (f"quotes {name}", lambda: quotes.run(emit)),
+            (f"status {name}", lambda: statuses.run(emit)),
+        ]
+        if books:
+            depths = [(known[one], depth) for one, depth in books.items()]
+            timing = PollTiming(every_s=venue.book_every_s or feeds.book_every_s)
+            poller = BookPoller(connector, depths, timing=timing, support=support)
+            tasks.append((f"books {name}", lambda: poller.run(emit)))
+        return tasks
+
+    # -- paper ---------------------------------------------------------------------------------------------------
+
+    def _paper(
+        self,
+        venue: PaperSettings,
+        connector: PaperConnector,
+        known: dict[InstrumentId, Instrument],
+        wanted: Wants,
+    ) -> list[FeedTask]:
+        """Return the tasks of a paper venue: its market moves first, then the strategies see it."""
+        inbox = self._emit
+
+        def through_the_exchange(event: Event) -> None:
+            if isinstance(event, Quote | Bar | Book | StatusChanged):
+                connector.on_market(event, inbox)
+            if not isinstance(event, Book) or event.instrument in wanted.books:
+                inbox(event)
+
+        stage, guarded = self._chain(through_the_exchange, wanted.bars)
+        tasks: list[FeedTask] = [
+            (f"bar builder {connector.venue}", lambda: stage.run(through_the_exchange)),
+            (f"exchange {connector.venue}", lambda: connector.run(inbox)),
+        ]
+        if venue.data.synthetic is not None:
+            feed = SyntheticFeed(self._synthetic(venue.data.synthetic, known), self._clock)
+            tasks.append((f"synthetic {connector.venue}", lambda: feed.run(guarded)))
+        elif venue.data.recorded is not None:
+            replay = self._recorded(venue.data.recorded, known)
+            tasks.append((f"replay {connector.venue}", lambda: replay.run(guarded)))
+        elif connector.source is not None:
+            tasks += self._borrowed(venue, connector.source, known, wanted, guarded)
+        return tasks
+
+    def _borrowed(
+        self,
+        venue: PaperSettings,
+        source: Connector,
+        known: dict[InstrumentId, Instrument],
+        wanted: Wants,
+        emit: Emit,
+    ) -> list[FeedTask]:
+        """Poll another venue's data and give them the paper venue's name."""
+        theirs = {
+            one: msgspec.structs.replace(rules, id=InstrumentId(f"{source.venue}:{rules.symbol}"))
+            for one, rules in known.items()
+        }
+        ours = {rules.id: one for one, rules in theirs.items()}
+
+        def rename(event: Event) -> None:
+            if isinstance(event, Quote | Bar | Book | StatusChanged):
+                event = msgspec.structs.replace(event, instrument=ours[event.instrument])
+            emit(event)
+
+        books = {theirs[one].id: depth for one, depth in wanted.books.items()}
+        return self._pollers(venue, source, {rules.id: rules for rules in theirs.values()}, books, rename)
+
+    def _synthetic(self, data: SyntheticData, known: dict[InstrumentId, Instrument]) -> SyntheticMarket:
+        specs = []
+        by_symbol = {rules.symbol: rules for rules in known.values()}
+        for one in data.instruments:
+            rules = by_symbol.get(one.symbol)
+            if rules is None:
+                continue
+            price = float(one.price)
+            spread = price * float(one.spread_bps) / 10_000
+            specs.append(
+                SyntheticSpec(
+                    rules,
+                    price,
+                    volatility_bps=one.volatility * 10_000 * (data.speed / _SECONDS_A_YEAR) ** 0.5,
+                    spread_ticks=max(1, round(spread / float(one.tick))),
+                    regime_s=data.regime_every_s / data.speed,
+                    depth=one.depth,
+                    level_quantity=float(one.level_quantity),
+                )
+            )
+        return SyntheticMarket(
+            specs, random.Random(data.seed), started_at_ns=self._clock.now_ns(), step_s=_SYNTHETIC_STEP_S
+        )
+
+    def _recorded(self, data: RecordedData, known: dict[InstrumentId, Instrument]) -> ReplayFeed:
+        by_symbol = {rules.symbol: rules for rules in known.values()}
+        sources = [
+            read_market(Path(path), by_symbol[symbol].id) for symbol, path in data.files.items() if symbol in by_symbol
+        ]
+        return ReplayFeed(merge_by_time(*sources), self._clock, speed=data.speed)

@@ -1,0 +1,73 @@
+"""Keeps the halt latch's file and the engine's latches the same, whichever of them learnt of a halt first.
+
+File or journal saying halted means halted. A person clears through the file (`quantd resume`), the engine follows.
+"""
+
+import structlog
+
+from quantd.domain.events import HaltOrdered, Resumed, TradingState
+from quantd.domain.facts import StateSet
+from quantd.engine.core import Engine
+from quantd.errors import JournalError
+from quantd.journal.latch import Halt, HaltLatch
+from quantd.ports import Clock, Emit
+
+_log = structlog.get_logger("quantd.app")
+_OWN_SCHEDULE = "schedule"
+
+
+class LatchFollower:
+    """Compares the file with the engine at start and at every tick."""
+
+    def __init__(self, latch: HaltLatch, engine: Engine, emit: Emit, clock: Clock) -> None:
+        self._latch = latch
+        self._engine = engine
+        self._emit = emit
+        self._clock = clock
+        self._generation: int | None = None
+
+    def start(self) -> None:
+        """Write what only the journal knows into the file, and tell the engine what only the file knows."""
+        content = self._latch.read()
+        known = {halt.scope for halt in content.halts}
+        cleared = {note.scope: note.at_ns for note in content.cleared}
+        for scope, fact in self._engine.state.latches.items():
+            if scope not in known and cleared.get(scope, 0) <= fact.at_ns:
+                self._write(Halt(scope, fact.state, fact.by, fact.why, fact.at_ns))
+        self._compare()
+
+    def look(self) -> None:
+        """Follow a change of the file; one `stat` when there is none."""
+        if self._latch.read().generation != self._generation:
+            self._compare()
+
+    def recorded(self, fact: StateSet) -> None:
+        """Take a halt out of the file that the engine itself ended: a trading schedule's."""
+        if fact.state is not TradingState.ACTIVE or fact.by != _OWN_SCHEDULE:
+            return
+        if any(halt.scope == fact.scope and halt.by == _OWN_SCHEDULE for halt in self._latch.read().halts):
+            try:
+                self._latch.clear(fact.scope, by=fact.by, why=fact.why, at_ns=fact.at_ns)
+            except JournalError as error:
+                _log.error("halt_latch_not_cleared", scope=fact.scope, error=str(error))
+
+    def _compare(self) -> None:
+        content = self._latch.read()
+        self._generation = content.generation
+        now_ns = self._clock.now_ns()
+        ours = self._engine.state.latches
+        for halt in content.halts:
+            known = ours.get(halt.scope)
+            if known is None or known.state is not halt.state:
+                self._emit(HaltOrdered(halt.scope, halt.state, halt.by, halt.why, max(content.generation, 0), now_ns))
+        latched = {halt.scope for halt in content.halts}
+        for note in content.cleared:
+            known = ours.get(note.scope)
+            if known is not None and note.scope not in latched and note.at_ns >= known.at_ns:
+                self._emit(Resumed(note.scope, note.by, note.why, now_ns))
+
+    def _write(self, halt: Halt) -> None:
+        try:
+            self._latch.halt(halt)
+        except JournalError as error:
+            _log.error("halt_latch_not_written", error=str(error))

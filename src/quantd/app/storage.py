@@ -1,0 +1,112 @@
+"""What a run keeps on disk: locks, the journal with its fold into the engine, the halt latch and the input log."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from quantd.config import Settings
+from quantd.domain.events import TradingState
+from quantd.domain.facts import Fact, StateSet
+from quantd.engine.core import Engine
+from quantd.engine.ids import base32
+from quantd.engine.images import restore
+from quantd.errors import JournalError
+from quantd.journal.backup import mint_epoch
+from quantd.journal.fold import Recovery, recover
+from quantd.journal.inputlog import InputLogHeader, InputLogWriter
+from quantd.journal.latch import Halt, HaltLatch
+from quantd.journal.locks import lock_account, lock_journal
+from quantd.journal.projections import projections
+from quantd.journal.records import RecordCodec
+from quantd.journal.store import JournalStore
+from quantd.ports import Clock
+
+_log = structlog.get_logger("quantd.app")
+_ID_BYTES = 3
+
+
+class Storage(NamedTuple):
+    """Everything that one process holds on disk; `locks` is closed last of all."""
+
+    store: JournalStore[Fact]
+    latch: HaltLatch
+    locks: ExitStack
+
+
+def codec() -> RecordCodec[Fact]:
+    """Return how facts are written."""
+    return RecordCodec[Fact](Fact)
+
+
+def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> Storage:
+    """Take every lock, then open the journal, or make it at the first start.
+
+    Args:
+        settings: Names the journal and the state folder.
+        accounts: Venue -> account, each locked for this process.
+        clock: Stamps locks and mints the epoch of a new journal.
+
+    Raises:
+        JournalLocked: another process has one of them; the message names it.
+        JournalCorrupt: the journal's newest record or structure is damaged.
+        JournalError: it cannot be read or written.
+    """
+    path, state = settings.journal.path, settings.journal.state_dir
+    locks = ExitStack()
+    try:
+        now_ns = clock.now_ns()
+        state.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        locks.enter_context(lock_journal(path, what="quantd run", started_at_ns=now_ns))
+        for venue, account in accounts.items():
+            locks.enter_context(lock_account(state, venue, account, what="quantd run", started_at_ns=now_ns))
+        if path.exists():
+            store = JournalStore.open(path, codec(), projections=projections())
+        else:
+            journal_id = base32(int.from_bytes(os.urandom(_ID_BYTES)))
+            store = JournalStore.create(
+                path, codec(), journal_id=journal_id, epoch=mint_epoch(now_ns), projections=projections()
+            )
+    except OSError as error:
+        locks.close()
+        raise JournalError(f"{error.filename or path}: {error.strerror}") from error
+    except BaseException:
+        locks.close()
+        raise
+    return Storage(store, HaltLatch(state / "halt.json"), locks)
+
+
+def fold(store: JournalStore[Fact], engine: Engine) -> Recovery:
+    """Bring the engine to where the journal ends.
+
+    Raises:
+        JournalCorrupt: a record since the last snapshot is damaged; the message names it.
+    """
+    recovery = recover(store, engine.state.apply, lambda payload: restore(engine.state, payload))
+    engine.restored()
+    _log.info("journal_folded", records=recovery.records, snapshot=recovery.snapshot_seq)
+    return recovery
+
+
+def latch_state_set(latch: HaltLatch, fact: StateSet) -> None:
+    """Put a halt that the engine decided into the latch's file; a disk that refuses does not stop the halt."""
+    if fact.state is TradingState.ACTIVE:
+        return
+    try:
+        latch.halt(Halt(fact.scope, fact.state, fact.by, fact.why, fact.at_ns))
+    except JournalError as error:
+        _log.error("halt_latch_not_written", error=str(error))
+
+
+def open_input_log(settings: Settings, store: JournalStore[Fact], clock: Clock, version: str) -> InputLogWriter[Any]:
+    """Open a new input log beside the journal, named by where it begins."""
+    meta, head = store.meta, store.head
+    started = clock.now_ns()
+    path = Path(f"{settings.journal.path}.inputs-{meta.epoch}-{head.seq}-{started}")
+    header = InputLogHeader(
+        journal_id=meta.journal_id, epoch=meta.epoch, after_seq=head.seq, started_at_ns=started, version=version
+    )
+    return InputLogWriter(path, header)

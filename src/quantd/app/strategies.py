@@ -1,0 +1,121 @@
+"""From the configuration's strategies to what the engine takes: classes loaded, parameters set, needs held against
+what the venues can do. A strategy that cannot be loaded takes no other down.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import structlog
+
+from quantd.config import Settings
+from quantd.domain.capabilities import Capabilities
+from quantd.domain.instruments import InstrumentId
+from quantd.engine.context import StrategySetup
+from quantd.engine.risk.limits import Limits
+from quantd.engine.strategy import Strategy
+from quantd.plugins.loader import Loaded, LoadFailure, StrategyLoader, unmet
+from quantd.plugins.settings import StrategySettings
+
+_log = structlog.get_logger("quantd.app")
+
+
+class Prepared(NamedTuple):
+    """One strategy, ready for the engine."""
+
+    settings: StrategySettings
+    setup: StrategySetup
+    strategy: Strategy
+    limits: Limits
+    source_hash: str
+
+
+class Preparation(NamedTuple):
+    """What could be loaded and what could not."""
+
+    strategies: tuple[Prepared, ...]
+    failures: tuple[LoadFailure, ...]
+
+
+def prepare(settings: Settings, capabilities: Mapping[str, Capabilities]) -> Preparation:
+    """Load every enabled strategy.
+
+    Args:
+        settings: The configuration.
+        capabilities: By venue; venues that are missing are not checked.
+
+    Raises:
+        ConfigProblems: when an instrument names no venue of the configuration.
+    """
+    loader = StrategyLoader(settings.strategies_dir)
+    prepared: list[Prepared] = []
+    failures: list[LoadFailure] = []
+    for one in settings.strategies:
+        if not one.enabled:
+            continue
+        _check_venues(settings, one)
+        loaded = loader.load(one, settings)
+        if isinstance(loaded, LoadFailure):
+            _log.error("strategy_not_loaded", strategy=one.id, error=str(loaded))
+            failures.append(loaded)
+            continue
+        _check_needs(settings, one, loaded, capabilities)
+        prepared.append(Prepared(one, _setup(settings, one), loaded.strategy, one.risk, loaded.source_hash))
+    return Preparation(tuple(prepared), tuple(failures))
+
+
+def _check_venues(settings: Settings, one: StrategySettings) -> None:
+    for instrument in one.instrument_ids:
+        venue, _, symbol = instrument.partition(":")
+        if venue not in settings.venues or not symbol:
+            raise settings.error(
+                ("strategies", one.id, "instruments"),
+                found=instrument,
+                expected="venue:SYMBOL with a venue of this configuration: " + ", ".join(settings.venues),
+            )
+
+
+def _check_needs(
+    settings: Settings, one: StrategySettings, loaded: Loaded, capabilities: Mapping[str, Capabilities]
+) -> None:
+    for venue in {instrument.partition(":")[0] for instrument in one.instrument_ids}:
+        known = capabilities.get(venue)
+        lacking = unmet(type(loaded.strategy), known) if known is not None else []
+        if lacking:
+            raise settings.error(
+                ("strategies", one.id, "use"),
+                found=f"{one.use} needs {', '.join(lacking)}",
+                expected=f"what {venue} can do, natively or by emulation",
+            )
+
+
+def _setup(settings: Settings, one: StrategySettings) -> StrategySetup:
+    return StrategySetup(
+        id=one.id,
+        instruments=tuple(InstrumentId(name) for name in one.instrument_ids),
+        roles={role: InstrumentId(name) for role, name in one.roles.items()},
+        bars_s=one.bars,
+        max_gap_s=None if one.max_gap is None else float(one.max_gap),
+        at_shutdown=one.at_shutdown,
+        max_slippage_bps=one.max_slippage_bps or slippage(settings, one),
+        seed=_seed(one.id),
+    )
+
+
+def slippage(settings: Settings, one: StrategySettings) -> Decimal:
+    """Return the tightest cap of emulated market orders among the strategy's venues."""
+    venues = {instrument.partition(":")[0] for instrument in one.instrument_ids}
+    return min(settings.venues[venue].max_slippage_bps for venue in venues)
+
+
+def _seed(strategy: str) -> int:
+    """Derive a strategy's seed from its id, so that a replay draws the same."""
+    seed = 0
+    for character in strategy:
+        seed = (seed * 131 + ord(character)) % 2_147_483_647
+    return seed
+
+
+def source_hashes(strategies: Sequence[Prepared]) -> dict[str, str]:
+    """Return the hash of each strategy's source by its id."""
+    return {one.setup.id: one.source_hash for one in strategies}

@@ -1,0 +1,107 @@
+"""From the configuration's venues to connectors, each with its own budget, transport and account."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from quantd.config import Settings
+from quantd.domain.cash import Account
+from quantd.domain.instruments import FeeSchedule, InstrumentId
+from quantd.domain.numbers import BPS
+from quantd.ports import Clock, Connector, Observer, Transport
+from quantd.venues.budget import Bucket, RateBudget, Window
+from quantd.venues.http import LastLook, VenueHttp
+from quantd.venues.ionloop.connector import IonloopConnector
+from quantd.venues.ionloop.limits import configured
+from quantd.venues.ionloop.options import IonloopOptions
+from quantd.venues.ionloop.settings import IonloopSettings
+from quantd.venues.paper.connector import PaperConnector
+from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.settings import RateOverride, VenueSettings
+from quantd.venues.transport import AiohttpTransport
+
+MakeTransport = Callable[[str, str], Transport]
+"""(venue, base URL) -> how requests travel: aiohttp in production, a simulator in memory in simulations."""
+
+
+def over_http(_venue: str, base_url: str) -> Transport:
+    """Return the transport of production."""
+    return AiohttpTransport(base_url)
+
+
+class Surroundings(NamedTuple):
+    """What every connector is given."""
+
+    clock: Clock
+    observer: Observer
+    last_look: LastLook
+    known_venue_ids: Callable[[InstrumentId], Iterable[str]]
+    auth_failed: Callable[[str, str], None]
+    """(venue, reason)."""
+    transport: MakeTransport
+
+
+class VenueParts(NamedTuple):
+    """One venue: its connector, what its account is, and what must be kept over restarts."""
+
+    settings: VenueSettings
+    connector: Connector
+    account: Account
+    budget: RateBudget | None = None
+
+
+def build_venue(name: str, settings: VenueSettings, around: Surroundings) -> VenueParts:
+    """Return a venue's parts; nothing is opened yet.
+
+    Raises:
+        ValueError: for a type that this version does not know; the loader refuses it before.
+    """
+    if isinstance(settings, IonloopSettings):
+        return _ionloop(name, settings, around)
+    if isinstance(settings, PaperSettings):
+        connector = PaperConnector(name, settings, around.clock)
+        connector.last_look = around.last_look
+        return VenueParts(settings, connector, connector.account)
+    raise ValueError(f"venue {name}: type {settings.type!r} has no connector in this version")
+
+
+def _ionloop(name: str, settings: IonloopSettings, around: Surroundings) -> VenueParts:
+    assert settings.api_key is not None, "the loader requires a key"
+    limits = configured({limit: _model(override) for limit, override in settings.rates.items()})
+    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
+    transport = around.transport(name, settings.address)
+    http = VenueHttp(name, transport, budget, around.clock, around.observer, settings.timeout_s)
+    http.last_look = around.last_look
+    fees = FeeSchedule(maker=settings.maker_fee_bps * BPS, taker=settings.taker_fee_bps * BPS)
+    options = IonloopOptions(
+        api_key=settings.api_key.get_secret_value(),
+        fees=fees,
+        idempotency=settings.idempotency,
+        paths=settings.paths.model_dump(exclude_none=True),
+        limits=limits,
+    )
+    connector = IonloopConnector(
+        http,
+        options,
+        observer=around.observer,
+        known_venue_ids=around.known_venue_ids,
+        auth_failed=lambda reason: around.auth_failed(name, reason),
+    )
+    return VenueParts(settings, connector, connector.account, budget)
+
+
+def _model(override: RateOverride) -> Bucket | Window:
+    if override.rate is not None and override.burst is not None:
+        return Bucket(override.rate, override.burst)
+    assert override.limit is not None, "the model checks that one of the two forms is whole"
+    assert override.seconds is not None, "the model checks that one of the two forms is whole"
+    return Window(override.limit, override.seconds)
+
+
+def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenueParts]:
+    """Return all venues by name; a paper venue on another's data is given that venue's connector."""
+    built = {name: build_venue(name, one, around) for name, one in settings.venues.items()}
+    for parts in built.values():
+        if isinstance(parts.settings, PaperSettings) and isinstance(parts.connector, PaperConnector):
+            source = parts.settings.data.venue
+            parts.connector.source = None if source is None else built[source].connector
+    return built

@@ -1,0 +1,86 @@
+"""`quantd run FILES`: the daemon, until a signal ends it in order."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from quantd.app import Daemon
+from quantd.app.venues import over_http
+from quantd.clock import SystemClock
+from quantd.config import ConfigProblems, Settings, load
+from quantd.domain.numbers import use_exact_arithmetic
+from quantd.errors import ConfigError, JournalError
+from quantd.telemetry.logs import configure_logging
+from quantd.telemetry.metrics import PrometheusObserver
+from quantd.telemetry.redaction import Redactor
+
+Files = Annotated[list[Path], typer.Argument(help="Configuration files; later ones win.")]
+_log = structlog.get_logger("quantd.cli")
+
+
+def run(files: Files) -> None:
+    """Run the daemon until SIGINT or SIGTERM; a second signal hurries the end."""
+    use_exact_arithmetic()
+    try:
+        settings = load(files, os.environ)
+    except ConfigProblems as problems:
+        typer.echo(str(problems), err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(_run(settings))
+
+
+def _run(settings: Settings) -> int:
+    clock, redactor = SystemClock(), Redactor()
+    redactor.register_all(*settings.venues.values())
+    configure_logging(settings.logging, redactor, clock=clock)
+    for warning in settings.warnings:
+        _log.warning("config_warning", reason=warning)
+    observer = PrometheusObserver()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_main(settings, clock, observer, redactor))
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        return 2
+    except JournalError as error:
+        typer.echo(f"quantd: {error}", err=True)
+        return 1
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where the extra is installed, else the standard one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _main(settings: Settings, clock: SystemClock, observer: PrometheusObserver, redactor: Redactor) -> int:
+    daemon = Daemon(settings, clock=clock, observer=observer, transport=over_http, clean=redactor.clean)
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, daemon.stop, signal.Signals(one).name)
+    daemon.build()
+    return await daemon.run()
+
+
+def deep_check(settings: Settings) -> Iterator[str]:
+    """Check what only the composition root can: strategies load, their needs are met, their `setup` runs.
+
+    Yields:
+        Warnings.
+
+    Raises:
+        ConfigError: something does not fit; nothing was started.
+    """
+    from quantd.app.check import check
+
+    yield from check(settings)

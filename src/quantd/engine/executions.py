@@ -1,0 +1,95 @@
+"""What a venue's cumulative words imply of single executions: derived fills, their fees, and later corrections.
+
+Used by the intake. Pure: an order, a report and the instrument's rules in, fills out.
+"""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain.fills import Fill, Quality
+from quantd.domain.instruments import Instrument
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import OrderSpec, Side
+from quantd.domain.reports import OrderReport
+from quantd.engine.orders import LiveOrder
+
+Fees = tuple[tuple[str, Decimal], ...]
+
+
+def scheduled_fees(rules: Instrument, spec: OrderSpec, quantity: Decimal, price: Decimal) -> Fees:
+    """Return the fees by the instrument's schedule: the taker's, unless the order may only make."""
+    schedule = rules.fees
+    rate = schedule.maker if spec.post_only else schedule.taker
+    fees: list[tuple[str, Decimal]] = []
+    if rate:
+        in_base = schedule.asset == "base" or (schedule.asset == "received" and spec.side is Side.BUY)
+        if in_base:
+            fees.append((rules.base, quantity * rules.units_per_quantity * rate))
+        else:
+            asset = rules.settlement_currency if schedule.asset == "settlement" or rules.inverse else rules.quote
+            fees.append((asset, rules.notional(quantity, price) * rate))
+    if schedule.per_unit:
+        fees.append((rules.settlement_currency, quantity * schedule.per_unit))
+    return tuple(fees)
+
+
+def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Decimal | None) -> Fill:
+    """Return the fill that a grown cumulative quantity implies: at the told average, else at the order's bound."""
+    quantity = report.filled_quantity - order.filled
+    average, spec = report.average_price, order.spec
+    if average is not None:
+        before = sum((fill.quantity * fill.price for fill in order.fills.values()), ZERO)
+        price = (average * report.filled_quantity - before) / quantity
+        confirmed = all(fill.quality is Quality.CONFIRMED for fill in order.fills.values())
+        quality = Quality.CONFIRMED if confirmed else Quality.ESTIMATED
+    else:
+        price, quality = spec.price or report.price or order.reference or mark or ZERO, Quality.ESTIMATED
+    fees = scheduled_fees(rules, spec, quantity, price)
+    if report.fees is not None:
+        fees = _less(report.fees, order.fills.values())
+    fill_id = f"{report.venue_order_id}/{report.filled_quantity}"
+    return Fill(fill_id, quantity, price, quality, fees, occurred_at_ns=report.occurred_at_ns)
+
+
+def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Iterator[tuple[Fill, Fill]]:
+    """Yield (before, after) for what a report with no new quantity knows better.
+
+    Every estimated fill gets the one price that makes the told average true; told fees count for the whole order, what
+    they differ by is put on the last fill.
+    """
+    fills = list(order.fills.values())
+    after = {fill.id: fill for fill in fills}
+    estimated = [fill for fill in fills if fill.quality is Quality.ESTIMATED]
+    if report.average_price is not None and estimated:
+        known = sum((fill.quantity * fill.price for fill in fills if fill.quality is Quality.CONFIRMED), ZERO)
+        quantity = sum((fill.quantity for fill in estimated), ZERO)
+        price = (report.average_price * order.filled - known) / quantity
+        for fill in estimated:
+            fees = scheduled_fees(rules, order.spec, fill.quantity, price) if report.fees is None else fill.fees
+            after[fill.id] = msgspec.structs.replace(fill, price=price, quality=Quality.CONFIRMED, fees=fees)
+    if report.fees is not None and fills:
+        last = fills[-1]
+        fees = _less(report.fees, fills[:-1])
+        if _sums(fees) != _sums(last.fees):
+            after[last.id] = msgspec.structs.replace(after[last.id], fees=fees)
+    for fill in fills:
+        if after[fill.id] != fill:
+            yield fill, after[fill.id]
+
+
+def _less(told: Fees, fills: Iterable[Fill]) -> Fees:
+    """Return what is left of cumulative fees after those of `fills`."""
+    left = _sums(told)
+    for fill in fills:
+        for asset, amount in fill.fees:
+            left[asset] = left.get(asset, ZERO) - amount
+    return tuple((asset, amount) for asset, amount in left.items() if amount)
+
+
+def _sums(fees: Fees) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for asset, amount in fees:
+        sums[asset] = sums.get(asset, ZERO) + amount
+    return {asset: amount for asset, amount in sums.items() if amount}

@@ -1,0 +1,41 @@
+"""What an order takes from its account at worst: used by the state to reserve it and by the gate to ask for room.
+
+Pure: terms in, (asset, amount) out.
+"""
+
+from decimal import Decimal
+
+from quantd.domain.instruments import Instrument
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Side
+from quantd.engine.orders import LiveOrder
+from quantd.engine.portfolio import AccountBalances
+
+
+def reservation_of(order: LiveOrder, rules: Instrument, account: AccountBalances) -> tuple[str, Decimal]:
+    """Return the asset and amount that an order may still need at worst."""
+    remaining = order.remaining
+    if not remaining:
+        return "", ZERO
+    operation = order.operation
+    price = order.spec.price or order.spec.trigger or order.reference or ZERO
+    if operation is not None and operation.price is not None:
+        price = max(price, operation.price)
+    if order.reference is not None and order.spec.price is None:
+        price = max(price, order.reference)
+    return cost_of(rules, account, order.spec.side, remaining, price, exit=order.exit)
+
+
+def cost_of(  # noqa: PLR0913 -- an order's terms
+    rules: Instrument, account: AccountBalances, side: Side, quantity: Decimal, price: Decimal, *, exit: bool
+) -> tuple[str, Decimal]:
+    """Return the asset and amount that trading `quantity` at `price` takes from an account, fees included."""
+    notional = rules.notional(quantity, price)
+    fee = notional * rules.fees.taker
+    if account.is_margin:
+        if exit:
+            return rules.settlement_currency, ZERO
+        return rules.settlement_currency, notional * (rules.margin_rate or ZERO) + fee
+    if side is Side.BUY:
+        return rules.quote, notional + fee
+    return rules.base, quantity * rules.units_per_quantity

@@ -1,0 +1,219 @@
+"""Follows one account: brings it up, reconciles, and then keeps asking for its orders and balances.
+
+The order is: credentials and rules, unknown writes, a snapshot to reconcile with, then ready. A venue that cannot
+answer is not ready, says why, and is tried again; the other venues go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from quantd.domain.cash import Account
+from quantd.domain.commands import Amend, Cancel, Submit
+from quantd.domain.events import (
+    AccountOpened,
+    Event,
+    InstrumentListed,
+    ReconcileAction,
+    ReconcileOrdered,
+    TradingState,
+    VenueChanged,
+)
+from quantd.domain.instruments import Instrument
+from quantd.domain.orders import OperationKind
+from quantd.engine.core import Engine
+from quantd.engine.orders import LiveOrder
+from quantd.errors import AuthFailed, VenueError
+from quantd.ports import Clock, Connector, Emit, Observer, Random
+from quantd.runtime.executor import Executor, Write
+
+_log = structlog.get_logger("quantd.accounts")
+_BACKOFF_FIRST_S = 1.0
+_BACKOFF_MAX_S = 30.0
+
+
+class AccountFollower:
+    """Keeps the engine informed of one venue's account.
+
+    Args:
+        connector: The venue.
+        account: What the account is.
+        symbols: Venue symbols to read the rules of.
+        engine: Read only: which orders work, what is unknown.
+        emit: The inbox.
+        executor: Asked to resolve writes whose outcome is unknown.
+        policy: What differences at the start are answered with.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one account's surroundings
+        self,
+        connector: Connector,
+        account: Account,
+        symbols: Iterable[str],
+        *,
+        engine: Engine,
+        emit: Emit,
+        executor: Executor,
+        clock: Clock,
+        random: Random,
+        observer: Observer,
+        policy: ReconcileAction,
+        orders_every_s: float,
+        account_every_s: float,
+    ) -> None:
+        self.venue = connector.venue
+        self.connector = connector
+        self.instruments: tuple[Instrument, ...] = ()
+        self.is_ready = False
+        self.reason = "starting"
+        self._account = account
+        self._symbols = tuple(symbols)
+        self._engine = engine
+        self._emit = emit
+        self._executor = executor
+        self._clock = clock
+        self._random = random
+        self._observer = observer
+        self._policy = policy
+        self._orders_every_s = orders_every_s
+        self._account_every_s = account_every_s
+        self._wanted = asyncio.Event()
+
+    async def bring_up(self) -> None:
+        """Get the venue ready, however long it takes.
+
+        Raises:
+            AuthFailed: the credentials are not accepted: a person must look.
+        """
+        wait_s = _BACKOFF_FIRST_S
+        while True:
+            try:
+                await self._bring_up()
+            except AuthFailed as error:
+                self._tell(TradingState.HALTED, f"credentials refused: {error.detail}")
+                raise
+            except VenueError as error:
+                if self.reason != str(error):
+                    _log.warning("venue_not_ready", venue=self.venue, error=str(error))
+                self._tell(TradingState.REDUCING, str(error))
+                await asyncio.sleep(wait_s * (0.5 + self._random.random()))
+                wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
+            else:
+                return
+
+    async def _bring_up(self) -> None:
+        await self.connector.start()
+        self.instruments = await self.connector.instruments(self._symbols)
+        now_ns = self._clock.now_ns()
+        self._emit(AccountOpened(self._account, now_ns))
+        for instrument in self.instruments:
+            self._emit(InstrumentListed(instrument, now_ns))
+        await self._resolve_all()
+        snapshot = await self.connector.snapshot()
+        self._emit(ReconcileOrdered(snapshot, self._policy, self._clock.now_ns()))
+        await self._look_at_orders(everything=True)
+        self._tell(TradingState.ACTIVE, "")
+        _log.info("venue_ready", venue=self.venue, instruments=[one.symbol for one in self.instruments])
+
+    async def _resolve_all(self) -> None:
+        """Ask what became of every unknown write, and wait until all is known."""
+        while True:
+            unknown = [order for order in self._orders() if order.is_unknown]
+            if not unknown:
+                return
+            for order in unknown:
+                write = write_of(order)
+                if write is not None:
+                    self._executor.resolve(write, order.intended_at_ns)
+            self.reason = f"{len(unknown)} writes of unknown outcome"
+            await asyncio.sleep(0.25)
+
+    def _orders(self) -> list[LiveOrder]:
+        orders = self._engine.state.orders.open_orders()
+        return [order for order in orders if order.instrument.partition(":")[0] == self.venue]
+
+    def _tell(self, state: TradingState, reason: str) -> None:
+        ready = state is TradingState.ACTIVE
+        if ready != self.is_ready or reason != self.reason:
+            self._emit(VenueChanged(self.venue, state, reason, self._clock.now_ns()))
+        self.is_ready, self.reason = ready, reason
+        self._observer.gauge("quantd_venue_ready", 1.0 if ready else 0.0, venue=self.venue)
+
+    # -- afterwards ----------------------------------------------------------------------------------------------
+
+    def look_soon(self) -> None:
+        """Ask for the account before its time: a fill has moved it."""
+        self._wanted.set()
+
+    async def follow_orders(self) -> None:
+        """Ask for our working orders for ever."""
+        await self._repeat(self._orders_every_s, lambda: self._look_at_orders(everything=False))
+
+    async def follow_account(self) -> None:
+        """Ask for balances, lots and open orders for ever, and soon after each fill."""
+        while True:
+            await self._attempt(self._look_at_account)
+            try:
+                async with asyncio.timeout(self._account_every_s):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+            self._wanted.clear()
+            await asyncio.sleep(min(1.0, self._account_every_s))
+
+    async def _repeat(self, every_s: float, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            await self._attempt(look)
+
+    async def _attempt(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Look once; a failing venue is not ready until it answers again, told once each way."""
+        try:
+            await look()
+        except VenueError as error:
+            if self.is_ready:
+                _log.warning("venue_failing", venue=self.venue, error=str(error))
+            self._tell(TradingState.REDUCING, str(error))
+        else:
+            if not self.is_ready:
+                _log.info("venue_recovered", venue=self.venue)
+                self._tell(TradingState.ACTIVE, "")
+
+    async def _look_at_orders(self, *, everything: bool) -> None:
+        working = [
+            order.ref()
+            for order in self._orders()
+            if order.is_acknowledged and (everything or order.operation is None or order.is_unknown)
+        ]
+        if working:
+            self._emit_all(await self.connector.order_reports(working))
+
+    async def _look_at_account(self) -> None:
+        self._emit(await self.connector.snapshot())
+
+    def _emit_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._emit(event)
+
+
+def write_of(order: LiveOrder) -> Write | None:
+    """Return the write that an order has in flight as it was sent, so that the venue can be asked for it."""
+    operation = order.operation
+    if operation is None:
+        return None
+    if operation.kind is OperationKind.SUBMIT:
+        return Submit(order.client_order_id, operation.number, order.spec, 0, 0, None, order.exit)
+    if operation.kind is OperationKind.AMEND and operation.quantity is not None:
+        return Amend(
+            order.client_order_id,
+            operation.number,
+            order.instrument,
+            order.venue_order_id,
+            order.spec,
+            0,
+            0,
+            operation.quantity,
+            operation.price,
+        )
+    return Cancel(order.client_order_id, operation.number, order.instrument, order.venue_order_id)

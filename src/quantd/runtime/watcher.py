@@ -1,0 +1,283 @@
+"""Reads the engine's facts and state for people: metrics and one log line a fact. Changes nothing.
+
+The runner hands it every batch of facts after they are on disk; a task of the composition root asks for `sample`.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from quantd.domain import facts as f
+from quantd.domain.events import TradingState
+from quantd.domain.fills import Quality
+from quantd.domain.orders import OrderState
+from quantd.engine.core import Engine
+from quantd.ports import Clock, Observer
+
+_LEVELS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+_log = structlog.get_logger("quantd.trading")
+
+
+class Watcher:
+    """Counts and logs facts.
+
+    Args:
+        engine: For reading what a fact concerns.
+        observer: Gets the metrics.
+        clock: For the time of samples.
+        base_currency: Label of money.
+    """
+
+    def __init__(self, engine: Engine, observer: Observer, clock: Clock, base_currency: str) -> None:
+        self._engine = engine
+        self._observer = observer
+        self._clock = clock
+        self._currency = base_currency
+        self._unknown_since: dict[tuple[str, int], int] = {}
+        self.fills = 0
+        """Fills booked in this run."""
+
+    def facts(self, facts: Sequence[f.Fact]) -> None:
+        """Count and log what was recorded."""
+        for fact in facts:
+            handler = _HANDLERS.get(type(fact))
+            if handler is not None:
+                handler(self, fact)
+
+    # -- one fact ------------------------------------------------------------------------------------------------
+
+    def _intended(self, fact: f.OrderIntended) -> None:
+        spec = fact.spec
+        self._observer.count(
+            "quantd_order_requests_total", 1, venue=_venue(spec.instrument), strategy=_strategy(fact.strategy)
+        )
+        _log.info(
+            "order_intended",
+            strategy=_strategy(fact.strategy),
+            instrument=spec.instrument,
+            client_order_id=fact.client_order_id,
+            side=spec.side.value,
+            quantity=str(spec.quantity),
+            price=_text(spec.price),
+            role=fact.role.value,
+            reason=fact.why,
+        )
+
+    def _denied(self, fact: f.RequestDenied) -> None:
+        self._observer.count("quantd_denials_total", 1, strategy=_strategy(fact.strategy), reason=fact.code)
+        _log.info(
+            "order_denied",
+            strategy=_strategy(fact.strategy),
+            instrument=fact.instrument,
+            side=fact.side.value,
+            quantity=str(fact.quantity),
+            reason=fact.code,
+            scope=fact.scope,
+            limit=fact.limit,
+            observed=fact.observed,
+        )
+
+    def _settled(self, fact: f.OperationSettled) -> None:
+        since = self._unknown_since.pop((fact.client_order_id, fact.operation), None)
+        venue = self._venue_of(fact.client_order_id)
+        if since is not None:
+            self._observer.count("quantd_unknown_seconds_total", (fact.at_ns - since) / 1e9, venue=venue)
+        if fact.result == "rejected":
+            self._observer.count("quantd_rejects_total", 1, venue=venue, reason=fact.code)
+        if fact.result in ("rejected", "not_executed"):
+            _log.warning(
+                "operation_refused",
+                venue=venue,
+                client_order_id=fact.client_order_id,
+                operation=fact.kind.value,
+                result=fact.result,
+                reason=fact.code,
+                detail=fact.detail,
+            )
+
+    def _lost(self, fact: f.OperationLost) -> None:
+        self._unknown_since.setdefault((fact.client_order_id, fact.operation), fact.at_ns)
+        _log.warning(
+            "outcome_unknown",
+            venue=self._venue_of(fact.client_order_id),
+            client_order_id=fact.client_order_id,
+            reason=fact.cause,
+        )
+
+    def _moved(self, fact: f.OrderMoved) -> None:
+        order = self._engine.state.orders.get(fact.client_order_id)
+        if order is None:
+            return
+        self._count_end(order.strategy, fact.client_order_id, order.state)
+        _log.info(
+            "order_ended" if not order.is_open else "order_reopened",
+            strategy=_strategy(order.strategy),
+            instrument=order.instrument,
+            client_order_id=fact.client_order_id,
+            state=order.state.value,
+            reason=fact.reason,
+        )
+
+    def _filled(self, fact: f.FillRecorded) -> None:
+        self.fills += 1
+        venue, fill = _venue(fact.instrument), fact.fill
+        strategy = _strategy(fact.strategy)
+        self._observer.count("quantd_fills_total", 1, venue=venue, strategy=strategy, quality=fill.quality.value)
+        if fill.quality is Quality.ESTIMATED:
+            self._observer.count("quantd_estimated_fills_total", 1, venue=venue)
+        for asset, amount in fill.fees:
+            name = "quantd_fees_total" if amount >= 0 else "quantd_rebates_total"
+            self._observer.count(name, float(abs(amount)), venue=venue, strategy=strategy, asset=asset)
+        order = self._engine.state.orders.get(fact.client_order_id)
+        if order is not None:
+            if order.state is OrderState.FILLED:
+                self._count_end(fact.strategy, fact.client_order_id, order.state)
+            if fact.cumulative == fill.quantity:
+                took_s = (fact.at_ns - order.intended_at_ns) / 1e9
+                self._observer.observe("quantd_order_fill_seconds", took_s, venue=venue)
+        _log.info(
+            "order_filled",
+            strategy=strategy,
+            instrument=fact.instrument,
+            client_order_id=fact.client_order_id,
+            side=fact.side.value,
+            quantity=str(fill.quantity),
+            price=str(fill.price),
+            quality=fill.quality.value,
+        )
+
+    def _count_end(self, strategy: str, client_order_id: str, state: OrderState) -> None:
+        if state in (OrderState.WORKING, OrderState.PARTIALLY_FILLED):
+            return
+        self._observer.count(
+            "quantd_orders_total",
+            1,
+            venue=self._venue_of(client_order_id),
+            strategy=_strategy(strategy),
+            outcome=state.value,
+        )
+
+    def _state_set(self, fact: f.StateSet) -> None:
+        self._observer.gauge("quantd_trading_state", _LEVELS[fact.state], scope=_scope(fact.scope))
+        if fact.state is not TradingState.ACTIVE:
+            self._observer.count("quantd_halts_total", 1, reason=fact.by)
+        _log.warning("state_set", scope=fact.scope, state=fact.state.value, by=fact.by, reason=fact.why)
+
+    def _faulted(self, fact: f.StrategyFaulted) -> None:
+        self._observer.count("quantd_strategy_errors_total", 1, strategy=fact.strategy)
+        self._observer.gauge("quantd_strategy_state", 3, strategy=fact.strategy)
+        _log.error("strategy_quarantined", strategy=fact.strategy, hook=fact.hook, error=fact.error)
+
+    def _reconciled(self, fact: f.Reconciled) -> None:
+        count = sum(fact.differences.values())
+        self._observer.gauge("quantd_reconcile_differences", count, venue=fact.venue)
+        self._observer.count(
+            "quantd_reconcile_runs_total", 1, venue=fact.venue, result="different" if count else "clean"
+        )
+        self._observer.gauge("quantd_reconcile_last_success_timestamp_seconds", fact.at_ns / 1e9, venue=fact.venue)
+        _log.info("reconciled", venue=fact.venue, differences=fact.differences)
+
+    def _venue_of(self, client_order_id: str) -> str:
+        order = self._engine.state.orders.get(client_order_id)
+        return _venue(order.instrument) if order is not None else "unknown"
+
+    # -- the state -----------------------------------------------------------------------------------------------
+
+    def sample(self) -> None:
+        """Set the gauges that follow the state."""
+        engine, observer = self._engine, self._observer
+        state = engine.state
+        observer.gauge("quantd_halted", 1.0 if state.latches else 0.0)
+        open_orders: dict[tuple[str, str], int] = {}
+        unknown: dict[str, int] = {venue: 0 for venue in engine.context.capabilities}
+        for order in state.orders.open_orders():
+            key = (_venue(order.instrument), _strategy(order.strategy))
+            open_orders[key] = open_orders.get(key, 0) + 1
+            unknown[key[0]] = unknown.get(key[0], 0) + order.is_unknown
+        for desk in engine.desks.values():
+            for venue in {_venue(one) for one in desk.instruments}:
+                count = open_orders.get((venue, desk.id), 0)
+                observer.gauge("quantd_open_orders", count, venue=venue, strategy=desk.id)
+            if not desk.is_quarantined:
+                observer.gauge("quantd_strategy_state", 2 if desk.is_started else 1, strategy=desk.id)
+            needed = [min(1.0, one.count / one.needed) for one in desk.series]
+            observer.gauge("quantd_warmup_ratio", min(needed, default=1.0), strategy=desk.id)
+        for venue, count in unknown.items():
+            observer.gauge("quantd_unknown_operations", count, venue=venue)
+        self._books()
+        self._accounts()
+
+    def _books(self) -> None:
+        gross = net = Decimal(0)
+        profits: dict[str, list[Decimal]] = {}
+        state = self._engine.state
+        for book in state.portfolio.books():
+            rules = book.instrument
+            self._observer.gauge(
+                "quantd_position_quantity",
+                float(book.quantity),
+                venue=rules.venue,
+                instrument=rules.symbol,
+                strategy=_strategy(book.strategy),
+            )
+            price = state.rates.marks[rules.id].exact()
+            rate = state.rates.rate(rules.settlement_currency)
+            if price is None or rate is None:
+                continue
+            scopes = ("account", f"strategy:{_strategy(book.strategy)}")
+            for scope in scopes:
+                sums = profits.setdefault(scope, [Decimal(0), Decimal(0)])
+                sums[0] += book.realised * rate
+                sums[1] += book.unrealised(price) * rate
+            value = rules.notional(book.quantity, price) * rate
+            gross += abs(value)
+            net += value
+        for scope, (realised, unrealised) in profits.items():
+            for kind, amount in (("realized", realised), ("unrealized", unrealised)):
+                self._observer.gauge("quantd_profit", float(amount), scope=scope, currency=self._currency, kind=kind)
+        for kind, amount in (("gross", gross), ("net", net)):
+            self._observer.gauge(
+                "quantd_exposure_notional", float(amount), scope="account", currency=self._currency, kind=kind
+            )
+
+    def _accounts(self) -> None:
+        state = self._engine.state
+        for venue, account in state.portfolio.accounts.items():
+            equity = state.equity(venue)
+            if equity is not None:
+                self._observer.gauge("quantd_equity", float(equity), scope=f"venue:{venue}", currency=self._currency)
+            for asset, total in account.totals.items():
+                free = account.free(asset)
+                self._observer.gauge("quantd_balance", float(free), venue=venue, asset=asset, kind="free")
+                self._observer.gauge("quantd_balance", float(total - free), venue=venue, asset=asset, kind="locked")
+
+
+def _venue(instrument: str) -> str:
+    return instrument.partition(":")[0]
+
+
+def _strategy(strategy: str) -> str:
+    return strategy or "external"
+
+
+def _scope(scope: str) -> str:
+    return "account" if scope == "all" else scope
+
+
+def _text(value: Decimal | None) -> str:
+    return "" if value is None else str(value)
+
+
+_HANDLERS: Mapping[type, Any] = {
+    f.OrderIntended: Watcher._intended,
+    f.RequestDenied: Watcher._denied,
+    f.OperationSettled: Watcher._settled,
+    f.OperationLost: Watcher._lost,
+    f.OrderMoved: Watcher._moved,
+    f.FillRecorded: Watcher._filled,
+    f.StateSet: Watcher._state_set,
+    f.StrategyFaulted: Watcher._faulted,
+    f.Reconciled: Watcher._reconciled,
+}

@@ -1,0 +1,67 @@
+"""The instruments and the account of a paper venue, from its settings. Opens nothing."""
+
+from decimal import Decimal
+
+from quantd.domain.cash import Account, AccountKind, PositionMode
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.numbers import BPS, ZERO
+from quantd.exchange import AccountSetup, ExchangeRules
+from quantd.venues.paper.settings import PaperSettings
+
+ACCOUNT = "paper"
+
+
+def fees_of(settings: PaperSettings) -> FeeSchedule:
+    """Return the fees, taken in the quote currency."""
+    return FeeSchedule(maker=settings.maker_fee_bps * BPS, taker=settings.taker_fee_bps * BPS)
+
+
+def account_of(venue: str, settings: PaperSettings) -> Account:
+    """Return what the account is; its home is the first currency of its balances."""
+    kind = AccountKind.MARGIN if settings.account == "margin" else AccountKind.SPOT
+    mode = PositionMode.HEDGING if settings.positions == "hedging" else PositionMode.NETTING
+    return Account(venue, ACCOUNT, kind, mode, home_currency=next(iter(settings.balances)))
+
+
+def setup_of(account: Account, balances: dict[str, Decimal]) -> AccountSetup:
+    """Return the account as the exchange opens it."""
+    return AccountSetup(kind=account.kind, mode=account.mode, home_currency=account.home_currency, balances=balances)
+
+
+def rules_of(settings: PaperSettings) -> ExchangeRules:
+    """Return how the exchange behaves: with the latency, and without limits to what it remembers of a live run."""
+    return ExchangeRules(latency_ns=int(settings.latency_s * 1e9), keep_history=False)
+
+
+def instruments_of(venue: str, settings: PaperSettings) -> dict[str, Instrument]:
+    """Return by symbol the instruments that the settings describe themselves (synthetic and recorded data)."""
+    fees, margin = fees_of(settings), settings.account == "margin"
+    found: dict[str, Instrument] = {}
+    if settings.data.synthetic is not None:
+        for one in settings.data.synthetic.instruments:
+            base, quote = one.currencies
+            found[one.symbol] = Instrument(
+                InstrumentId(f"{venue}:{one.symbol}"),
+                base=base,
+                quote=quote,
+                ticks=(TickTier(ZERO, one.tick),),
+                lot=one.lot,
+                min_quantity=one.lot,
+                min_notional=one.min_notional,
+                margin_rate=one.margin_rate if margin else None,
+                fees=fees,
+            )
+    elif settings.data.recorded is not None:
+        data = settings.data.recorded
+        for symbol in data.files:
+            base, quote = symbol.replace("_", "-").replace("/", "-").split("-")
+            found[symbol] = Instrument(
+                InstrumentId(f"{venue}:{symbol}"),
+                base=base,
+                quote=quote,
+                ticks=(TickTier(ZERO, data.tick),),
+                lot=data.lot,
+                margin_rate=Decimal("0.05") if margin else None,
+                fees=fees,
+            )
+    return found
