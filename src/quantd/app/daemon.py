@@ -13,16 +13,15 @@ import structlog
 
 import quantd
 from quantd.app.engine import build_engine
-from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.latches import LatchFollower
 from quantd.app.schedules import build_scheduler
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage
 from quantd.app.strategies import Prepared, prepare, source_hashes
+from quantd.app.venue_keeper import VenueKeeper
 from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
 from quantd.domain.events import (
-    ReconcileAction,
     Stopping,
     StrategyStarted,
     TimePassed,
@@ -33,7 +32,6 @@ from quantd.domain.facts import Fact, FillRecorded, OperationLost, RunStarted, S
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
 from quantd.engine.images import dump
-from quantd.errors import AuthFailed
 from quantd.feeds.conflation import Inbox
 from quantd.feeds.polling import FeedChange
 from quantd.feeds.store import BarStore
@@ -91,15 +89,15 @@ class Daemon:
         self.failures: Sequence[object] = ()
         self._transport = transport
         self._clean = clean
-        self._random = random.Random(0)
-        self._supervisor = Supervisor(observer)
+        self.random = random.Random(0)
+        self.supervisor = Supervisor(observer)
         self._phase = "starting"
         self._storage: Storage
         self.engine: Engine
         self._journal: JournalWriter[Fact]
-        self._executor: Executor
+        self.executor: Executor
         self._watcher: Watcher
-        self._bars = BarStore(settings.feeds.bar_store, keep=settings.feeds.bar_store_keep)
+        self.bars = BarStore(settings.feeds.bar_store, keep=settings.feeds.bar_store_keep)
         self._services: list[Service] = []
 
     # -- building ------------------------------------------------------------------------------------------------
@@ -115,7 +113,7 @@ class Daemon:
         around = Surroundings(
             clock,
             observer,
-            last_look=lambda lane: self._executor.last_look(lane),
+            last_look=lambda lane: self.executor.last_look(lane),
             known_venue_ids=self._known_venue_ids,
             auth_failed=self._auth_failed,
             transport=self._transport,
@@ -136,7 +134,7 @@ class Daemon:
         self._journal = JournalWriter(
             self._storage.store, clock=clock, observer=observer, on_failure=lambda error: self._journal_failed(error)
         )
-        self._executor = Executor(
+        self.executor = Executor(
             {name: parts.connector for name, parts in self.venues.items()},
             self.emit,
             clock=clock,
@@ -153,7 +151,7 @@ class Daemon:
             self.engine,
             self.inbox,
             self._journal,
-            self._executor,
+            self.executor,
             clock=clock,
             observer=observer,
             latch=lambda fact: latch_state_set(self._storage.latch, fact),
@@ -198,7 +196,7 @@ class Daemon:
         order = self.engine.state.orders.get(client_order_id)
         write = write_of(order) if order is not None else None
         if order is not None and write is not None:
-            self._executor.resolve(write, order.intended_at_ns)
+            self.executor.resolve(write, order.intended_at_ns)
 
     def _auth_failed(self, venue: str, reason: str) -> None:
         self.emit(VenueChanged(venue, TradingState.HALTED, f"credentials refused: {reason}", self.clock.now_ns()))
@@ -211,7 +209,8 @@ class Daemon:
         _log.critical("journal_failed", error=str(error))
         self.stop("journal failed")
 
-    def _feed_changed(self, change: FeedChange) -> None:
+    def feed_changed(self, change: FeedChange) -> None:
+        """Log that a source failed, recovered or stopped."""
         log = _log.info if change.state.value == "up" else _log.warning
         log(
             "feed_changed",
@@ -253,10 +252,10 @@ class Daemon:
 
     async def _run(self) -> None:
         await self._journal.start()
-        await self._bars.start()
+        await self.bars.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._executor.attach(tasks)
+                self.executor.attach(tasks)
                 self._jobs.attach(tasks)
                 runner = tasks.create_task(self._run_engine(), name="runner")
                 begin = RunStarted(
@@ -311,7 +310,9 @@ class Daemon:
             tasks.create_task(self._tick(), name="tick")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
             for name in self.venues:
-                tasks.create_task(self._venue(name), name=f"venue {name}")
+                keeper = VenueKeeper(self, name)
+                self.followers[name] = keeper.follower
+                tasks.create_task(keeper.run(), name=f"venue {name}")
             tasks.create_task(self._start_strategies(), name="strategy starter")
             self._phase = "running"
 
@@ -325,73 +326,6 @@ class Daemon:
             if self._runner.records >= self.settings.journal.snapshot_every:
                 self._runner.records = 0
                 await self._journal.snapshot(dump(self.engine.state))
-
-    async def _venue(self, name: str) -> None:
-        """Bring one venue up, then keep its data and its account coming."""
-        parts = self.venues[name]
-        follower = AccountFollower(
-            parts.connector,
-            parts.account,
-            self._symbols(name),
-            engine=self.engine,
-            emit=self.emit,
-            executor=self._executor,
-            clock=self.clock,
-            random=self._random,
-            observer=self.observer,
-            policy=ReconcileAction(parts.settings.reconcile),
-            orders_every_s=parts.settings.orders_every_s,
-            account_every_s=parts.settings.account_every_s,
-        )
-        self.followers[name] = follower
-        try:
-            await follower.bring_up()
-        except AuthFailed as error:
-            _log.error("venue_refused_credentials", venue=name, error=str(error))
-            await asyncio.Event().wait()
-        await self._warm_up(name)
-        builder = FeedBuilder(
-            self.settings,
-            self.emit,
-            clock=self.clock,
-            observer=self.observer,
-            on_bar=self._bars.append,
-            on_change=self._feed_changed,
-        )
-        feeds = builder.venue(parts.settings, parts.connector, follower.instruments, wants(self.engine, name))
-        feeds.append((f"orders {name}", follower.follow_orders))
-        feeds.append((f"account {name}", follower.follow_account))
-        await self._supervise(name, feeds)
-
-    def _symbols(self, venue: str) -> list[str]:
-        symbols = {one.partition(":")[2] for one in wants(self.engine, venue).instruments}
-        orders = self.engine.state.orders.open_orders()
-        symbols |= {o.instrument.partition(":")[2] for o in orders if o.instrument.partition(":")[0] == venue}
-        for book in self.engine.state.portfolio.books():
-            if book.quantity and book.instrument.venue == venue:
-                symbols.add(book.instrument.symbol)
-        return sorted(symbols)
-
-    async def _supervise(self, venue: str, feeds: Iterable[FeedTask]) -> None:
-        def unwell(reason: str) -> None:
-            self.emit(VenueChanged(venue, TradingState.REDUCING, reason, self.clock.now_ns()))
-
-        async with asyncio.TaskGroup() as tasks:
-            for name, work in feeds:
-                tasks.create_task(self._supervisor.keep(name, work, unwell), name=name)
-
-    async def _warm_up(self, venue: str) -> None:
-        """Feed kept and historical bars to the series before the live ones."""
-        parts, instruments = self.venues[venue], self.engine.state.portfolio.instruments
-        for instrument, intervals in wants(self.engine, venue).bars.items():
-            for interval in sorted(intervals):
-                count = 2 * max(s.needed for d in self.engine.desks.values() for s in d.series)
-                bars = await self._bars.load(instrument, interval, count)
-                rules = instruments.get(instrument)
-                if rules is not None and interval in parts.connector.capabilities.native_bars_s:
-                    bars = await parts.connector.bars(rules, interval, count) or bars
-                for bar in bars:
-                    self.emit(bar)
 
     async def _start_strategies(self) -> None:
         """Start each strategy once its venues are ready, prices are there, and its indicators are warm."""
@@ -423,20 +357,20 @@ class Daemon:
         until_ns = self.clock.monotonic_ns() + int(SETTLE_S * 1e9)
         await asyncio.sleep(0.05)
         while self.clock.monotonic_ns() < until_ns and not self._hurry.is_set():
-            busy = self._executor.in_flight or any(
+            busy = self.executor.in_flight or any(
                 order.operation is not None for order in self.engine.state.orders.open_orders()
             )
             if not busy and not len(self.inbox):
                 break
             await asyncio.sleep(0.05)
-        self._executor.is_stopped = True
+        self.executor.is_stopped = True
 
     async def _close(self) -> None:
         for service in reversed(self._services):
             await service.stop()
         for parts in self.venues.values():
             await parts.connector.close()
-        await self._bars.stop()
+        await self.bars.stop()
         if self._input_log is not None:
             self._input_log.close()
         if self._journal.failure is None:

@@ -3,8 +3,6 @@
 Facts are applied as they are recorded; commands and notices are collected and leave when the event is done.
 """
 
-from collections import deque
-from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -54,10 +52,6 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Callbacks that one event may cause for one strategy; more is a storm and quarantines it."""
 
 
-Notice = tuple[str, Callable[[], None]]
-"""A strategy's id and the call of its hook, made when the running callback has returned."""
-
-
 class Context:
     """The engine's shared working set; one for each engine."""
 
@@ -67,7 +61,6 @@ class Context:
         self.now_ns = 0
         self.commands: list[Command] = []
         self.facts: list[Fact] = []
-        self.notices: deque[Notice] = deque()
         self.ids = ClientOrderIds(settings.journal_id, settings.epoch)
         self.capabilities: dict[str, Capabilities] = {}
         self.venue_reasons: dict[str, str] = {}

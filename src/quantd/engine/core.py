@@ -22,17 +22,17 @@ from quantd.domain.facts import (
     OperationLost,
     OperationSentRecorded,
     RunStarted,
-    StateSet,
     TimerRecorded,
 )
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
-from quantd.domain.orders import ENDS, Side
+from quantd.domain.orders import ENDS, OperationPhase, Side
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context, EngineSettings, StrategySetup
 from quantd.engine.desk import Desk
 from quantd.engine.intake import Intake
+from quantd.engine.notices import Notices
 from quantd.engine.operator import Operator
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
@@ -65,7 +65,8 @@ class Engine:
         strategies = list(strategies)
         self.context = Context(settings, Rates(risk.base_currency))
         limits = {setup.id: own for setup, _, own in strategies}
-        self.trading = Trading(self.context, gate_of(risk, limits, self.context.capabilities, defaults))
+        self._gate = gate_of(risk, limits, self.context.capabilities, defaults)
+        self.trading = Trading(self.context, self._gate)
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)
         self.intake = Intake(self.context, self.trading, self._order_changed)
@@ -82,8 +83,11 @@ class Engine:
             )
             for setup, strategy, _ in strategies
         }
-        self.operator = Operator(self.context, self.trading, self.desks)
+        self._notices = Notices(settings.notices_max)
+        self.operator = Operator(self.context, self.trading, self.targets, self.desks)
+        self.trading.changed = self._ended_here
         self.losses.tripped = self.operator.tripped
+        self._savers = [d for d in self.desks.values() if type(d.strategy).save is not Strategy.save]
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}
@@ -106,17 +110,17 @@ class Engine:
             e.JobDone: self._job_done,
             e.TimePassed: self._time,
             e.ClockJumped: self._clock_jumped,
-            e.VenueChanged: self._venue,
+            e.VenueChanged: self.operator.venue,
             e.CursorAdvanced: self._cursor,
             e.StrategyInterrupted: self._interrupted,
             e.StrategyStarted: self._started,
-            e.Stopping: self._stopping,
+            e.Stopping: self.operator.stop,
             e.HaltOrdered: self.operator.halt,
-            e.Resumed: self._resumed,
+            e.Resumed: self.operator.resume,
             e.CancelOrdered: self.operator.cancel,
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
-            e.ReconcileOrdered: self.operator.reconcile,
+            e.ReconcileOrdered: self._reconcile,
         }
 
     # -- the two calls that matter -------------------------------------------------------------------------------
@@ -130,11 +134,10 @@ class Engine:
         context = self.context
         context.now_ns = event.received_at_ns
         self._handlers[type(event)](event)
-        if context.notices:
-            self._drain()
-        if context.facts:
-            for desk in self.desks.values():
-                desk.keep()
+        if self._notices.waiting:
+            self._notices.drain()
+        for desk in self._savers:
+            desk.keep()
         commands = context.commands
         if commands:
             context.commands = []
@@ -177,6 +180,7 @@ class Engine:
         for order in state.orders.all_orders():
             self.context.ids.seen(order.client_order_id)
         self.context.ids.seen(state.last_order_id)
+        self._gate.restored(state.orders.all_orders(), state.portfolio.instruments)
         self.protection.restore()
         self.targets.restore()
 
@@ -215,6 +219,8 @@ class Engine:
         if mark is not None and not mark.quoted:
             mark.set_close(bar.close, bar.received_at_ns)
             self._marked(instrument)
+        if not bar.complete:
+            return
         interval = bar.closed_at_ns - bar.opened_at_ns
         for wanted, series, desk in self._bars.get(instrument, ()):
             if wanted == interval:
@@ -228,8 +234,7 @@ class Engine:
         mark.set_quote(quote.bid, quote.ask, quote.received_at_ns)
         self._marked(instrument)
         for desk in self._quotes.get(instrument, ()):
-            if desk.is_started:
-                desk.call(desk.strategy.on_quote, quote)
+            desk.on_quote(quote)
 
     def _marked(self, instrument: InstrumentId) -> None:
         """Let held exits and loss limits follow a price; nearly free while nothing is held."""
@@ -271,7 +276,10 @@ class Engine:
 
     def _sent(self, event: e.OperationSent) -> None:
         order = self.state.orders.get(event.client_order_id)
-        if order is not None and order.operation is not None and order.operation.number == event.operation:
+        operation = None if order is None else order.operation
+        if operation is None or operation.number != event.operation:
+            return
+        if operation.phase is OperationPhase.PENDING:
             self.context.record(OperationSentRecorded(event.client_order_id, event.operation, self.context.now_ns))
 
     def _outcome(self, event: e.OutcomeReceived) -> None:
@@ -283,7 +291,7 @@ class Engine:
             denied = Denied(Denial.NOT_EXECUTED, 0, "order", "sent", refused)
             desk = self.desks.get(order.strategy)
             if desk is not None:
-                self._notify(desk, lambda: desk.strategy.on_denied(denied, order.instrument))
+                self._notices.add(desk, lambda: desk.strategy.on_denied(denied, order.instrument))
 
     def _order_changed(self, order: LiveOrder, fill: Fill | None) -> None:
         """Follow up a change: protection, targets, loss limits, and the strategy's hooks once it may be called."""
@@ -301,47 +309,23 @@ class Engine:
         if desk is None:
             return
         if fill is not None and type(desk.strategy).on_fill is not Strategy.on_fill:
-            self._notify(desk, lambda: desk.strategy.on_fill(view_of(order), fill))
+            self._notices.add(desk, lambda: desk.strategy.on_fill(view_of(order), fill))
         if type(desk.strategy).on_order is not Strategy.on_order:
-            self._notify(desk, lambda: desk.strategy.on_order(view_of(order)))
+            self._notices.add(desk, lambda: desk.strategy.on_order(view_of(order)))
+
+    def _ended_here(self, order: LiveOrder) -> None:
+        self._order_changed(order, None)
 
     def _target_denied(self, strategy: str, instrument: InstrumentId, denied: Denied) -> None:
         desk = self.desks[strategy]
-        self._notify(desk, lambda: desk.strategy.on_denied(denied, instrument))
-
-    def _notify(self, desk: Desk, hook: Callable[[], None]) -> None:
-        self.context.notices.append((desk.id, hook))
-
-    def _drain(self) -> None:
-        """Call the hooks that calls caused; a strategy that never stops causing them is quarantined."""
-        notices = self.context.notices
-        left = self.context.settings.notices_max
-        counts: dict[str, int] = {}
-        while notices:
-            strategy, hook = notices.popleft()
-            desk = self.desks[strategy]
-            counts[strategy] = count = counts.get(strategy, 0) + 1
-            if count > left:
-                if not desk.is_quarantined:
-                    desk.quarantine("storm", f"more than {left} callbacks caused by one event")
-                continue
-            if desk.is_started:
-                desk.call(hook)
+        self._notices.add(desk, lambda: desk.strategy.on_denied(denied, instrument))
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     def _time(self, event: e.TimePassed) -> None:
-        self._expire_emulated()
+        self.trading.time_passed()
         self.targets.time_passed()
         self.losses.time_passed()
-
-    def _expire_emulated(self) -> None:
-        """Cancel what was sent as a resting order but meant as a passing one."""
-        now = self.context.now_ns
-        for order in self.state.orders.open_orders():
-            until = order.spec.expires_at_ns
-            if until is not None and now >= until and order.operation is None and order.is_acknowledged:
-                self.trading.cancel(order, "expired")
 
     def _clock_jumped(self, event: e.ClockJumped) -> None:
         self.context.paused_until_ns = event.received_at_ns + int(self.context.settings.clock_pause_s * 1e9)
@@ -372,12 +356,6 @@ class Engine:
 
     # -- life cycle ----------------------------------------------------------------------------------------------
 
-    def _venue(self, event: e.VenueChanged) -> None:
-        if event.state is e.TradingState.ACTIVE:
-            self.context.venue_reasons.pop(event.venue, None)
-        else:
-            self.context.venue_reasons[event.venue] = event.reason
-
     def _cursor(self, event: e.CursorAdvanced) -> None:
         if self.state.cursors.get((event.venue, event.name)) != event.value:
             self.context.record(CursorMoved(event.venue, event.name, event.value, self.context.now_ns))
@@ -392,19 +370,8 @@ class Engine:
         if desk is not None:
             desk.start()
 
-    def _resumed(self, event: e.Resumed) -> None:
-        if event.scope in self.state.latches:
-            generation = self.state.halt_generation
-            self.context.record(
-                StateSet(event.scope, e.TradingState.ACTIVE, event.by, event.why, generation, self.context.now_ns)
-            )
-        if event.scope.startswith("strategy:"):
-            desk = self.desks.get(event.scope.removeprefix("strategy:"))
-            if desk is not None:
-                desk.is_quarantined = False
-
-    def _stopping(self, event: e.Stopping) -> None:
-        for desk in self.desks.values():
-            if desk.is_started:
-                desk.call(desk.strategy.on_stop, event.reason)
-                self.operator.shut_down(desk)
+    def _reconcile(self, event: e.ReconcileOrdered) -> None:
+        """Take what the snapshot says of our orders, then compare."""
+        for report in event.snapshot.orders:
+            self.intake.report(report)
+        self.operator.reconcile(event)

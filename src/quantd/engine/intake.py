@@ -51,6 +51,9 @@ _END_TRIGGERS = {
 }
 
 
+_EARLY_MAX = 256
+
+
 class Intake:
     """Turns what venues say into facts, and follows up what they imply."""
 
@@ -58,6 +61,7 @@ class Intake:
         self._context = context
         self._trading = trading
         self._changed = changed
+        self._early: dict[tuple[str, str], OrderReport] = {}
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
@@ -186,16 +190,26 @@ class Intake:
         if order is None:
             order = self._find(report)
             if order is None:
+                self._keep(report)
                 return
         named = bool(report.venue_order_id) and report.venue_order_id not in order.venue_order_ids
         if named:
             context.record(OrderAcknowledged(order.client_order_id, report.venue_order_id, context.now_ns))
+            early = self._early.pop((report.instrument, report.venue_order_id), None)
+            if early is not None:
+                self.report(early, order)
         self._settle_submit_by_report(order, report)
         changed = self._fills(order, report)
         changed = self._end_or_reopen(order, report) or changed
         self._settle_by_end(order)
         if named and not changed:
             self._changed(order, None)
+
+    def _keep(self, report: OrderReport) -> None:
+        """Remember a report that came before the answer that names its order; foreign ones age out."""
+        self._early[report.instrument, report.venue_order_id] = report
+        if len(self._early) > _EARLY_MAX:
+            del self._early[next(iter(self._early))]
 
     def _find(self, report: OrderReport) -> LiveOrder | None:
         orders = self._context.state.orders

@@ -1,0 +1,103 @@
+"""One venue from its first question to the last: account up, warm-up, feeds, and looking after all of it."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from quantd.app.feeds import FeedBuilder, FeedTask, wants
+from quantd.domain.events import ReconcileAction, TradingState, VenueChanged
+from quantd.errors import AuthFailed, VenueError
+from quantd.runtime.accounts import AccountFollower
+
+if TYPE_CHECKING:
+    from quantd.app.daemon import Daemon
+
+_log = structlog.get_logger("quantd.app")
+
+
+class VenueKeeper:
+    """Runs one venue of a daemon."""
+
+    def __init__(self, daemon: "Daemon", name: str) -> None:
+        self._daemon = daemon
+        self._name = name
+        self._parts = daemon.venues[name]
+        settings = self._parts.settings
+        self.follower = AccountFollower(
+            self._parts.connector,
+            self._parts.account,
+            self._symbols(),
+            engine=daemon.engine,
+            emit=daemon.emit,
+            executor=daemon.executor,
+            clock=daemon.clock,
+            random=daemon.random,
+            observer=daemon.observer,
+            policy=ReconcileAction(settings.reconcile),
+            orders_every_s=settings.orders_every_s,
+            account_every_s=settings.account_every_s,
+        )
+
+    async def run(self) -> None:
+        """Bring the venue up, then keep its data and its account coming; for ever."""
+        daemon, parts = self._daemon, self._parts
+        try:
+            await self.follower.bring_up()
+        except AuthFailed as error:
+            _log.error("venue_refused_credentials", venue=self._name, error=str(error))
+            await asyncio.Event().wait()
+        await self._warm_up()
+        builder = FeedBuilder(
+            daemon.settings,
+            daemon.emit,
+            clock=daemon.clock,
+            observer=daemon.observer,
+            on_bar=daemon.bars.append,
+            on_change=daemon.feed_changed,
+        )
+        wanted = wants(daemon.engine, self._name)
+        feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted)
+        feeds.append((f"orders {self._name}", self.follower.follow_orders))
+        feeds.append((f"account {self._name}", self.follower.follow_account))
+        await self._supervise(feeds)
+
+    def _symbols(self) -> list[str]:
+        """What strategies trade there, and what is held or ordered there from before."""
+        engine, venue = self._daemon.engine, self._name
+        symbols = {one.partition(":")[2] for one in wants(engine, venue).instruments}
+        for order in engine.state.orders.open_orders():
+            if order.instrument.partition(":")[0] == venue:
+                symbols.add(order.instrument.partition(":")[2])
+        for book in engine.state.portfolio.books():
+            if book.quantity and book.instrument.venue == venue:
+                symbols.add(book.instrument.symbol)
+        return sorted(symbols)
+
+    async def _supervise(self, feeds: list[FeedTask]) -> None:
+        daemon = self._daemon
+
+        def unwell(reason: str) -> None:
+            daemon.emit(VenueChanged(self._name, TradingState.REDUCING, reason, daemon.clock.now_ns()))
+
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in feeds:
+                tasks.create_task(daemon.supervisor.keep(name, work, unwell), name=name)
+
+    async def _warm_up(self) -> None:
+        """Feed kept and historical bars to the series before the live ones; without them the warm-up is live."""
+        daemon, parts = self._daemon, self._parts
+        instruments = daemon.engine.state.portfolio.instruments
+        series = [one for desk in daemon.engine.desks.values() for one in desk.series]
+        for instrument, intervals in wants(daemon.engine, self._name).bars.items():
+            for interval in sorted(intervals):
+                count = 2 * max(one.needed for one in series if one.instrument == instrument)
+                bars = await daemon.bars.load(instrument, interval, count)
+                rules = instruments.get(instrument)
+                if rules is not None and interval in parts.connector.capabilities.native_bars_s:
+                    try:
+                        bars = await parts.connector.bars(rules, interval, count) or bars
+                    except VenueError as error:
+                        _log.warning("history_not_read", venue=self._name, instrument=instrument, error=str(error))
+                for bar in bars:
+                    daemon.emit(bar)
