@@ -7,6 +7,8 @@
 from collections import deque
 from decimal import Decimal
 
+import msgspec
+
 from quantd.domain.cash import Balance
 from quantd.domain.numbers import ONE, ZERO, Rounding, snap
 from quantd.exchange.fees import Fees
@@ -15,16 +17,16 @@ from quantd.exchange.orders import ExchangeOrder
 from quantd.exchange.rules import AccountSetup, ExchangeRules
 from quantd.exchange.views import LedgerEntry, LedgerReason, LotChange, Trade
 
+_TRADE = LedgerReason.TRADE
+_FEE = LedgerReason.FEE
 
-class Settled:
+
+class Settled(msgspec.Struct, frozen=True):
     """What settling one execution came to."""
 
-    __slots__ = ("fees", "lots", "profit")
-
-    def __init__(self, fees: Fees, profit: Decimal | None = None, lots: tuple[LotChange, ...] = ()) -> None:
-        self.fees = fees
-        self.profit = profit
-        self.lots = lots
+    fees: Fees
+    profit: Decimal | None = None
+    lots: tuple[LotChange, ...] = ()
 
 
 class Ledger:
@@ -71,8 +73,9 @@ class AccountBook:
         self._ended_ids.append(order.id)
         if len(self._ended_ids) > self.rules.ended_max:
             forgotten = self.ended.pop(self._ended_ids.popleft())
-            if self.by_client_id.get(forgotten.client_order_id) is forgotten:
-                del self.by_client_id[forgotten.client_order_id]
+            client_order_id = forgotten.client_order_id
+            if client_order_id is not None and self.by_client_id.get(client_order_id) is forgotten:
+                del self.by_client_id[client_order_id]
 
     def find(self, order_id: str) -> ExchangeOrder | None:
         """Return an order that is still known."""
@@ -137,17 +140,14 @@ About = tuple[str, str, str, str]
 """(trade id, venue order id, instrument, kind of cash flow) of a ledger entry."""
 
 
-class Deal:
+class Deal(msgspec.Struct, frozen=True):
     """One execution on its way to be settled."""
 
-    __slots__ = ("at_ns", "maker", "price", "quantity", "trade_id")
-
-    def __init__(self, trade_id: str, quantity: Decimal, price: Decimal, maker: bool, at_ns: int) -> None:
-        self.trade_id = trade_id
-        self.quantity = quantity
-        self.price = price
-        self.maker = maker
-        self.at_ns = at_ns
+    trade_id: str
+    quantity: Decimal
+    price: Decimal
+    maker: bool
+    at_ns: int
 
 
 class SpotAccount(AccountBook):
@@ -156,6 +156,11 @@ class SpotAccount(AccountBook):
     A market or stop buy locks at the present ask (the trigger) plus `ExchangeRules.market_reserve`; where the price
     runs away further, it takes from what is free, and what cannot be paid is cancelled.
     """
+
+    def __init__(self, account_id: str, setup: AccountSetup, rules: ExchangeRules, ledger: Ledger) -> None:
+        super().__init__(account_id, setup, rules, ledger)
+        self._dearer = ONE + rules.market_reserve
+        self._cheaper = ONE - rules.market_reserve
 
     def admit(self, order: ExchangeOrder, market: MarketState, price: Decimal | None) -> str:
         """Lock what the order may cost; codes ``insufficient_balance``, ``no_price``, ``would_not_reduce``."""
@@ -168,6 +173,16 @@ class SpotAccount(AccountBook):
         needs = self._needs(order, market, price)
         quantity = order.remaining
         totals, locked = self.totals, self.locked
+        if len(needs) == 1:
+            asset, per_unit = needs[0]
+            amount = per_unit * quantity
+            held = locked.get(asset, ZERO)
+            if amount > totals.get(asset, ZERO) - held:
+                return "insufficient_balance"
+            locked[asset] = held + amount
+            order.needs = needs
+            order.locked = [amount]
+            return ""
         amounts = []
         for asset, per_unit in needs:
             amount = per_unit * quantity
@@ -182,8 +197,7 @@ class SpotAccount(AccountBook):
 
     def _needs(self, order: ExchangeOrder, market: MarketState, price: Decimal) -> Fees:
         if order.price is None:
-            reserve = self.rules.market_reserve
-            price = price * (ONE + reserve) if order.is_buy else price * (ONE - reserve)
+            price = price * self._dearer if order.is_buy else price * self._cheaper
         return market.fees.needs(order.is_buy, price)
 
     def readmit(self, order: ExchangeOrder, market: MarketState, before: tuple[Decimal, Decimal | None]) -> str:
@@ -225,18 +239,26 @@ class SpotAccount(AccountBook):
             held[at] -= part
             self.locked[asset] -= part
         fees = market.fees.charge(order.is_buy, quantity, deal.price, deal.maker)
-        about = (deal.trade_id, order.id, instrument.id, "")
         units = quantity * instrument.units_per_quantity
-        worth = units * deal.price
-        if order.is_buy:
-            self.move(instrument.quote, -worth, LedgerReason.TRADE, deal.at_ns, about)
-            self.move(instrument.base, units, LedgerReason.TRADE, deal.at_ns, about)
+        worth = -units * deal.price
+        if not order.is_buy:
+            units, worth = -units, -worth
+        if self._ledger.keep:
+            about = (deal.trade_id, order.id, instrument.id, "")
+            # What is given first, so that the ledger reads as it was paid.
+            legs = ((instrument.quote, worth), (instrument.base, units))
+            for asset, amount in legs if order.is_buy else reversed(legs):
+                self.move(asset, amount, _TRADE, deal.at_ns, about)
+            for asset, amount in fees:
+                self.move(asset, -amount, _FEE, deal.at_ns, about)
         else:
-            self.move(instrument.base, -units, LedgerReason.TRADE, deal.at_ns, about)
-            self.move(instrument.quote, worth, LedgerReason.TRADE, deal.at_ns, about)
-        for asset, amount in fees:
-            self.move(asset, -amount, LedgerReason.FEE, deal.at_ns, about)
-        if order.price is None:
+            totals = self.totals
+            base, quote = instrument.base, instrument.quote
+            totals[base] = totals.get(base, ZERO) + units
+            totals[quote] = totals.get(quote, ZERO) + worth
+            for asset, amount in fees:
+                totals[asset] -= amount
+        if order.price is None and order.is_buy and not is_last:
             self._cover(order)
         return Settled(fees)
 

@@ -18,13 +18,14 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from quantd.domain.market import Bar
-from quantd.domain.numbers import Rounding
 from quantd.domain.orders import Role, TimeInForce
 from quantd.exchange.execution import Execution
 from quantd.exchange.market import MarketState
 from quantd.exchange.matching import pop_arrived, shifted
 from quantd.exchange.orders import ExchangeOrder
 from quantd.exchange.rules import ExchangeRules
+
+_FOK = TimeInForce.FOK
 
 
 class BarMatching:
@@ -33,13 +34,15 @@ class BarMatching:
     def __init__(self, execution: Execution, rules: ExchangeRules) -> None:
         self._execution = execution
         self._rules = rules
+        self._volume_cap = rules.volume_cap
+        self._shifts = bool(rules.slippage_bps or rules.impact_bps)
         self._budget: Decimal | None = None
         """What of the bar's volume is left, where it is capped."""
 
     def match(self, market: MarketState, bar: Bar) -> None:
         """Match everything that a complete bar allows."""
         now_ns = bar.received_at_ns
-        cap = self._rules.volume_cap
+        cap = self._volume_cap
         self._budget = None if cap is None else market.instrument.quantity(bar.volume * cap)
         arrived = pop_arrived(market, now_ns)
         if arrived:
@@ -49,13 +52,13 @@ class BarMatching:
         before = [order for order in market.resting() if order.accepted_at_ns < now_ns or not order.lot]
         whole = [order for order in before if self._sees_open(order, bar)]
         limits = [order for order in whole if not order.waits_for_trigger]
-        price = market.instrument.price(bar.open, Rounding.NEAREST)
+        price = market.exact(bar.open)
         self._pass(market, bar, whole, price, price)
-        low = market.instrument.price(bar.low, Rounding.NEAREST)
-        high = market.instrument.price(bar.high, Rounding.NEAREST)
+        low = market.exact(bar.low)
+        high = market.exact(bar.high)
         self._pass(market, bar, [order for order in whole if order.waits_for_trigger], low, high)
         self._pass(market, bar, limits, low, high)
-        close = market.instrument.price(bar.close, Rounding.NEAREST)
+        close = market.exact(bar.close)
         self._pass(market, bar, [order for order in before if not self._sees_open(order, bar)], close, close)
         exits = [order for order in market.resting() if order.lot and order.accepted_at_ns >= now_ns]
         self._pass(market, bar, [order for order in exits if order.role is not Role.TARGET], low, high)
@@ -68,15 +71,14 @@ class BarMatching:
 
     def _meet_open(self, market: MarketState, bar: Bar, arrived: Iterable[ExchangeOrder]) -> None:
         """Let arrivals meet the open, or the close where they came later."""
-        instrument = market.instrument
-        open_price = instrument.price(bar.open, Rounding.NEAREST)
+        open_price = market.exact(bar.open)
         for order in arrived:
             if not order.is_open:
                 continue
             if order.waits_for_trigger:
                 market.stand(order)
                 continue
-            price = open_price if self._sees_open(order, bar) else instrument.price(bar.close, Rounding.NEAREST)
+            price = open_price if self._sees_open(order, bar) else market.exact(bar.close)
             crosses = order.price is None or (price <= order.price if order.is_buy else price >= order.price)
             if crosses and order.spec.post_only:
                 self._execution.cancel(order, market, "post_only", bar.received_at_ns)
@@ -86,7 +88,7 @@ class BarMatching:
             if not order.is_open:
                 continue
             if order.at_once:
-                reason = "fok" if order.spec.time_in_force is TimeInForce.FOK else "ioc"
+                reason = "fok" if order.spec.time_in_force is _FOK else "ioc"
                 self._execution.cancel(order, market, reason, bar.received_at_ns)
             elif order.price is None:
                 market.arrive(order)
@@ -137,18 +139,18 @@ class BarMatching:
         """Fill an order as far as volume and account allow; what the account cannot is cancelled."""
         quantity = order.remaining
         if self._budget is not None:
-            if self._budget < quantity and order.spec.time_in_force is TimeInForce.FOK:
+            if self._budget < quantity and order.spec.time_in_force is _FOK:
                 return
             quantity = min(quantity, self._budget)
             if quantity <= 0:
                 return
-        rules = self._rules
-        if order.price is None and (rules.slippage_bps or rules.impact_bps):
+        if self._shifts and order.price is None:
+            rules = self._rules
             share = min(1.0, float(quantity) / bar.volume) if bar.volume > 0 else 1.0
             shift = (rules.slippage_bps + rules.impact_bps * share) * 1e-4
             price = shifted(price, shift, order.is_buy, market.instrument)
         allowed = order.account.allowed(order, quantity, price, market)
-        if allowed < quantity and order.spec.time_in_force is TimeInForce.FOK:
+        if allowed < quantity and order.spec.time_in_force is _FOK:
             return
         if allowed > 0:
             deal = self._execution.deal(allowed, price, maker, bar.received_at_ns)

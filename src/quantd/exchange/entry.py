@@ -13,10 +13,15 @@ from quantd.exchange.accounts import AccountBook
 from quantd.exchange.execution import Execution
 from quantd.exchange.margin import MarginAccount
 from quantd.exchange.market import MarketState
-from quantd.exchange.orders import ExchangeOrder
+from quantd.exchange.orders import AT_ONCE, ExchangeOrder, new_order
 from quantd.exchange.requests import Amended, Cancelled, NewOrder, OrderChange, Placed, Refused
 from quantd.exchange.rules import ExchangeRules, SelfTrade
 
+_OPEN = MarketStatus.OPEN
+_MARKET = OrderKind.MARKET
+_GTD = TimeInForce.GTD
+_DAY = TimeInForce.DAY
+_ALLOW = SelfTrade.ALLOW
 _DAY_NS = 86_400_000_000_000
 _NEEDS_PRICE = frozenset({OrderKind.LIMIT, OrderKind.STOP_LIMIT})
 _NEEDS_TRIGGER = frozenset({OrderKind.STOP, OrderKind.STOP_LIMIT})
@@ -45,7 +50,7 @@ class OrderEntry:
         refusal = self._check(spec, market, now_ns)
         if refusal is not None:
             return refusal
-        order = ExchangeOrder(account, "", request, now_ns)
+        order = new_order(account, "", request, now_ns)
         code = self._check_status(order, market) or self._check_crossing(order, market)
         if code:
             return Refused(code, spec.instrument)
@@ -57,7 +62,7 @@ class OrderEntry:
     def place_forced(self, account: AccountBook, request: NewOrder, now_ns: int) -> None:
         """Place an order of the exchange's own; it is due at once and passes no check."""
         market = self._markets[request.spec.instrument]
-        order = ExchangeOrder(account, "", request, now_ns)
+        order = new_order(account, "", request, now_ns)
         order.origin = "margin_call"
         self.place(order, market, now_ns)
         order.arrives_at_ns = now_ns
@@ -69,7 +74,7 @@ class OrderEntry:
         order.id = execution.next_order_id()
         order.sequence = execution.next_sequence()
         order.arrives_at_ns = now_ns + self._rules.latency_ns
-        if order.expires_at_ns is None and order.spec.time_in_force is TimeInForce.DAY:
+        if order.expires_at_ns is None and order.spec.time_in_force is _DAY:
             order.expires_at_ns = (now_ns // _DAY_NS + 1) * _DAY_NS
         order.account.add(order)
         self._settle_down(order, market)
@@ -107,8 +112,7 @@ class OrderEntry:
             return order.price
         if order.trigger is not None:
             return order.trigger
-        best = market.best(order.is_buy)
-        return best if best is not None else market.best_resting(order.is_buy)
+        return market.reference(order.is_buy)
 
     # --- checks -----------------------------------------------------------------------------------------------------
 
@@ -122,13 +126,13 @@ class OrderEntry:
             return Refused("below_minimum", f"{quantity}, at least {instrument.min_quantity}")
         if instrument.max_quantity is not None and quantity > instrument.max_quantity:
             return Refused("above_maximum", f"{quantity}, at most {instrument.max_quantity}")
-        if spec.price is not None or spec.trigger is not None or spec.kind is not OrderKind.MARKET:
+        if spec.price is not None or spec.trigger is not None or spec.kind is not _MARKET:
             refusal = _check_prices(spec, market)
             if refusal is not None:
                 return refusal
-        if spec.post_only and (spec.kind is not OrderKind.LIMIT or spec.time_in_force in _AT_ONCE):
+        if spec.post_only and (spec.kind is not OrderKind.LIMIT or spec.time_in_force in AT_ONCE):
             return Refused("unsupported", "post-only needs a limit that may rest")
-        if spec.time_in_force is TimeInForce.GTD and spec.expires_at_ns is None:
+        if spec.time_in_force is _GTD and spec.expires_at_ns is None:
             return Refused("bad_expiry", "good till date needs a date")
         if spec.expires_at_ns is not None and spec.expires_at_ns <= now_ns:
             return Refused("bad_expiry", "the expiry has passed")
@@ -139,7 +143,7 @@ class OrderEntry:
     def _check_status(self, order: ExchangeOrder, market: MarketState) -> str:
         """Return why the market's status does not admit an order."""
         status = market.status
-        if status is MarketStatus.OPEN:
+        if status is _OPEN:
             return ""
         if status in _CLOSED:
             waits = self._rules.accept_when_closed and status is not MarketStatus.DELISTED
@@ -157,7 +161,7 @@ class OrderEntry:
         """Return why an order may not cross: it is post-only, or it would meet its own account's."""
         if order.spec.post_only and self._is_marketable(order, market):
             return "would_cross"
-        if self._rules.self_trade is SelfTrade.ALLOW or order.waits_for_trigger:
+        if self._rules.self_trade is _ALLOW or order.waits_for_trigger:
             return ""
         resting = market.sell_limits if order.is_buy else market.buy_limits
         opposite = [entry[2] for entry in resting] + [
@@ -227,9 +231,6 @@ class OrderEntry:
             return Refused(code, order_id)
         order.updated_at_ns = now_ns
         return Amended(order.report(now_ns))
-
-
-_AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 def _cross(price: Decimal | None, other: Decimal | None, is_buy: bool) -> bool:

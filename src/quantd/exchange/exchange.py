@@ -109,20 +109,24 @@ class Exchange:
 
     def _work(self, market: MarketState, event: MarketEvent) -> Sequence[ExchangeReport]:
         """Handle an event that is not known to be idle."""
-        if isinstance(event, StatusChanged):
-            return self._change_status(market, event)
         if isinstance(event, Bar):
             if market.quoted or not event.complete:
                 return _NOTHING
+        elif isinstance(event, StatusChanged):
+            return self._change_status(market, event)
         else:
             market.quoted = True
         market.kind = event.__class__
-        quiet = not market.busy or market.is_quiet(event)
+        quiet = not market.busy or (not market.arrivals and market.is_quiet(event))
         market.event = event
-        if quiet:
-            return _NOTHING
+        return _NOTHING if quiet else self._match(market, event)
+
+    def _match(self, market: MarketState, event: Bar | Quote | Book) -> Sequence[ExchangeReport]:
+        """Match a market against its present event."""
         now_ns = event.received_at_ns
-        self._expire(market, event.opened_at_ns if isinstance(event, Bar) else now_ns, now_ns)
+        expires = market.next_expiry <= now_ns
+        if expires:
+            self._expire(market, event.opened_at_ns if isinstance(event, Bar) else now_ns, now_ns)
         if market.trades:
             if isinstance(event, Bar):
                 self._bars.match(market, event)
@@ -134,7 +138,8 @@ class Exchange:
                 move_trailing(market, now_ns)
             if market.holders:
                 self._guard(market, now_ns)
-        self._expire(market, now_ns, now_ns)
+        if expires:
+            self._expire(market, now_ns, now_ns)
         market.refresh()
         return self._execution.reports(now_ns)
 

@@ -9,9 +9,15 @@ from quantd.domain.fills import Fill, Liquidity, Quality
 from quantd.domain.orders import OrderState
 from quantd.exchange.accounts import Deal, Ledger, Settled
 from quantd.exchange.market import MarketState
-from quantd.exchange.orders import ExchangeOrder
+from quantd.exchange.orders import ExchangeOrder, add_fees
 from quantd.exchange.rules import ExchangeRules
 from quantd.exchange.views import ExchangeReport, Trade
+
+_MAKER = Liquidity.MAKER
+_TAKER = Liquidity.TAKER
+_CONFIRMED = Quality.CONFIRMED
+_FILLED = OrderState.FILLED
+_PARTIALLY_FILLED = OrderState.PARTIALLY_FILLED
 
 
 class Execution:
@@ -67,12 +73,12 @@ class Execution:
         order.filled += quantity
         order.cost += quantity * price
         order.updated_at_ns = at_ns
-        for asset, amount in settled.fees:
-            order.fees[asset] = order.fees[asset] + amount if asset in order.fees else amount
-        liquidity = Liquidity.MAKER if deal.maker else Liquidity.TAKER
+        if settled.fees:
+            order.fees = add_fees(order.fees, settled.fees)
+        liquidity = _MAKER if deal.maker else _TAKER
         lots = settled.lots
         lot = lots[0].lot if lots else ""
-        fill = Fill(deal.trade_id, quantity, price, Quality.CONFIRMED, settled.fees, liquidity, at_ns, lot)
+        fill = Fill(deal.trade_id, quantity, price, _CONFIRMED, settled.fees, liquidity, at_ns, lot)
         order.fresh.append(fill)
         self._touched[order.id] = order
         if self.rules.keep_history:
@@ -81,9 +87,9 @@ class Execution:
         else:
             order.fills = [fill]
         if order.filled == order.quantity:
-            self.end(order, market, OrderState.FILLED, "", at_ns)
+            self.end(order, market, _FILLED, "", at_ns)
         else:
-            order.state = OrderState.PARTIALLY_FILLED
+            order.state = _PARTIALLY_FILLED
 
     def deal(self, quantity: Decimal, price: Decimal, maker: bool, at_ns: int) -> Deal:
         """Return a numbered execution, to be filled."""
@@ -98,7 +104,8 @@ class Execution:
         order.reason = reason
         order.ended_at_ns = at_ns
         order.updated_at_ns = at_ns
-        order.account.release(order)
+        if state is not _FILLED:  # a whole fill has freed everything
+            order.account.release(order)
         order.account.archive(order)
         self._touched[order.id] = order
 
@@ -109,6 +116,6 @@ class Execution:
 
 def _trade(order: ExchangeOrder, deal: Deal, settled: Settled, liquidity: Liquidity, against: str) -> Trade:
     return Trade(
-        deal.trade_id, order.account.id, order.id, order.client_order_id, order.instrument, order.spec.side,
+        deal.trade_id, order.account.id, order.id, order.client_order_id or "", order.instrument, order.spec.side,
         deal.quantity, deal.price, settled.fees, liquidity, deal.at_ns, against, settled.profit, settled.lots,
     )  # fmt: skip

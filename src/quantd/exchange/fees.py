@@ -17,7 +17,8 @@ class FeeModel:
     """One instrument's fees."""
 
     __slots__ = (
-        "_base", "_fee_in", "_instrument", "_maker", "_money", "_per_unit", "_settlement", "_steps", "_taker", "_units",
+        "_base", "_fee_in", "_instrument", "_maker", "_money", "_per_unit", "_plain", "_settlement", "_steps", "_taker",
+        "_units",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, override: FeeSchedule | None, steps: Mapping[str, Decimal]) -> None:
@@ -38,6 +39,19 @@ class FeeModel:
         else:
             asset = named[schedule.asset]
             self._fee_in = {True: asset, False: asset}
+        rate = max(self._maker, self._taker, ZERO)
+        # What a buy and a sell lock for each unit of worth and of quantity, where the fee is in quote or base: the
+        # common case, and on the path of every order.
+        self._plain: tuple[Decimal, tuple[tuple[str, Decimal]]] | None = None
+        if not self._per_unit and not instrument.inverse and set(self._fee_in.values()) <= {self._base, self._money}:
+            buy = self._units * (ONE + rate if self._fee_in[True] == self._money else ONE)
+            sell = self._units * (ONE + rate if self._fee_in[False] == self._base else ONE)
+            self._plain = (buy, ((self._base, sell),))
+
+    @property
+    def per_unit(self) -> Decimal:
+        """Commission in the settlement currency for each unit of quantity."""
+        return self._per_unit
 
     def charge(self, is_buy: bool, quantity: Decimal, price: Decimal, maker: bool) -> Fees:
         """Return the fees of one execution; rounded down where the asset has a settlement precision."""
@@ -53,6 +67,8 @@ class FeeModel:
             else:
                 amount = self._instrument.notional(quantity, price) * rate
         fees: Fees = ((asset, amount),)
+        if not per_unit and not self._steps:
+            return fees
         if per_unit:
             commission = quantity * per_unit
             fees = ((asset, amount + commission),) if asset == self._settlement else (
@@ -73,6 +89,9 @@ class FeeModel:
 
         A fee that the trade's own proceeds cover needs nothing.
         """
+        plain = self._plain
+        if plain is not None:
+            return ((self._money, price * plain[0]),) if is_buy else plain[1]
         rate = max(self._maker, self._taker, ZERO)
         fee_asset = self._fee_in[is_buy]
         worth = price * self._units

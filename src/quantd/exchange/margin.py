@@ -68,7 +68,9 @@ class MarginAccount(AccountBook):
 
     def margin_rate(self, instrument: Instrument) -> Decimal:
         """Return the stricter of the account's and the instrument's margin rate."""
-        return max(self.setup.margin_rate or ZERO, instrument.margin_rate or ZERO)
+        rate = instrument.margin_rate or ZERO
+        own = self.setup.margin_rate
+        return rate if own is None or own < rate else own
 
     def margin_for(self, market: MarketState, quantity: Decimal) -> Decimal | None:
         """Return the margin that a quantity on one side uses at mid, in the home currency."""
@@ -117,10 +119,46 @@ class MarginAccount(AccountBook):
         equity = balance + unrealised
         return MarginView(balance, unrealised, equity, used, max(equity - used, ZERO), self.realised, complete)
 
+    def _is_home(self, instrument: Instrument) -> bool:
+        """Tell whether an instrument needs no conversion and is linear in its price."""
+        return instrument.quote == self.home and not instrument.settlement and not instrument.inverse
+
+    def _float_sums(self) -> tuple[float, float] | None:
+        """Return (equity, margin used) nearly, for a first look; None where it takes conversion."""
+        equity = float(self.balance)
+        used = 0.0
+        for position in self.positions.values():
+            market = position.market
+            instrument = market.instrument
+            closing = market.closing_floats()
+            if closing is None or not self._is_home(instrument):
+                return None
+            bid, ask = closing
+            units = float(instrument.units_per_quantity)
+            long, short = float(position.long), float(position.short)
+            equity += (long * bid - short * ask) * units - float(position.long_cost) + float(position.short_cost)
+            used += max(long, short) * units * (bid + ask) * 0.5 * float(self.margin_rate(instrument))
+        return equity, used
+
+    def _has_plenty(self, market: MarketState, opening: Decimal) -> bool:
+        """Tell from floats whether margin and fees are certainly there; a no means that it must be computed."""
+        sums = self._float_sums()
+        mid = market.mid_float()
+        instrument = market.instrument
+        if sums is None or mid is None or not self._is_home(instrument):
+            return False
+        exposure = float(opening) * float(instrument.units_per_quantity) * mid
+        # Room for a fee of a hundredth and for the price to be another: what this lets through is beyond doubt.
+        needed = 2.0 * exposure * (float(self.margin_rate(instrument)) + 0.01)
+        return not market.fees.per_unit and needed < sums[0] - sums[1]
+
     def is_called(self) -> bool:
         """Tell whether equity is at or below the close-out level."""
         level = self.setup.close_out_level
         if not level or not self.positions:
+            return False
+        near = self._float_sums()
+        if near is not None and near[0] > float(level) * near[1] + 1e-6 * abs(near[0]):
             return False
         sums = self.sums()
         return sums.complete and sums.used > 0 and sums.equity <= level * sums.used
@@ -132,22 +170,20 @@ class MarginAccount(AccountBook):
         not linear in the price, there is no such band.
         """
         instrument = position.market.instrument
-        mid = position.market.mid_float()
         level = float(self.setup.close_out_level)
         if not level:
             return -inf, inf
-        if mid is None or instrument.inverse or {instrument.settlement_currency, instrument.quote} != {self.home}:
+        closing = position.market.closing_floats()
+        sums = self._float_sums()
+        if closing is None or sums is None:
             return inf, -inf
-        sums = self.sums()
-        slack = float(sums.equity) - level * float(sums.used)
-        if slack <= 0 or not sums.complete:
+        slack = sums[0] - level * sums[1]
+        if slack <= 0:
             return inf, -inf
         quantity = float(position.long + position.short) * float(instrument.units_per_quantity)
         per_price = quantity * (1.0 + level * float(self.margin_rate(instrument)))
         move = 0.999 * slack / (len(self.positions) * per_price)
-        low = position.market.closing_price(True)
-        high = position.market.closing_price(False)
-        return float(low if low is not None else mid) - move, float(high if high is not None else mid) + move
+        return closing[0] - move, closing[1] + move
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
@@ -192,7 +228,7 @@ class MarginAccount(AccountBook):
         if position is not None and not self.hedging:
             reducing = min(quantity, position.short if order.is_buy else position.long)
         opening = quantity - reducing
-        if not opening:
+        if not opening or self._has_plenty(market, opening):
             return quantity
         held = position.larger if position is not None else ZERO
         if position is None or not self.hedging:
@@ -217,6 +253,8 @@ class MarginAccount(AccountBook):
 
     def _home_fees(self, fees: Fees) -> Fees | None:
         """Return fees as they are taken from the balance."""
+        if len(fees) == 1 and fees[0][0] == self.home:
+            return fees
         home: list[tuple[str, Decimal]] = []
         for asset, amount in fees:
             rate = self._conversion.rate(asset, self.home)
@@ -230,7 +268,7 @@ class MarginAccount(AccountBook):
         left = deal.quantity
         changes: list[LotChange] = []
         profit = ZERO
-        for lot in self._targets(order):
+        for lot in self._targets(order) if self.positions else ():
             if not left:
                 break
             part = min(left, lot.quantity)

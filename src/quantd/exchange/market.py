@@ -20,6 +20,7 @@ from quantd.exchange.rules import ExchangeRules
 if TYPE_CHECKING:
     from quantd.exchange.margin import MarginAccount
 
+_OPEN = MarketStatus.OPEN
 NEVER = 1 << 63
 _SLACK = 1e-9
 """Relative widening of the float thresholds: what they let through is decided exactly."""
@@ -32,7 +33,7 @@ class MarketState:
     """The state of one market."""
 
     __slots__ = (
-        "_asks", "_bids", "_exact_mid", "_levels_of", "arrivals", "busy", "buy_limit", "buy_limits", "buy_stop", "buy_stops",
+        "_asks", "_bids", "_edges", "_exact_mid", "_levels_of", "arrivals", "busy", "buy_limit", "buy_limits", "buy_stop", "buy_stops",
         "event", "fees", "guard_high", "guard_low", "holders", "instrument", "kind", "next_expiry", "quoted", "rules",
         "sell_limit", "sell_limits", "sell_stop", "sell_stops", "status", "trailing",
     )  # fmt: skip
@@ -62,6 +63,8 @@ class MarketState:
         self.next_expiry = NEVER
         self.buy_limit = self.sell_stop = -inf
         self.sell_limit = self.buy_stop = inf
+        self._edges = False
+        """Whether the thresholds are any but the empty ones."""
         self._bids: list[Level] = []
         self._asks: list[Level] = []
         self._levels_of: Quote | Bar | Book | None = None
@@ -79,9 +82,25 @@ class MarketState:
     @property
     def trades(self) -> bool:
         """Whether orders are matched now."""
-        return self.status is MarketStatus.OPEN or self.status is MarketStatus.REDUCE_ONLY
+        return self.status is _OPEN or self.status is MarketStatus.REDUCE_ONLY
 
     # --- prices -----------------------------------------------------------------------------------------------------
+
+    def exact(self, value: float) -> Decimal:
+        """Return a price of the market on a tick."""
+        ticks = self.instrument.ticks
+        price = Decimal(repr(value))
+        if len(ticks) == 1 and value > 0 and not price % ticks[0].tick:
+            return price
+        return self.instrument.price(value, Rounding.NEAREST)
+
+    def reference(self, asks: bool) -> Decimal | None:
+        """Return the price at which an order without its own is reserved: the best of a side, a bar's close."""
+        event = self.event
+        if event.__class__ is Bar:
+            return Decimal(repr(event.close))
+        best = self.best(asks)
+        return best if best is not None else self.best_resting(asks)
 
     def levels(self, asks: bool) -> list[Level]:
         """Return the market's own levels of a side, best first, less what was taken since the last event."""
@@ -112,7 +131,7 @@ class MarketState:
                 continue
             quantity = None if size == 0 and not isinstance(self.event, Book) else instrument.quantity(size)
             if quantity is None or quantity > 0:
-                exact.append([instrument.price(price, Rounding.NEAREST), quantity])
+                exact.append([self.exact(price), quantity])
         return exact
 
     def best(self, asks: bool) -> Decimal | None:
@@ -150,6 +169,19 @@ class MarketState:
         if cached is None or cached[0] != value:
             cached = self._exact_mid = (value, Decimal(f"{value:.12g}"))
         return cached[1]
+
+    def closing_floats(self) -> tuple[float, float] | None:
+        """Return the prices at which long and short holdings would be closed, None before the first event."""
+        event = self.event
+        if event is None:
+            return None
+        if isinstance(event, Bar):
+            return event.close, event.close
+        if isinstance(event, Quote):
+            return event.bid, event.ask
+        if event.bids and event.asks:
+            return event.bids[0][0], event.asks[0][0]
+        return None
 
     def closing_price(self, is_long: bool) -> Decimal | None:
         """Return the price at which a holding would be closed: the bid for long ones."""
@@ -207,14 +239,14 @@ class MarketState:
 
     def refresh(self) -> None:
         """Compute anew what events can touch; to be called after any change of the standing orders."""
-        self.buy_limit = _edge(self.buy_limits, 1, -inf, limit=True)
-        self.sell_limit = _edge(self.sell_limits, -1, inf, limit=True)
-        self.buy_stop = _edge(self.buy_stops, -1, inf, limit=False)
-        self.sell_stop = _edge(self.sell_stops, 1, -inf, limit=False)
-        has_orders = bool(
-            self.arrivals or self.buy_limits or self.sell_limits or self.buy_stops or self.sell_stops
-        )  # fmt: skip
-        self.busy = has_orders or bool(self.holders)
+        rests = self.buy_limits or self.sell_limits or self.buy_stops or self.sell_stops
+        if rests or self._edges:
+            self.buy_limit = _edge(self.buy_limits, 1, -inf, limit=True)
+            self.sell_limit = _edge(self.sell_limits, -1, inf, limit=True)
+            self.buy_stop = _edge(self.buy_stops, -1, inf, limit=False)
+            self.sell_stop = _edge(self.sell_stops, 1, -inf, limit=False)
+            self._edges = bool(rests)
+        self.busy = bool(rests or self.arrivals or self.holders)
         if self.next_expiry != NEVER:
             self.find_expiry()
 

@@ -16,7 +16,7 @@ from quantd.exchange.accounts import AccountBook
 from quantd.exchange.execution import Execution
 from quantd.exchange.lots import MarginLot
 from quantd.exchange.market import MarketState
-from quantd.exchange.orders import ExchangeOrder
+from quantd.exchange.orders import ExchangeOrder, new_order
 from quantd.exchange.requests import NewOrder
 
 _KINDS = {Role.STOP: OrderKind.STOP, Role.TARGET: OrderKind.LIMIT, Role.TRAIL: OrderKind.STOP}
@@ -85,7 +85,7 @@ class LotExits:
             InstrumentId(lot.instrument), Side.SELL if lot.is_long else Side.BUY, lot.quantity, _KINDS[role],
             limit, None if limit is not None else price, reduce_only=True,
         )  # fmt: skip
-        order = ExchangeOrder(
+        order = new_order(
             self._account, self._execution.next_order_id(), NewOrder("", spec, lot=lot.id, tag=lot.tag), at_ns
         )
         order.role = role

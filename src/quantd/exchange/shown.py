@@ -8,7 +8,7 @@ from decimal import Decimal
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import ClientOrderId, Role
+from quantd.domain.orders import Role
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.exchange.accounts import AccountBook
 from quantd.exchange.lots import MarginLot
@@ -33,9 +33,9 @@ def report(order: ExchangeOrder, now_ns: int) -> OrderReport:
     """Return the domain's report of an order; leaves alone what the next event's report will tell."""
     return OrderReport(
         instrument=order.instrument, venue_order_id=order.id, state=order.state, filled_quantity=order.filled,
-        received_at_ns=now_ns, client_order_id=ClientOrderId(order.client_order_id) if order.client_order_id else None,
+        received_at_ns=now_ns, client_order_id=order.client_order_id,
         side=order.spec.side, quantity=order.quantity, price=order.price, average_price=order.average_price,
-        fills=tuple(order.fills), fees=tuple(order.fees.items()), occurred_at_ns=order.updated_at_ns,
+        fills=tuple(order.fills), fees=order.fees, occurred_at_ns=order.updated_at_ns,
         created_at_ns=order.accepted_at_ns, reason=order.reason,
     )  # fmt: skip
 
