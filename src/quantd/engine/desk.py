@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from quantd.domain.events import TradingState
-from quantd.domain.facts import StateSet, StrategyFaulted, StrategySaved
+from quantd.domain.facts import StrategyFaulted, StrategySaved
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
 from quantd.domain.numbers import ZERO
@@ -152,17 +152,7 @@ class Desk:
         context = self._context
         self.is_quarantined = True
         context.record(StrategyFaulted(self.id, hook, error, context.now_ns))
-        generation = context.state.halt_generation + 1
-        context.record(
-            StateSet(
-                f"strategy:{self.id}",
-                TradingState.REDUCING,
-                "supervision",
-                f"{hook}: {error}",
-                generation,
-                context.now_ns,
-            )
-        )
+        context.latch(f"strategy:{self.id}", TradingState.REDUCING, "supervision", f"{hook}: {error}")
         self.cancel_entries("quarantine")
 
     def cancel_entries(self, why: str) -> None:
@@ -176,11 +166,23 @@ class Desk:
         warm = series.add(bar)
         if series.is_aligned:
             self._align(series, bar)
-        elif warm and self.is_started and not self.is_quarantined:
+        elif warm and self.is_started and not self.is_quarantined and not self._is_old(series, bar):
             try:
                 self.strategy.on_bar(bar)
             except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
                 self.quarantine("on_bar", f"{type(error).__name__}: {error}")
+
+    def _is_old(self, series: Series, bar: Bar) -> bool:
+        return series.max_age_s is not None and self._context.now_ns - bar.closed_at_ns > series.max_age_s * 1e9
+
+    def on_quote(self, quote: Quote) -> None:
+        """Pass a quote on, unless it was too old when it arrived."""
+        limit_s = self.quotes[quote.instrument]
+        told_at_ns = quote.occurred_at_ns
+        if limit_s is not None and told_at_ns is not None and quote.received_at_ns - told_at_ns > limit_s * 1e9:
+            return
+        if self.is_started:
+            self.call(self.strategy.on_quote, quote)
 
     def _align(self, series: Series, bar: Bar) -> None:
         for group, late_ns, waiting in self.aligned:
@@ -190,7 +192,9 @@ class Desk:
             close[group.index(series)] = bar
             if len(close) == len(group):
                 del waiting[bar.closed_at_ns]
-                if self.is_started and all(one.is_ready for one in group):
+                if bar.received_at_ns - min(one.received_at_ns for one in close.values()) > late_ns:
+                    self.late_closes += 1
+                elif self.is_started and all(one.is_ready for one in group):
                     self.call(self.strategy.on_bars, [close[number] for number in range(len(group))])
             for closed_at_ns in [at for at in waiting if at + late_ns < bar.closed_at_ns]:
                 del waiting[closed_at_ns]
@@ -204,7 +208,7 @@ class Desk:
         if saved is not None:
             self._saved = saved.state
             self.call(self.strategy.load, msgspec.json.decode(saved.state), saved.version)
-        self.is_quarantined = f"strategy:{self.id}" in self._context.state.latches
+        self.is_quarantined = self.id in self._context.state.quarantined
         self.is_started = True
         self.call(self.strategy.on_start)
 
@@ -321,11 +325,16 @@ class Desk:
     def cancel(self, order: Order) -> bool:
         """Cancel one order."""
         live = self._context.state.orders.get(order.id)
-        return live is not None and live.strategy == self.id and self._trading.cancel(live)
+        return live is not None and live.strategy == self.id and self._cancel(live)
+
+    def _cancel(self, order: LiveOrder) -> bool:
+        """Cancel an order as the strategy's own wish; a target that it works for ends with it."""
+        self._targets.forget(order)
+        return self._trading.cancel(order, urgent=False)
 
     def cancel_all(self, instrument: str | None) -> int:
         """Cancel all orders."""
-        return sum(self._trading.cancel(order) for order in self._live_orders(instrument))
+        return sum(self._cancel(order) for order in self._live_orders(instrument))
 
     def amend(self, order: Order, quantity: Decimal | float | None, price: Decimal | float | None) -> Order | Denied:
         """Change an order."""

@@ -12,16 +12,20 @@ from quantd.domain.events import (
     HaltOrdered,
     OrderOrdered,
     ReconcileOrdered,
+    Resumed,
+    Stopping,
     TradingState,
+    VenueChanged,
 )
 from quantd.domain.facts import StateSet
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import Effect, Market, Origin, Role, Side
+from quantd.domain.orders import Market, Origin
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
 from quantd.engine.reconcile import Reconciler
 from quantd.engine.state import SEVERITY
+from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
 
 if TYPE_CHECKING:
@@ -31,9 +35,10 @@ if TYPE_CHECKING:
 class Operator:
     """Carries out operators' events."""
 
-    def __init__(self, context: Context, trading: Trading, desks: "Mapping[str, Desk]") -> None:
+    def __init__(self, context: Context, trading: Trading, targets: Targets, desks: "Mapping[str, Desk]") -> None:
         self._context = context
         self._trading = trading
+        self._targets = targets
         self._desks = desks
         self._reconciler = Reconciler(context, trading)
 
@@ -62,36 +67,19 @@ class Operator:
                     desk.flatten("loss_limit")
 
     def cancel(self, event: CancelOrdered) -> None:
-        """Cancel all orders of a scope."""
+        """Cancel all orders of a scope, and end the targets that they work for."""
         for order in self.orders_of(event.scope):
+            self._targets.forget(order)
             self._trading.cancel(order, f"by {event.by}")
 
     def flatten(self, event: FlattenOrdered) -> None:
-        """Cancel a scope's orders and close its books with market orders."""
+        """Cancel a scope's orders and close its books, EXTERNAL's too: targets that wait for the cancels."""
         for order in self.orders_of(event.scope):
             self._trading.cancel(order, f"by {event.by}")
-        portfolio = self._context.state.portfolio
-        for book in portfolio.books():
-            if not book.quantity or not _in_scope(event.scope, book.strategy, book.instrument.id):
-                continue
-            side = Side.SELL if book.quantity > 0 else Side.BUY
-            working = book.sells if side is Side.SELL else book.buys
-            quantity = abs(book.quantity) - working
-            if quantity > ZERO:
-                self._trading.submit(
-                    Ticket(
-                        book.strategy,
-                        book.instrument.id,
-                        side,
-                        quantity,
-                        Market(reduce_only=True),
-                        Origin.OPERATOR,
-                        Role.CLOSE,
-                        Effect.CLOSE,
-                        None,
-                        event.why,
-                    )
-                )
+        how = Market(reduce_only=True)
+        for book in list(self._context.state.portfolio.books()):
+            if _in_scope(event.scope, book.strategy, book.instrument.id):
+                self._targets.set(book.strategy, book.instrument.id, ZERO, how, None, event.why)
 
     def order(self, event: OrderOrdered) -> None:
         """Send an operator's own order, through the gate, into EXTERNAL's book."""
@@ -102,6 +90,31 @@ class Operator:
     def reconcile(self, event: ReconcileOrdered) -> None:
         """Compare a venue's snapshot with our books and repair by policy."""
         self._reconciler.run(event)
+
+    def venue(self, event: VenueChanged) -> None:
+        """Note whether a venue can be used."""
+        if event.state is TradingState.ACTIVE:
+            self._context.venue_reasons.pop(event.venue, None)
+        else:
+            self._context.venue_reasons[event.venue] = event.reason
+
+    def resume(self, event: Resumed) -> None:
+        """Clear a scope's latch, and let a quarantined strategy be called again."""
+        context = self._context
+        if event.scope in context.state.latches:
+            generation = context.state.halt_generation
+            context.record(StateSet(event.scope, TradingState.ACTIVE, event.by, event.why, generation, context.now_ns))
+        desk = self._desks.get(event.scope.removeprefix("strategy:"))
+        if desk is not None:
+            desk.is_quarantined = False
+
+    def stop(self, event: Stopping) -> None:
+        """Refuse new exposure from now on, call `on_stop`, and apply each strategy's `at_shutdown`."""
+        self._context.is_stopping = True
+        for desk in self._desks.values():
+            if desk.is_started:
+                desk.call(desk.strategy.on_stop, event.reason)
+                self.shut_down(desk)
 
     def schedule(self, desk: "Desk", name: str) -> None:
         """Carry out a trading schedule: ``@start``, ``@stop`` and ``@flat``."""

@@ -16,6 +16,8 @@ from quantd.engine.orders import LiveOrder
 from quantd.engine.rates import Mark
 from quantd.engine.trading import Trading
 
+_AGAIN_NS = 1_000_000_000
+
 
 class Protection:
     """Watches prices for all held exits and held stop orders."""
@@ -26,6 +28,8 @@ class Protection:
         self._held: dict[InstrumentId, dict[str, LiveOrder]] = {}
         self._exits: dict[str, str] = {}
         """Parent of a protection -> the exit order that its trigger sent."""
+        self._again_at_ns: dict[str, int] = {}
+        """Order or parent -> when an exit that was denied may be tried again: not with every quote."""
 
     def restore(self) -> None:
         """Find the held orders again after a fold."""
@@ -72,19 +76,23 @@ class Protection:
                     context.now_ns,
                 )
             )
-        elif context.state.protections:
+        if context.state.protections:
             self._shrink(order)
 
     def _shrink(self, order: LiveOrder) -> None:
-        """Never guard more than the book holds: oldest guards go first."""
+        """Never guard more than the book holds: the guard whose exit traded goes first, then the oldest."""
         context = self._context
-        book = context.state.portfolio.book(order.strategy, order.instrument)
+        held = context.state.portfolio.book(order.strategy, order.instrument).quantity
         guards = [
             guard
             for guard in context.state.protections.values()
             if guard.strategy == order.strategy and guard.instrument == order.instrument
         ]
-        excess = sum((abs(guard.quantity) for guard in guards), ZERO) - abs(book.quantity)
+        for guard in [one for one in guards if held * one.quantity <= 0]:
+            guards.remove(guard)
+            self._set(guard, ZERO)
+        guards.sort(key=lambda guard: guard.parent != order.parent)
+        excess = sum((abs(guard.quantity) for guard in guards), ZERO) - abs(held)
         for guard in guards:
             if excess <= 0:
                 return
@@ -117,9 +125,12 @@ class Protection:
             for order in list(held.values()):
                 if not order.is_open or not order.held:
                     del held[order.client_order_id]
-                elif _reached(order, mark):
+                elif _reached(order, mark) and self._may_try(order.client_order_id):
                     del held[order.client_order_id]
                     self._trading.release(order)
+                    if _is_held(order):
+                        self._denied(order.client_order_id)
+                        held[order.client_order_id] = order
         if self._context.state.protections:
             for guard in list(self._context.state.protections.values()):
                 if guard.instrument == instrument:
@@ -135,8 +146,16 @@ class Protection:
             best = price
             self._set(guard, guard.quantity, best)
         role = _triggered(guard, best, price)
-        if role is not None:
+        if role is not None and self._may_try(guard.parent):
             self._exit(guard, role)
+
+    def _may_try(self, key: str) -> bool:
+        return self._context.now_ns >= self._again_at_ns.get(key, 0)
+
+    def _denied(self, key: str) -> None:
+        if len(self._again_at_ns) > 1_000:
+            self._again_at_ns.clear()
+        self._again_at_ns[key] = self._context.now_ns + _AGAIN_NS
 
     def _exit(self, guard: ProtectionHeld, role: Role) -> None:
         context = self._context
@@ -145,10 +164,14 @@ class Protection:
             return
         book = context.state.portfolio.book(guard.strategy, guard.instrument)
         long = guard.quantity > 0
-        working = book.sells if long else book.buys
+        rules = context.instrument(guard.instrument)
         self._make_room(guard, book.open_sells if long else book.open_buys)
-        quantity = min(abs(guard.quantity), abs(book.quantity) - working)
-        if quantity <= 0:
+        working = book.sells if long else book.buys
+        held = book.quantity if long else -book.quantity
+        quantity = rules.quantity(min(abs(guard.quantity), held - working))
+        if quantity <= 0 or quantity < (rules.min_quantity or ZERO):
+            if not working:
+                self._set(guard, ZERO)  # dust: nothing that could be sent
             return
         placed = self._trading.submit(
             Ticket(
@@ -167,6 +190,8 @@ class Protection:
         )
         if isinstance(placed, LiveOrder):
             self._exits[guard.parent] = placed.client_order_id
+        else:
+            self._denied(guard.parent)
 
     def _make_room(self, guard: ProtectionHeld, others: int) -> None:
         """Cancel the strategy's own resting exits on this side: the trigger is more urgent than they are."""
@@ -183,6 +208,10 @@ class Protection:
         held = self._held.get(order.instrument)
         if held is not None:
             held.pop(order.client_order_id, None)
+
+
+def _is_held(order: LiveOrder) -> bool:
+    return order.held and order.is_open
 
 
 def _reached(order: LiveOrder, mark: Mark) -> bool:

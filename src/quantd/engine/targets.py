@@ -8,9 +8,9 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from quantd.domain.facts import TargetSet
-from quantd.domain.instruments import InstrumentId
-from quantd.domain.numbers import ZERO
-from quantd.domain.orders import Effect, How, Limit, Market, Origin, Protect, Role, Side, StopLimit
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.numbers import ZERO, Rounding
+from quantd.domain.orders import Effect, How, Limit, Market, OrderKind, Origin, Protect, Role, Side, StopLimit
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
@@ -19,6 +19,10 @@ from quantd.engine.trading import Trading
 
 OnDenied = Callable[[str, InstrumentId, Denied], None]
 """Tells a strategy that its target ended in a lasting denial."""
+
+
+_EXIT_GOOD_FOR_S = 86_400.0
+"""How long a target that may only reduce (flattening) is pursued: an exit is not given up after a minute."""
 
 
 class Targets:
@@ -32,6 +36,8 @@ class Targets:
         """The order that works for a target."""
         self._retries: dict[tuple[str, InstrumentId], None] = {}
         """Targets that were denied for a passing reason."""
+        self._replacing: set[str] = set()
+        """Orders that were cancelled because their target changed: the next one follows at once."""
 
     def set(  # noqa: PLR0913 -- what an author may say of a target
         self,
@@ -55,7 +61,7 @@ class Targets:
             return
         if known is None and wanted == context.state.portfolio.book(strategy, instrument).quantity:
             return
-        good_for = how.good_for_s or context.settings.target_good_for_s
+        good_for = how.good_for_s or (_EXIT_GOOD_FOR_S if how.reduce_only else context.settings.target_good_for_s)
         expires = context.now_ns + int(good_for * 1e9)
         context.record(TargetSet(strategy, instrument, wanted, how, expires, context.now_ns, why, protect))
         self.pursue(strategy, instrument)
@@ -75,26 +81,44 @@ class Targets:
         return order if order is not None and order.is_open else None
 
     def order_changed(self, order: LiveOrder) -> None:
-        """Go on when the order of a target has ended."""
+        """Go on when the order of a target has ended, or another that a closing target waits for."""
         key = (order.strategy, order.instrument)
-        if not order.is_open and self._orders.get(key) == order.client_order_id:
-            del self._orders[key]
-            if key in self._context.state.targets:
-                self._go_on(order)
-
-    def _go_on(self, order: LiveOrder) -> None:
-        """After an order that traded or was cancelled: the rest at once. After a refusal: later, or never."""
-        if order.state.value in ("rejected", "denied") and not order.filled:
-            self._retries[order.strategy, order.instrument] = None
+        if order.is_open or key not in self._context.state.targets:
             return
-        self.pursue(order.strategy, order.instrument)
+        if self._orders.get(key) != order.client_order_id:
+            if key in self._retries:
+                self.pursue(*key)
+            return
+        del self._orders[key]
+        successor = self._successor(order)
+        if successor is not None:
+            self._orders[key] = successor.client_order_id
+        elif order.filled or order.client_order_id in self._replacing:
+            self._replacing.discard(order.client_order_id)
+            self.pursue(*key)
+        else:
+            self._retries[key] = None  # refused, expired or gone without a trade: not again at once
+
+    def _successor(self, order: LiveOrder) -> LiveOrder | None:
+        """Return the order that an emulated amendment put in the place of an ended one."""
+        for other in self._context.state.orders.open_orders(order.instrument):
+            if other.parent == order.client_order_id and other.origin is order.origin:
+                return other
+        return None
+
+    def forget(self, order: LiveOrder) -> None:
+        """End the target that `order` works for: whoever cancels the order does not want it sent again."""
+        key = (order.strategy, order.instrument)
+        target = self._context.state.targets.get(key)
+        if target is not None and self._orders.get(key) == order.client_order_id:
+            self._end(target)
 
     def time_passed(self) -> None:
         """Try again what was denied for a passing reason; end what is too old."""
         if not self._context.state.targets:
             return
         for key in list(self._retries):
-            del self._retries[key]
+            self._retries.pop(key, None)
             if key in self._context.state.targets:
                 self.pursue(*key)
         for key, target in list(self._context.state.targets.items()):
@@ -124,15 +148,21 @@ class Targets:
     def _adjust_working(self, target: TargetSet, working: LiveOrder, held: Decimal) -> None:
         """Keep an order that still fits; cancel one that does not, and go on when it is gone."""
         remaining = working.remaining if working.spec.side is Side.BUY else -working.remaining
-        if target.quantity is not None and held + remaining == target.quantity and _same_price(working, target.how):
-            return
-        if working.exit and _closing_first(held, target.quantity or ZERO):
-            return
-        self._trading.cancel(working, "new_target")
+        wanted = target.quantity or ZERO
+        rules = self._context.instrument(target.instrument)
+        if _same_price(working, target.how, rules):
+            if rules.quantity(held + remaining) == wanted:
+                return
+            if working.exit and _closing_first(held, wanted) and not rules.quantity(held + remaining):
+                return
+        self._replacing.add(working.client_order_id)
+        self._trading.cancel(working, "new_target", urgent=False)
 
     def _send(self, target: TargetSet, held: Decimal, missing: Decimal) -> None:
         wanted = target.quantity or ZERO
         closing = bool(held) and (missing > 0) != (held > 0)
+        if closing and self._clear_exits(target, held):
+            return
         quantity = abs(missing)
         if closing and _closing_first(held, wanted):
             quantity = abs(held)  # a flip is a close, then an open once the close is confirmed
@@ -155,9 +185,25 @@ class Targets:
             self._retries[key] = None
         else:
             self._end(target)
-            self._denied(target.strategy, target.instrument, placed)
+            if target.strategy:
+                self._denied(target.strategy, target.instrument, placed)
+
+    def _clear_exits(self, target: TargetSet, held: Decimal) -> bool:
+        """Cancel the strategy's own resting exits and tell whether to wait for any: together they would close twice."""
+        side = Side.SELL if held > 0 else Side.BUY
+        waits = False
+        for order in list(self._context.state.orders.open_orders(target.instrument)):
+            if order.strategy != target.strategy or order.spec.side is not side:
+                continue
+            waits = True
+            if order.origin is Origin.STRATEGY:
+                self._trading.cancel(order, "new_target")
+        if waits:
+            self._retries[target.strategy, target.instrument] = None
+        return waits
 
     def _end(self, target: TargetSet) -> None:
+        self._retries.pop((target.strategy, target.instrument), None)
         self._context.record(
             TargetSet(
                 target.strategy,
@@ -176,9 +222,12 @@ def _closing_first(held: Decimal, wanted: Decimal) -> bool:
     return bool(held) and (not wanted or (wanted > 0) != (held > 0))
 
 
-def _same_price(working: LiveOrder, how: How) -> bool:
+def _same_price(working: LiveOrder, how: How, rules: Instrument) -> bool:
+    """Whether an order is of the kind and at the price that a target now asks for."""
+    spec = working.spec
     if isinstance(how, Market):
-        return True
+        return spec.kind is OrderKind.MARKET or spec.expires_at_ns is not None  # a market order sent as a capped limit
     if isinstance(how, Limit | StopLimit):
-        return working.spec.price == how.price
-    return working.spec.trigger == how.trigger
+        rounding = Rounding.FLOOR if spec.side is Side.BUY else Rounding.CEILING
+        return spec.price == rules.price(how.price, rounding)
+    return spec.trigger == rules.price(how.trigger, Rounding.NEAREST)
