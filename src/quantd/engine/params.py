@@ -54,13 +54,18 @@ def declared(cls: type) -> dict[str, tuple[type, Param]]:
     """Return the parameters of a class by name, with their types, base classes first."""
     found: dict[str, tuple[type, Param]] = {}
     for base in reversed(cls.__mro__):
-        hints: dict[str, Any] | None = None
         for name, value in vars(base).items():
             if isinstance(value, Param):
-                if hints is None:
-                    hints = get_type_hints(base)
-                found[name] = (hints.get(name, str), value)
+                found[name] = (_annotation(base, name), value)
     return found
+
+
+def _annotation(cls: type, name: str) -> type:
+    """Return the type of one attribute; only its own annotation is looked at, for others may need names not here."""
+    told = vars(cls).get("__annotations__", {}).get(name, str)
+    lone = type(cls.__name__, (), {"__annotations__": {name: told}, "__module__": cls.__module__})
+    kind: type = get_type_hints(lone)[name]
+    return kind
 
 
 def fill(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
