@@ -37,6 +37,14 @@ class NoIdentity(msgspec.Struct, frozen=True, tag="none"):
     """
 
 
+class LotWrite(Enum):
+    """What can be written about one lot. Repeating a part closes more, repeating the whole does not."""
+
+    CLOSE_WHOLE = "close_whole"
+    CLOSE_PART = "close_part"
+    PROTECT = "protect"
+
+
 Identity = Key | Echo | Tag | NoIdentity
 
 
@@ -63,3 +71,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Intervals in seconds for which the venue has bars; others are built from quotes."""
     books: bool = True
     cancel_all: Support = Support.EMULATED
+    lot_writes: frozenset[LotWrite] = frozenset()
+    """What `CloseLot` and `SetProtection` can do; empty where holdings have no lots of their own."""
+    repeat_safe_lot_writes: frozenset[LotWrite] = frozenset()
+    """Those of `lot_writes` that may be repeated while their outcome is unknown."""

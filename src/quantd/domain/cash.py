@@ -37,6 +37,8 @@ class CashFlow(msgspec.Struct, frozen=True):
     amount: Decimal
     occurred_at_ns: int
     instrument: str = ""
+    inferred: bool = False
+    """Worked out from a difference of balances: the venue does not tell single movements."""
 
 
 class AccountKind(Enum):

@@ -38,3 +38,7 @@ class Fill(msgspec.Struct, frozen=True):
     occurred_at_ns: int | None = None
     lot: str = ""
     """The venue's id of the lot that it opened or closed, where there is one."""
+    fees_estimated: bool = False
+    """The fees are ours by the schedule, the venue does not tell them for this fill; the price may be sure all the same."""
+    settled: tuple[str, Decimal] | None = None
+    """(currency, signed amount) that the venue booked for what the fill closed, at its own conversion rate; fees apart."""

@@ -62,6 +62,8 @@ class Session(msgspec.Struct, frozen=True):
     time_zone: str
     opens: tuple[tuple[int, int], ...]
     """(from, to) in minutes since Monday 00:00 local time; the end is exclusive."""
+    closed_on: tuple[str, ...] = ()
+    """Local dates without trading (holidays), ISO."""
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -93,6 +95,11 @@ class Instrument(msgspec.Struct, frozen=True):
     session: Session | None = None
     status: MarketStatus = MarketStatus.OPEN
     version: int = 1
+    max_position: Decimal | None = None
+    """Largest position that the venue allows an account, each side."""
+    min_trail: Decimal | None = None
+    """Least distance of a trailing stop that the venue holds, in price."""
+    max_trail: Decimal | None = None
 
     @property
     def venue(self) -> str:

@@ -31,6 +31,8 @@ class Lot(msgspec.Struct, frozen=True):
     protection: LotProtection = LotProtection()
     tag: str = ""
     """Our id where the venue carries one."""
+    opened_at_ns: int | None = None
+    """For venues that want the oldest lot closed first."""
 
     @property
     def signed(self) -> Decimal:

@@ -12,7 +12,7 @@ class Accepted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Scheduled(msgspec.Struct, frozen=True, tag=True):
-    """The venue has it in hand and will tell later; `ref` is its name for the task."""
+    """The venue has it in hand and will tell later. `ref` is its name for the task; for a submit, the order's id there."""
 
     ref: str = ""
 

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.cash import Balance
+from quantd.domain.cash import Balance, CashFlow
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
-from quantd.domain.orders import ClientOrderId, OrderState, Side
+from quantd.domain.orders import ClientOrderId, OrderKind, OrderState, Side
 
 
 class OrderReport(msgspec.Struct, frozen=True, tag=True):
@@ -35,6 +35,12 @@ class OrderReport(msgspec.Struct, frozen=True, tag=True):
     created_at_ns: int | None = None
     reason: str = ""
     """A bounded name of why it ended."""
+    kind: OrderKind | None = None
+    """For orders that are not ours; none where it is told by no word of ours (an iceberg, a trailing order)."""
+    trigger: Decimal | None = None
+    """Trigger price of a stop."""
+    lot: str = ""
+    """The venue's id of the lot that this order can only close: an exit that hangs on it, and no exposure of its own."""
 
 
 class AccountSnapshot(msgspec.Struct, frozen=True, tag=True):
@@ -52,3 +58,11 @@ class AccountSnapshot(msgspec.Struct, frozen=True, tag=True):
     margin_available: Decimal | None = None
     orders_complete: bool = True
     """Whether `orders` holds every open order (all pages were read)."""
+    lots_complete: bool = True
+    """Whether `lots` holds everything that is held; what is missing from a list that is not whole means nothing."""
+    equity: Decimal | None = None
+    """Worth of a margin account in its home currency, as the venue counts it."""
+    margin_closeout: Decimal | None = None
+    """How near the venue is to closing positions by itself, as a fraction: 1 is the moment."""
+    flows: tuple[CashFlow, ...] = ()
+    """Movements of money that the venue told along with the balances; those seen before may be among them."""
