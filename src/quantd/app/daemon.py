@@ -15,6 +15,7 @@ import quantd
 from quantd.app.engine import build_engine
 from quantd.app.latches import LatchFollower
 from quantd.app.schedules import build_scheduler
+from quantd.app.shared import Shared
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage
 from quantd.app.strategies import Prepared, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
@@ -89,8 +90,6 @@ class Daemon:
         self.failures: Sequence[object] = ()
         self._transport = transport
         self._clean = clean
-        self.random = random.Random(0)
-        self.supervisor = Supervisor(observer)
         self._phase = "starting"
         self._storage: Storage
         self.engine: Engine
@@ -159,6 +158,20 @@ class Daemon:
             input_log=self._input_log,
         )
         self._jobs = Jobs(self.engine, self.emit, clock)
+        self._shared = Shared(
+            settings=settings,
+            clock=clock,
+            observer=observer,
+            random=random.Random(0),
+            engine=self.engine,
+            emit=self.emit,
+            executor=self.executor,
+            supervisor=Supervisor(observer),
+            bars=self.bars,
+            venues=self.venues,
+            followers=self.followers,
+            feed_changed=self._feed_changed,
+        )
 
     def _reopen_paper(self) -> None:
         """A paper account goes on with what the journal knows it holds."""
@@ -209,8 +222,7 @@ class Daemon:
         _log.critical("journal_failed", error=str(error))
         self.stop("journal failed")
 
-    def feed_changed(self, change: FeedChange) -> None:
-        """Log that a source failed, recovered or stopped."""
+    def _feed_changed(self, change: FeedChange) -> None:
         log = _log.info if change.state.value == "up" else _log.warning
         log(
             "feed_changed",
@@ -295,7 +307,7 @@ class Daemon:
         await listener.start()
         self._services.append(listener)
         _log.info("health_listens", host=health.host, port=listener.port)
-        webhooks = build_webhooks(self)
+        webhooks = build_webhooks(self._shared)
         if webhooks is not None:
             await webhooks.start()
             self._services.append(webhooks)
@@ -310,7 +322,7 @@ class Daemon:
             tasks.create_task(self._tick(), name="tick")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
             for name in self.venues:
-                keeper = VenueKeeper(self, name)
+                keeper = VenueKeeper(self._shared, name)
                 self.followers[name] = keeper.follower
                 tasks.create_task(keeper.run(), name=f"venue {name}")
             tasks.create_task(self._start_strategies(), name="strategy starter")

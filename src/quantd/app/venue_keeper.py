@@ -1,17 +1,14 @@
 """One venue from its first question to the last: account up, warm-up, feeds, and looking after all of it."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import structlog
 
 from quantd.app.feeds import FeedBuilder, FeedTask, wants
+from quantd.app.shared import Shared
 from quantd.domain.events import ReconcileAction, TradingState, VenueChanged
 from quantd.errors import AuthFailed, VenueError
 from quantd.runtime.accounts import AccountFollower
-
-if TYPE_CHECKING:
-    from quantd.app.daemon import Daemon
 
 _log = structlog.get_logger("quantd.app")
 
@@ -19,21 +16,21 @@ _log = structlog.get_logger("quantd.app")
 class VenueKeeper:
     """Runs one venue of a daemon."""
 
-    def __init__(self, daemon: "Daemon", name: str) -> None:
-        self._daemon = daemon
+    def __init__(self, shared: Shared, name: str) -> None:
+        self._shared = shared
         self._name = name
-        self._parts = daemon.venues[name]
+        self._parts = shared.venues[name]
         settings = self._parts.settings
         self.follower = AccountFollower(
             self._parts.connector,
             self._parts.account,
             self._symbols(),
-            engine=daemon.engine,
-            emit=daemon.emit,
-            executor=daemon.executor,
-            clock=daemon.clock,
-            random=daemon.random,
-            observer=daemon.observer,
+            engine=shared.engine,
+            emit=shared.emit,
+            executor=shared.executor,
+            clock=shared.clock,
+            random=shared.random,
+            observer=shared.observer,
             policy=ReconcileAction(settings.reconcile),
             orders_every_s=settings.orders_every_s,
             account_every_s=settings.account_every_s,
@@ -41,7 +38,7 @@ class VenueKeeper:
 
     async def run(self) -> None:
         """Bring the venue up, then keep its data and its account coming; for ever."""
-        daemon, parts = self._daemon, self._parts
+        shared, parts = self._shared, self._parts
         try:
             await self.follower.bring_up()
         except AuthFailed as error:
@@ -49,14 +46,14 @@ class VenueKeeper:
             await asyncio.Event().wait()
         await self._warm_up()
         builder = FeedBuilder(
-            daemon.settings,
-            daemon.emit,
-            clock=daemon.clock,
-            observer=daemon.observer,
-            on_bar=daemon.bars.append,
-            on_change=daemon.feed_changed,
+            shared.settings,
+            shared.emit,
+            clock=shared.clock,
+            observer=shared.observer,
+            on_bar=shared.bars.append,
+            on_change=shared.feed_changed,
         )
-        wanted = wants(daemon.engine, self._name)
+        wanted = wants(shared.engine, self._name)
         feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted)
         feeds.append((f"orders {self._name}", self.follower.follow_orders))
         feeds.append((f"account {self._name}", self.follower.follow_account))
@@ -64,7 +61,7 @@ class VenueKeeper:
 
     def _symbols(self) -> list[str]:
         """What strategies trade there, and what is held or ordered there from before."""
-        engine, venue = self._daemon.engine, self._name
+        engine, venue = self._shared.engine, self._name
         symbols = {one.partition(":")[2] for one in wants(engine, venue).instruments}
         for order in engine.state.orders.open_orders():
             if order.instrument.partition(":")[0] == venue:
@@ -75,24 +72,24 @@ class VenueKeeper:
         return sorted(symbols)
 
     async def _supervise(self, feeds: list[FeedTask]) -> None:
-        daemon = self._daemon
+        shared = self._shared
 
         def unwell(reason: str) -> None:
-            daemon.emit(VenueChanged(self._name, TradingState.REDUCING, reason, daemon.clock.now_ns()))
+            shared.emit(VenueChanged(self._name, TradingState.REDUCING, reason, shared.clock.now_ns()))
 
         async with asyncio.TaskGroup() as tasks:
             for name, work in feeds:
-                tasks.create_task(daemon.supervisor.keep(name, work, unwell), name=name)
+                tasks.create_task(shared.supervisor.keep(name, work, unwell), name=name)
 
     async def _warm_up(self) -> None:
         """Feed kept and historical bars to the series before the live ones; without them the warm-up is live."""
-        daemon, parts = self._daemon, self._parts
-        instruments = daemon.engine.state.portfolio.instruments
-        series = [one for desk in daemon.engine.desks.values() for one in desk.series]
-        for instrument, intervals in wants(daemon.engine, self._name).bars.items():
+        shared, parts = self._shared, self._parts
+        instruments = shared.engine.state.portfolio.instruments
+        series = [one for desk in shared.engine.desks.values() for one in desk.series]
+        for instrument, intervals in wants(shared.engine, self._name).bars.items():
             for interval in sorted(intervals):
                 count = 2 * max(one.needed for one in series if one.instrument == instrument)
-                bars = await daemon.bars.load(instrument, interval, count)
+                bars = await shared.bars.load(instrument, interval, count)
                 rules = instruments.get(instrument)
                 if rules is not None and interval in parts.connector.capabilities.native_bars_s:
                     try:
@@ -100,4 +97,4 @@ class VenueKeeper:
                     except VenueError as error:
                         _log.warning("history_not_read", venue=self._name, instrument=instrument, error=str(error))
                 for bar in bars:
-                    daemon.emit(bar)
+                    shared.emit(bar)
