@@ -1,0 +1,158 @@
+"""The rules of matching against bars, as a table and by scenario."""
+
+from decimal import Decimal
+
+import pytest
+
+from quantd.domain.lots import LotProtection
+from quantd.domain.orders import OrderState, TimeInForce
+from quantd.exchange import ExchangeRules, NewOrder, Placed
+from tests.unit.exchange.scenes import BUY, SECOND, SELL, D, bar, exchange, margin, place, shown, spec, spot
+
+FIRST = (100.0, 101.0, 99.0, 100.0)
+NEXT = (102.0, 105.0, 95.0, 98.0)
+MINUTE = 60 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("terms", "next_bar", "price"),
+    [
+        (spec(BUY, "1"), NEXT, "102"),
+        (spec(SELL, "1"), NEXT, "102"),
+        (spec(BUY, "1", "97"), NEXT, "97"),
+        (spec(BUY, "1", "95"), NEXT, "95"),
+        (spec(BUY, "1", "94.99"), NEXT, None),
+        (spec(BUY, "1", "103"), NEXT, "102"),
+        (spec(BUY, "1", "99.5"), (99.0, 99.2, 98.0, 98.5), "99"),
+        (spec(SELL, "1", "104"), NEXT, "104"),
+        (spec(SELL, "1", "105.01"), NEXT, None),
+        (spec(SELL, "1", "101"), NEXT, "102"),
+        (spec(BUY, "1", trigger="104"), NEXT, "104"),
+        (spec(BUY, "1", trigger="101"), NEXT, "102"),
+        (spec(BUY, "1", trigger="105.01"), NEXT, None),
+        (spec(SELL, "1", trigger="96"), NEXT, "96"),
+        (spec(SELL, "1", trigger="99"), (97.0, 98.0, 96.0, 97.5), "97"),
+        (spec(BUY, "1", "104.5", trigger="104"), NEXT, "104"),
+        (spec(BUY, "1", "103.5", trigger="104"), NEXT, None),
+        (spec(SELL, "1", "95.5", trigger="96"), NEXT, "96"),
+        (spec(BUY, "1", "101", tif=TimeInForce.IOC), NEXT, None),
+        (spec(BUY, "1", "102", tif=TimeInForce.FOK), NEXT, "102"),
+    ],
+)  # fmt: skip
+def test_order_fills_against_the_next_bar_at_the_price_of_the_rules(
+    terms: object, next_bar: tuple[float, float, float, float], price: str | None
+) -> None:
+    venue = exchange(spot(USD="10000", BTC="10"))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", terms, MINUTE)  # type: ignore[arg-type]  # the table holds OrderSpecs
+    assert not shown(venue, "a", order_id).filled_quantity
+    venue.handle(bar(1, next_bar))
+    view = shown(venue, "a", order_id)
+    assert view.average_price == (None if price is None else D(price))
+
+
+def test_touch_does_not_fill_where_the_bar_must_trade_through() -> None:
+    venue = exchange(spot(USD="10000"), rules=ExchangeRules(touch_fills=False))
+    venue.handle(bar(0, FIRST))
+    touched, through = (
+        place(venue, "a", spec(BUY, "1", "95"), MINUTE),
+        place(venue, "a", spec(BUY, "1", "95.01"), MINUTE),
+    )
+    venue.handle(bar(1, NEXT))
+    assert shown(venue, "a", touched).state is OrderState.WORKING
+    assert shown(venue, "a", through).state is OrderState.FILLED
+
+
+def test_volume_cap_fills_in_parts_over_several_bars() -> None:
+    venue = exchange(spot(USD="10000"), rules=ExchangeRules(volume_cap=0.1))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", spec(BUY, "2.5"), MINUTE)
+    filled = []
+    for minute in (1, 2, 3):
+        venue.handle(bar(minute, FIRST, volume=10.0))
+        filled.append(shown(venue, "a", order_id).filled_quantity)
+    assert filled == [D(1), D(2), D("2.5")]
+
+
+def test_fill_or_kill_beyond_the_volume_cap_is_cancelled_whole() -> None:
+    venue = exchange(spot(USD="10000"), rules=ExchangeRules(volume_cap=0.1))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", spec(BUY, "2.5", tif=TimeInForce.FOK), MINUTE)
+    venue.handle(bar(1, FIRST, volume=10.0))
+    view = shown(venue, "a", order_id)
+    assert (view.state, view.filled_quantity, view.reason) == (OrderState.CANCELLED, D(0), "fok")
+
+
+def test_of_a_bar_that_began_before_the_order_only_the_close_counts() -> None:
+    venue = exchange(spot(USD="10000"))
+    venue.handle(bar(0, FIRST))
+    market = place(venue, "a", spec(BUY, "1"), MINUTE + 30 * SECOND)
+    limit = place(venue, "a", spec(BUY, "1", "96"), MINUTE + 30 * SECOND)
+    venue.handle(bar(1, NEXT))
+    assert shown(venue, "a", market).average_price == D(98)
+    assert not shown(venue, "a", limit).filled_quantity
+
+
+def test_slippage_moves_market_orders_against_them_onto_a_tick() -> None:
+    venue = exchange(spot(USD="10000", BTC="1"), rules=ExchangeRules(slippage_bps=1.0))
+    venue.handle(bar(0, FIRST))
+    bought, sold = place(venue, "a", spec(BUY, "1"), MINUTE), place(venue, "a", spec(SELL, "1"), MINUTE)
+    venue.handle(bar(1, NEXT))
+    assert shown(venue, "a", bought).average_price == D("102.02")
+    assert shown(venue, "a", sold).average_price == D("101.98")
+
+
+def test_latency_holds_an_order_until_an_event_at_or_after_its_arrival() -> None:
+    venue = exchange(spot(USD="10000"), rules=ExchangeRules(latency_ns=61 * SECOND))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", spec(BUY, "1"), MINUTE)
+    assert not venue.handle(bar(1, FIRST))
+    venue.handle(bar(2, FIRST))
+    assert shown(venue, "a", order_id).state is OrderState.FILLED
+
+
+@pytest.mark.parametrize(
+    ("prices", "profit"),
+    [
+        ((100.0, 111.0, 94.0, 100.0), "-5"),  # both exits in the range: the stop is taken to come first
+        ((111.0, 112.0, 94.0, 100.0), "11"),  # the open is certain: the target goes before
+        ((94.0, 112.0, 93.0, 100.0), "-6"),  # the open is beyond the stop
+        ((100.0, 109.0, 96.0, 100.0), None),
+    ],
+)
+def test_worse_exit_of_a_lot_comes_first_where_the_bar_leaves_it_open(
+    prices: tuple[float, float, float, float], profit: str | None
+) -> None:
+    venue = exchange(margin())
+    venue.handle(bar(0, FIRST))
+    wish = NewOrder("e", spec(BUY, "1"), LotProtection(stop=D(95), take=D(110)))
+    assert isinstance(venue.submit("a", wish, MINUTE), Placed)
+    venue.handle(bar(1, FIRST))
+    venue.handle(bar(2, prices))
+    sums = venue.margin("a")
+    assert sums is not None
+    assert sums.realised == (D(0) if profit is None else D(profit))
+    assert len(venue.orders("a", working=True)) == (2 if profit is None else 0)
+
+
+def test_bar_that_opens_a_lot_may_stop_it_and_takes_profit_by_its_close_only() -> None:
+    stopped, kept = exchange(margin()), exchange(margin())
+    for venue, second in ((stopped, (100.0, 111.0, 94.0, 111.0)), (kept, (100.0, 111.0, 96.0, 105.0))):
+        venue.handle(bar(0, FIRST))
+        venue.submit("a", NewOrder("e", spec(BUY, "1"), LotProtection(stop=D(95), take=D(110))), MINUTE)
+        venue.handle(bar(1, second))
+    assert [trade.price for trade in stopped.trades("a")] == [D(100), D(95)]
+    assert [trade.price for trade in kept.trades("a")] == [D(100)]
+
+
+def test_market_orders_of_a_long_run_forget_ended_orders_where_history_is_off() -> None:
+    venue = exchange(spot(USD="100000"), rules=ExchangeRules(keep_history=False, ended_max=10))
+    venue.handle(bar(0, FIRST))
+    for minute in range(1, 60):
+        place(venue, "a", spec(BUY, "0.1"), minute * MINUTE, name=f"c{minute}")
+        reports = venue.handle(bar(minute, FIRST))
+        assert [report.report.filled_quantity for report in reports] == [Decimal("0.1")]
+    assert len(venue.orders("a")) == 10
+    assert not venue.trades("a")
+    assert not venue.ledger("a")
+    assert venue.order_by_client_id("a", "c1") is None
