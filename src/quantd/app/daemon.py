@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 import quantd
+from quantd.app.budgets import BudgetKeeper
 from quantd.app.engine import build_engine
 from quantd.app.latches import LatchFollower
 from quantd.app.schedules import build_scheduler
@@ -128,6 +129,8 @@ class Daemon:
         self.engine.declare()
         fold(self._storage.store, self.engine)
         self._reopen_paper()
+        self._budgets = BudgetKeeper(self.venues, self.emit, clock)
+        self._budgets.restore(self.engine.state.cursors)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
         self._watcher = Watcher(self.engine, observer, clock, settings.risk.base_currency)
         self._journal = JournalWriter(
@@ -333,6 +336,7 @@ class Daemon:
             await asyncio.sleep(TICK_S)
             self.emit(TimePassed(self.clock.now_ns()))
             self._latches.look()
+            self._budgets.look()
             self._watcher.sample()
             self.observer.gauge("quantd_ready", 0.0 if self.reasons() else 1.0)
             if self._runner.records >= self.settings.journal.snapshot_every:

@@ -5,10 +5,12 @@ import asyncio
 import structlog
 
 from quantd.app.feeds import FeedBuilder, FeedTask, wants
+from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
 from quantd.domain.events import ReconcileAction, TradingState, VenueChanged
 from quantd.errors import AuthFailed, VenueError
 from quantd.runtime.accounts import AccountFollower
+from quantd.venues.ionloop.connector import IonloopConnector
 
 _log = structlog.get_logger("quantd.app")
 
@@ -57,6 +59,9 @@ class VenueKeeper:
         feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted)
         feeds.append((f"orders {self._name}", self.follower.follow_orders))
         feeds.append((f"account {self._name}", self.follower.follow_account))
+        connector = parts.connector
+        if isinstance(connector, IonloopConnector):
+            feeds.append((f"cash {self._name}", lambda: follow_cash(shared, self._name, connector)))
         await self._supervise(feeds)
 
     def _symbols(self) -> list[str]:

@@ -359,10 +359,12 @@ class Portfolio:
         """Move an account by a cash flow; external ones are remembered apart from profit.
 
         One that an instrument caused (financing, funding, a dividend) is profit or loss of EXTERNAL's book: which
-        strategy's position it belongs to is not told.
+        strategy's position it belongs to is not told. What came in is counted once a snapshot shows it, what went out
+        after the last snapshot at once.
         """
         account = self.account(flow.venue)
-        account.move(flow.asset, flow.amount, at_ns)
+        if not account.asked_at_ns or (flow.amount < 0 and flow.occurred_at_ns >= account.asked_at_ns):
+            account.move(flow.asset, flow.amount, at_ns)
         if flow.kind.is_external:
             account.flows[flow.asset] = account.flows.get(flow.asset, ZERO) + flow.amount
             return

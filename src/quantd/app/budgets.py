@@ -1,0 +1,64 @@
+"""Keeps what a rate budget must remember over a restart: bans, pauses, and the windows of a minute and longer.
+
+Bans and pauses are kept as soon as they change, counts every few seconds: a restart that forgets a few requests of a
+long window still has the budget's own margin.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from quantd.app.venues import VenueParts
+from quantd.domain.events import CursorAdvanced
+from quantd.ports import Clock, Emit
+from quantd.venues.budget import BudgetState, RateBudget
+
+CURSOR = "rate_budget"
+_COUNTS_EVERY_NS = 5_000_000_000
+_GRAIN_NS = 1_000_000_000
+
+
+class BudgetKeeper:
+    """Restores budgets at start and keeps their state in the journal."""
+
+    def __init__(self, venues: Mapping[str, VenueParts], emit: Emit, clock: Clock) -> None:
+        self._budgets = {name: parts.budget for name, parts in venues.items() if parts.budget is not None}
+        self._emit = emit
+        self._clock = clock
+        self._kept: dict[str, BudgetState] = {}
+        self._counted_at_ns = 0
+
+    def restore(self, cursors: Mapping[tuple[str, str], str]) -> None:
+        """Take over what an earlier process counted; before the first request."""
+        for name, budget in self._budgets.items():
+            told = cursors.get((name, CURSOR))
+            if told is not None:
+                budget.restore(msgspec.json.decode(told, type=BudgetState))
+
+    def look(self) -> None:
+        """Keep what has changed, and set the gauges of what is left."""
+        now_ns = self._clock.now_ns()
+        counts_due = now_ns - self._counted_at_ns >= _COUNTS_EVERY_NS
+        if counts_due:
+            self._counted_at_ns = now_ns
+        for name, budget in self._budgets.items():
+            budget.report()
+            state = coarse(budget)
+            known = self._kept.get(name, BudgetState())
+            urgent = (state.ban_until_ns, state.paused_until_ns) != (known.ban_until_ns, known.paused_until_ns)
+            if urgent or (counts_due and state.used != known.used):
+                self._kept[name] = state
+                self._emit(CursorAdvanced(name, CURSOR, msgspec.json.encode(state).decode(), now_ns))
+
+
+def coarse(budget: RateBudget) -> BudgetState:
+    """Return the state with its window entries summed by the second, each at the latest time of its second."""
+    state = budget.state()
+    used: dict[str, tuple[tuple[int, float], ...]] = {}
+    for name, entries in state.used.items():
+        by_second: dict[int, tuple[int, float]] = {}
+        for at_ns, weight in entries:
+            latest, total = by_second.get(at_ns // _GRAIN_NS, (0, 0.0))
+            by_second[at_ns // _GRAIN_NS] = (max(latest, at_ns), total + weight)
+        used[name] = tuple(by_second.values())
+    return msgspec.structs.replace(state, used=used)
