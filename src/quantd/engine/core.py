@@ -202,6 +202,12 @@ class Engine:
         """The state, for reading."""
         return self.context.state
 
+    @property
+    def awaits_time(self) -> bool:
+        """Whether `TimePassed` may have anything to do: a backtest leaves it out otherwise."""
+        state = self.context.state
+        return bool(state.targets) or state.orders.has_open
+
     def take_jobs(self) -> list[Job]:
         """Return the slow work that strategies gave away since the last call."""
         jobs: list[Job] = []

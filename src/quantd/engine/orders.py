@@ -299,6 +299,11 @@ class OrderBlotter:
             return self._open.get(instrument, {}).values()
         return [order for orders in self._open.values() for order in orders.values()]
 
+    @property
+    def has_open(self) -> bool:
+        """Whether any order is open."""
+        return any(self._open.values())
+
     def all_orders(self) -> Iterable[LiveOrder]:
         """Return open orders and those ended lately."""
         return self._by_id.values()

@@ -1,0 +1,94 @@
+"""The bars that the data do not have: built from quotes, or joined from shorter bars.
+
+Used by the loop. What is made here goes to the engine only: the exchange matches by the data themselves.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.errors import ConfigError
+from quantd.feeds.bars import NS_PER_S, BarAggregator, BarBuilder
+
+NEVER = 1 << 63
+
+
+class BarMakers:
+    """Makers of bars by instrument; what each needs is decided by the instrument's first event.
+
+    Args:
+        wanted: Instrument -> the intervals that strategies want, in seconds.
+    """
+
+    def __init__(self, wanted: Mapping[InstrumentId, Iterable[int]]) -> None:
+        self.watched: dict[InstrumentId, tuple[int, ...]] = {
+            instrument: tuple(sorted(set(lengths))) for instrument, lengths in wanted.items()
+        }
+        """Instruments whose events must be shown to `take`; those that need nothing made drop out."""
+        self.due_at_ns = NEVER
+        """When a bar built from quotes is due next."""
+        self._builders: dict[InstrumentId, list[BarBuilder]] = {}
+        self._aggregators: dict[InstrumentId, list[BarAggregator]] = {}
+
+    def take(self, event: Quote | Bar | Book | StatusChanged) -> list[Bar]:
+        """Take an event in and return the bars that it completes; those of quotes come by `due`.
+
+        Raises:
+            ConfigError: when bars of the data are too long, or do not fill the interval that is wanted.
+        """
+        if isinstance(event, Quote):
+            return self._quote(event)
+        if isinstance(event, Bar):
+            return self._bar(event)
+        return []
+
+    def _quote(self, quote: Quote) -> list[Bar]:
+        builders = self._builders.get(quote.instrument)
+        if builders is None:
+            lengths = self.watched[quote.instrument]
+            builders = self._builders[quote.instrument] = [BarBuilder(quote.instrument, one) for one in lengths]
+        made: list[Bar] = []
+        for builder in builders:
+            made += builder.on_quote(quote)
+            due = builder.due_at_ns
+            if due is not None and due < self.due_at_ns:
+                self.due_at_ns = due
+        return [bar for bar in made if bar.complete]
+
+    def due(self, now_ns: int) -> list[Bar]:
+        """Return the bars that have closed by `now_ns`, by instrument, and plan the next."""
+        made: list[Bar] = []
+        self.due_at_ns = NEVER
+        for builders in self._builders.values():
+            for builder in builders:
+                made += builder.on_time(now_ns)
+                due = builder.due_at_ns
+                if due is not None and due < self.due_at_ns:
+                    self.due_at_ns = due
+        return [bar for bar in made if bar.complete]
+
+    def _bar(self, bar: Bar) -> list[Bar]:
+        if bar.instrument in self._builders:
+            return []  # its quotes are followed already
+        aggregators = self._aggregators.get(bar.instrument)
+        if aggregators is None:
+            aggregators = self._plan(bar)
+        return [larger for one in aggregators for larger in one.on_bar(bar) if larger.complete]
+
+    def _plan(self, bar: Bar) -> list[BarAggregator]:
+        have_ns, made = bar.interval_ns, []
+        for length in self.watched[bar.instrument]:
+            length_ns = length * NS_PER_S
+            if length_ns == have_ns:
+                continue
+            if length_ns % have_ns or bar.opened_at_ns % have_ns:
+                raise ConfigError(
+                    f"{bar.instrument}: a strategy wants bars of {length} s, the data are bars of "
+                    f"{have_ns / NS_PER_S:g} s; expected data that fill its bars, or another interval"
+                )
+            made.append(BarAggregator(bar.instrument, length))
+        if made:
+            self._aggregators[bar.instrument] = made
+        else:
+            del self.watched[bar.instrument]
+        return made

@@ -1,0 +1,123 @@
+"""The equity curve, at a constant cost for each event.
+
+Between two facts the account's worth is a constant plus a weight times each price, so only facts make it count anew.
+Floats throughout: it is read, never traded on.
+"""
+
+from array import array
+from collections.abc import Mapping
+
+from quantd.domain.instruments import InstrumentId
+from quantd.engine.portfolio import AccountBalances, Book
+from quantd.engine.rates import Mark
+from quantd.engine.state import State
+
+
+class EquityCurve:
+    """Worth of all accounts in the base currency over time.
+
+    Args:
+        state: The engine's state, read only.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.times = array("q")
+        """Nanoseconds UTC."""
+        self.values = array("d")
+        self.constant = 0.0
+        self.terms: list[tuple[Mark, float]] = []
+        """Worth = `constant` + sum of weight * last price."""
+        self.is_known = False
+        """Whether every term has a price; nothing is sampled before."""
+        self._state = state
+
+    def refresh(self) -> None:
+        """Count the terms anew; to be called after facts, and after each event while `is_known` is false."""
+        constant, weights = 0.0, _Weights()
+        known = True
+        for venue, account in self._state.portfolio.accounts.items():
+            cash = self._assets(account, weights)
+            held = self._positions(venue, weights) if account.is_margin else 0.0
+            if cash is None or held is None:
+                known = False
+                break
+            constant += cash + held
+        marks = self._state.rates.marks
+        self.constant = constant
+        self.terms = [(marks[instrument], weight) for instrument, weight in weights.items() if weight]
+        self.is_known = known and all(mark.last > 0.0 for mark, _ in self.terms)
+
+    def _assets(self, account: AccountBalances, weights: "_Weights") -> float | None:
+        """Add an account's assets; None while a rate is missing."""
+        total = 0.0
+        rates = self._state.rates
+        for asset, amount in account.totals.items():
+            if not amount:
+                continue
+            if asset == rates.base_currency:
+                total += float(amount)
+                continue
+            single = self._single(asset)
+            if single is not None:
+                weights.add(single, float(amount))
+                continue
+            # Worth by way of several prices: taken as it is now, and again with the next fact.
+            rate = rates.rate_float(asset)
+            if rate is None:
+                return None
+            total += float(amount) * rate
+        return total
+
+    def _single(self, asset: str) -> InstrumentId | None:
+        """Return the instrument that prices an asset directly in the base currency."""
+        rates = self._state.rates
+        for instrument, mark in rates.marks.items():
+            rules = mark.instrument
+            if rules.base == asset and rules.quote == rates.base_currency and not rules.inverse:
+                return instrument
+        return None
+
+    def _positions(self, venue: str, weights: "_Weights") -> float | None:
+        """Add what a margin account's open books are worth; None while a rate is missing."""
+        total = 0.0
+        for book in self._state.portfolio.books():
+            if not book.quantity or book.instrument.venue != venue:
+                continue
+            worth = self._open_book(book, weights)
+            if worth is None:
+                return None
+            total += worth
+        return total
+
+    def _open_book(self, book: Book, weights: "_Weights") -> float | None:
+        rules, rates = book.instrument, self._state.rates
+        rate = rates.rate_float(rules.settlement_currency)
+        mark = rates.marks[rules.id]
+        if rate is None or not mark.last > 0:
+            return None
+        if rules.inverse:
+            return (book.profit_float(mark.last) - float(book.realised)) * rate
+        weights.add(rules.id, float(book.quantity * rules.units_per_quantity) * rate)
+        return -float(book.cost) * rate
+
+    def now(self) -> float:
+        """Return the worth at the present prices."""
+        return self.constant + sum(weight * mark.last for mark, weight in self.terms)
+
+
+class _Weights(dict[InstrumentId, float]):
+    def add(self, instrument: InstrumentId, weight: float) -> None:
+        self[instrument] = self.get(instrument, 0.0) + weight
+
+
+def by_strategy(state: State) -> Mapping[str, float]:
+    """Return each strategy's profit so far in the base currency, open positions at the present prices."""
+    profits: dict[str, float] = {}
+    for book in state.portfolio.books():
+        rate = state.rates.rate_float(book.instrument.settlement_currency)
+        last = state.rates.marks[book.instrument.id].last
+        if rate is None:
+            continue
+        profit = book.profit_float(last) if last > 0 else float(book.realised)
+        profits[book.strategy] = profits.get(book.strategy, 0.0) + profit * rate
+    return profits

@@ -1,0 +1,157 @@
+"""What a run came to: return, drawdown, Sharpe ratio, trades, fees and denials, in all and by strategy.
+
+Made from the run's facts and its equity curve, after the run. Floats: it is for reading.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
+from math import sqrt
+from statistics import fmean, stdev
+
+import msgspec
+
+from quantd.backtest.equity import EquityCurve, by_strategy
+from quantd.backtest.loop import Backtest
+from quantd.backtest.trades import Ledger
+
+_HOUR_NS = 3_600_000_000_000
+_DAY_NS = 24 * _HOUR_NS
+_PERIODS_MIN = 5
+"""Returns below which no Sharpe ratio is told."""
+_YEAR_NS = 365.25 * _DAY_NS
+
+
+class StrategyResult(msgspec.Struct, frozen=True):
+    """One strategy's share; money in the base currency."""
+
+    strategy: str
+    profit: float
+    """Realised and open, fees taken off."""
+    contribution: float
+    """Profit over the equity at the start."""
+    fills: int
+    trades: int
+    """Round trips: from flat to flat, or to the other side."""
+    won: float | None
+    """Share of round trips with a profit, None without any."""
+    fees: float
+    turnover: float
+    """Sum of what was traded."""
+    exposure: float
+    """Share of the time with a position."""
+    denials: dict[str, int]
+    """By code."""
+    fault: str = ""
+    """Why it was stopped, where it was."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The whole run; money in the base currency, fractions as such."""
+
+    base_currency: str
+    started_at_ns: int
+    ended_at_ns: int
+    events: int
+    opening_equity: float
+    closing_equity: float
+    total_return: float
+    drawdown: float
+    """Largest fall from a peak, as a fraction of the peak."""
+    sharpe: float | None
+    """Mean over deviation of daily (of a short run hourly) returns, annualised; None of too short a run."""
+    exposure: float
+    fills: int
+    trades: int
+    fees: float
+    turnover: float
+    denials: dict[str, int]
+    facts: int
+    strategies: tuple[StrategyResult, ...]
+
+
+def summarise(backtest: Backtest) -> Result:
+    """Return what a finished run came to."""
+    state, equity = backtest.engine.state, backtest.equity
+    span_ns = max(backtest.ended_at_ns - backtest.started_at_ns, 1)
+    opening = equity.values[0] if equity.values else 0.0
+    closing = equity.values[-1] if equity.values else 0.0
+    ledger = Ledger(backtest.fills, state, backtest.ended_at_ns)
+    strategies = tuple(_strategy(one, backtest, ledger, opening) for one in backtest.engine.desks)
+    return Result(
+        base_currency=state.rates.base_currency,
+        started_at_ns=backtest.started_at_ns,
+        ended_at_ns=backtest.ended_at_ns,
+        events=backtest.events,
+        opening_equity=opening,
+        closing_equity=closing,
+        total_return=closing / opening - 1.0 if opening else 0.0,
+        drawdown=drawdown(equity.values),
+        sharpe=sharpe(equity),
+        exposure=ledger.exposed_ns / span_ns,
+        fills=len(backtest.fills),
+        trades=sum(one.trades for one in strategies),
+        fees=sum(one.fees for one in strategies),
+        turnover=sum(one.turnover for one in strategies),
+        denials=_denials(backtest, None),
+        facts=backtest.journal.count,
+        strategies=strategies,
+    )
+
+
+def _strategy(strategy: str, backtest: Backtest, ledger: Ledger, opening: float) -> StrategyResult:
+    tally = ledger.tally(strategy)
+    profit = by_strategy(backtest.engine.state).get(strategy, 0.0)
+    fault = next((f"{one.hook}: {one.error}" for one in backtest.faults if one.strategy == strategy), "")
+    span_ns = max(backtest.ended_at_ns - backtest.started_at_ns, 1)
+    return StrategyResult(
+        strategy=strategy,
+        profit=profit,
+        contribution=profit / opening if opening else 0.0,
+        fills=tally.fills,
+        trades=len(tally.profits),
+        won=sum(one > 0 for one in tally.profits) / len(tally.profits) if tally.profits else None,
+        fees=tally.fees,
+        turnover=tally.turnover,
+        exposure=tally.exposed_ns / span_ns,
+        denials=_denials(backtest, strategy),
+        fault=fault,
+    )
+
+
+def _denials(backtest: Backtest, strategy: str | None) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for (owner, code), count in sorted(backtest.denials.items()):
+        if strategy is None or owner == strategy:
+            counts[code] = counts.get(code, 0) + count
+    return counts
+
+
+def drawdown(values: Sequence[float]) -> float:
+    """Return the largest fall from a peak as a fraction of that peak; 0 of nothing."""
+    falls = ((peak - value) / peak for peak, value in zip(accumulate(values, max), values, strict=True) if peak > 0)
+    return max(falls, default=0.0)
+
+
+def sharpe(curve: EquityCurve) -> float | None:
+    """Return the annualised Sharpe ratio at a risk-free rate of 0: by days, or by hours where the days are few."""
+    for period_ns in (_DAY_NS, _HOUR_NS):
+        returns = list(period_returns(curve, period_ns))
+        if len(returns) >= _PERIODS_MIN:
+            deviation = stdev(returns)
+            return fmean(returns) / deviation * sqrt(_YEAR_NS / period_ns) if deviation > 0 else None
+    return None
+
+
+def period_returns(curve: EquityCurve, period_ns: int) -> Iterable[float]:
+    """Yield the return of each whole period (UTC) from the last worth before its start to the last before its end."""
+    times, values = curve.times, curve.values
+    if not times:
+        return
+    ends = [values[0]]
+    at_ns = (times[0] // period_ns + 1) * period_ns
+    while at_ns <= times[-1]:
+        ends.append(values[bisect_right(times, at_ns) - 1])
+        at_ns += period_ns
+    yield from (after / before - 1.0 for before, after in pairwise(ends) if before > 0)
+
