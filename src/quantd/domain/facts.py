@@ -12,6 +12,7 @@ from quantd.domain.cash import Account, Balance, CashFlow
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 
 
@@ -222,6 +223,8 @@ class BalancesRecorded(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
     margin_used: Decimal | None = None
     margin_available: Decimal | None = None
+    lots: tuple[Lot, ...] | None = None
+    """All open lots, where the venue told all of them."""
 
 
 class CashFlowRecorded(msgspec.Struct, frozen=True, tag=True):

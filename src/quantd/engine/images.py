@@ -12,6 +12,7 @@ from quantd.domain.cash import Account
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.orders import OperationKind, OperationPhase, OrderState
+from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.state import State
 
@@ -73,6 +74,7 @@ class StateImage(msgspec.Struct, frozen=True):
     orders: tuple[OrderImage, ...]
     books: tuple[BookImage, ...]
     accounts: tuple[AccountImage, ...]
+    lots: tuple[tuple[str, tuple[HeldLot, ...]], ...]
     latches: tuple[f.StateSet, ...]
     halt_generation: int
     targets: tuple[f.TargetSet, ...]
@@ -113,6 +115,7 @@ def dump(state: State) -> bytes:
             )
             for one in portfolio.accounts.values()
         ),
+        lots=tuple((venue, lots.all()) for venue, lots in state.lots.items()),
         latches=tuple(state.latches.values()),
         halt_generation=state.halt_generation,
         targets=tuple(state.targets.values()),
@@ -151,6 +154,8 @@ def restore(state: State, data: bytes) -> None:
         portfolio.exposed[book_image.instrument] = None
     for order_image in image.orders:
         state.take_in(_order(order_image))
+    for venue, held in image.lots:
+        state.lots.setdefault(venue, Lots()).restore(held)
     state.latches = {latch.scope: latch for latch in image.latches}
     state.halt_generation = image.halt_generation
     state.targets = {(target.strategy, target.instrument): target for target in image.targets}

@@ -357,6 +357,7 @@ class Intake:
                     context.now_ns,
                     snapshot.margin_used,
                     snapshot.margin_available,
+                    snapshot.lots if snapshot.lots_complete else None,
                 )
             )
         for report in snapshot.orders:

@@ -152,6 +152,7 @@ class Reconciler:
                 context.now_ns,
                 snapshot.margin_used,
                 snapshot.margin_available,
+                snapshot.lots if snapshot.lots_complete else None,
             )
         )
         context.record(Reconciled(snapshot.venue, counts, context.now_ns))

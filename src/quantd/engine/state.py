@@ -13,6 +13,7 @@ from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Trigger
+from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import AccountBalances, Portfolio
 from quantd.engine.rates import Rates
@@ -28,6 +29,8 @@ class State:
         self.rates = rates
         self.orders = OrderBlotter()
         self.portfolio = Portfolio()
+        self.lots: dict[str, Lots] = {}
+        """By venue."""
         self.latches: dict[str, f.StateSet] = {}
         """Scope -> the fact that latched it; ACTIVE scopes are absent."""
         self.halt_generation = 0
@@ -260,6 +263,9 @@ class State:
             self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
         self._after_move(order, was_open, before)
         self.portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns)
+        if fact.fill.lot:
+            lots = self.lots.setdefault(fact.instrument.partition(":")[0], Lots())
+            lots.filled(fact.strategy, fact.instrument, fact.side, fact.fill, order.lot)
         self._touched(order, fact.at_ns)
 
     def _corrected(self, fact: f.FillCorrected) -> None:
@@ -295,6 +301,8 @@ class State:
         account.replace(fact.balances, fact.asked_at_ns, inside)
         account.margin_used = fact.margin_used
         account.margin_available = fact.margin_available
+        if fact.lots is not None:
+            self.lots.setdefault(fact.venue, Lots()).replace(fact.lots)
 
     def _is_inside(self, order: LiveOrder, account: AccountBalances, asked_at_ns: int) -> bool:
         """Whether the venue certainly had this order's money locked when it was asked."""
