@@ -17,7 +17,7 @@ def documents() -> list[Path]:
     return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def tests_in(path: Path) -> set[str]:
+def defined_tests(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
@@ -42,7 +42,7 @@ def test_every_test_that_proves_a_promise_exists() -> None:
     assert named
     missing = [f"{file}::{test}" for file, test in named if not (ROOT / file).is_file()]
     missing += [
-        f"{file}::{test}" for file, test in named if (ROOT / file).is_file() and test not in tests_in(ROOT / file)
+        f"{file}::{test}" for file, test in named if (ROOT / file).is_file() and test not in defined_tests(ROOT / file)
     ]
     assert not missing, "\n".join(missing)
 
