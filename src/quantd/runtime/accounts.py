@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from quantd.domain.cash import Account
-from quantd.domain.commands import Amend, Cancel, Submit
+from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.events import (
     AccountOpened,
     Event,
@@ -202,6 +202,8 @@ def write_of(order: LiveOrder) -> Write | None:
     operation = order.operation
     if operation is None:
         return None
+    if operation.kind is OperationKind.SUBMIT and order.lot:
+        return CloseLot(order.client_order_id, operation.number, order.instrument, order.lot, order.spec.quantity, 0, 0)
     if operation.kind is OperationKind.SUBMIT:
         return Submit(order.client_order_id, operation.number, order.spec, 0, 0, None, order.exit)
     if operation.kind is OperationKind.AMEND and operation.quantity is not None:

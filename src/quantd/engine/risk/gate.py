@@ -5,6 +5,7 @@ anything to say there. A control that raises denies.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Protocol
 
 from quantd.domain.instruments import Instrument, InstrumentId
@@ -118,6 +119,11 @@ class Gate:
         for control in pipeline.counting:
             control.passed(wish)
         return None
+
+    def slippage_bps(self, strategy: str, instrument: Instrument) -> Decimal | None:
+        """Return the tightest cap of an emulated market order in any scope, in basis points; None where none is set."""
+        caps = (limits.max_slippage_bps for _, limits in self._scoped(strategy, instrument)("max_slippage_bps"))
+        return min((cap for cap in caps if cap is not None), default=None)
 
     def cancel_windows(self, strategy: str, instrument: Instrument) -> tuple[CancelWindow, ...]:
         """Return where the cancels of a (strategy, instrument) are counted."""
