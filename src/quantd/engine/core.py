@@ -337,9 +337,13 @@ class Engine:
         self.context.paused_until_ns = event.received_at_ns + int(self.context.settings.clock_pause_s * 1e9)
 
     def _timer(self, event: e.TimerFired) -> None:
-        self.context.record(TimerRecorded(event.strategy, event.name, event.scheduled_at_ns, self.context.now_ns))
         desk = self.desks.get(event.strategy)
-        if desk is None or not desk.is_started:
+        if desk is not None and not desk.is_started and not event.name.startswith("@"):
+            # Not recorded before it is called: a restart in between fires it again.
+            desk.waiting_timers[event.name] = event
+            return
+        self.context.record(TimerRecorded(event.strategy, event.name, event.scheduled_at_ns, self.context.now_ns))
+        if desk is None:
             return
         if event.name.startswith("@"):
             self.operator.schedule(desk, event.name)
@@ -375,6 +379,9 @@ class Engine:
         desk = self.desks.get(event.strategy)
         if desk is not None:
             desk.start()
+            waiting, desk.waiting_timers = desk.waiting_timers, {}
+            for timer in waiting.values():
+                self._timer(timer)
 
     def _reconcile(self, event: e.ReconcileOrdered) -> None:
         """Take what the snapshot says of our orders, then compare."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from quantd.domain.events import TradingState
+from quantd.domain.events import TimerFired, TradingState
 from quantd.domain.facts import StrategyFaulted, StrategySaved
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
@@ -56,6 +56,8 @@ class Desk:
         """Instruments whose quotes it takes -> age limit in seconds."""
         self.books: dict[InstrumentId, int] = {}
         self.timers: list[Timer] = []
+        self.waiting_timers: dict[str, TimerFired] = {}
+        """What came due before the strategy could be called; the newest of each name."""
         self.jobs: list[Job] = []
         self.is_started = False
         self.is_quarantined = False
