@@ -13,16 +13,28 @@ import msgspec
 
 from quantd.domain.capabilities import Capabilities, Echo, Support
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
-from quantd.domain.commands import Command
-from quantd.domain.events import AccountOpened, Event, InstrumentListed, JobDone, StrategyStarted, TimePassed
+from quantd.domain.commands import Cancel, Command
+from quantd.domain.events import (
+    AccountOpened,
+    Event,
+    InstrumentListed,
+    JobDone,
+    OperationSent,
+    OutcomeReceived,
+    StrategyStarted,
+    TimePassed,
+)
 from quantd.domain.facts import Fact
+from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId, TickTier
 from quantd.domain.market import Quote
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import TimeInForce
-from quantd.domain.reports import AccountSnapshot
+from quantd.domain.orders import Limit, OrderState, TimeInForce
+from quantd.domain.outcomes import Accepted, Outcome
+from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import EngineSettings, StrategySetup
 from quantd.engine.core import Engine
+from quantd.engine.orders import LiveOrder, Order
 from quantd.engine.rates import Rates
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.state import State
@@ -278,6 +290,74 @@ class Rig:
         shown = bid if ask is None else ask
         return self.handle(Quote(InstrumentId(instrument), bid, shown, self.now_ns))
 
+    # -- what the venue says -------------------------------------------------------------------------------------
+
+    def live(self, order: Order | LiveOrder | str) -> LiveOrder:
+        """Return the engine's own order behind a view or an id."""
+        if isinstance(order, LiveOrder):
+            return order
+        return self.state.orders[order.id if isinstance(order, Order) else order]
+
+    def answer(self, order: Order | LiveOrder | str, outcome: Outcome) -> Sequence[Command]:
+        """Give the outcome of the order's operation in flight; its bytes left just before."""
+        live = self.live(order)
+        assert live.operation is not None, f"{live.client_order_id} has nothing in flight"
+        number = live.operation.number
+        self.handle(OperationSent(live.client_order_id, number, self.now_ns))
+        return self.handle(OutcomeReceived(live.client_order_id, number, outcome, self.now_ns))
+
+    def accept(self, order: Order | LiveOrder | str) -> Sequence[Command]:
+        """Accept the operation in flight; the venue shows the order as working, or as cancelled after a cancel."""
+        live = self.live(order)
+        assert live.operation is not None, f"{live.client_order_id} has nothing in flight"
+        state = OrderState.CANCELLED if isinstance(self.last_write(live), Cancel) else OrderState.WORKING
+        return self.answer(live, Accepted((self.report_of(live, state=state),)))
+
+    def last_write(self, order: LiveOrder) -> Command:
+        """Return the last command for an order."""
+        writes = [one for one in self.commands if getattr(one, "client_order_id", "") == order.client_order_id]
+        return writes[-1]
+
+    def report_of(self, order: Order | LiveOrder | str, **fields: Any) -> OrderReport:
+        """Return a report of the order as it stands, changed by `fields`."""
+        live = self.live(order)
+        told: dict[str, Any] = {
+            "instrument": live.instrument,
+            "venue_order_id": live.venue_order_id or f"v-{live.client_order_id}",
+            "state": live.state,
+            "filled_quantity": live.filled,
+            "received_at_ns": self.now_ns,
+            "client_order_id": live.client_order_id,
+        }
+        return OrderReport(**(told | fields))
+
+    def report(self, order: Order | LiveOrder | str, **fields: Any) -> Sequence[Command]:
+        """Report the order as it stands, changed by `fields`."""
+        return self.handle(self.report_of(order, **fields))
+
+    def fill(
+        self, order: Order | LiveOrder | str, quantity: Decimal | int | str | None = None, price: Any = None
+    ) -> Sequence[Command]:
+        """Report an execution: of all that is left and at the order's price (100 where it has none) by default."""
+        live = self.live(order)
+        traded = live.remaining if quantity is None else Decimal(quantity)
+        at = Decimal(str(price)) if price is not None else live.spec.price or Decimal(100)
+        told = Fill(f"t-{live.client_order_id}-{len(live.fills)}", traded, at)
+        filled = live.filled + traded
+        state = OrderState.FILLED if filled >= live.spec.quantity else OrderState.PARTIALLY_FILLED
+        return self.report(live, filled_quantity=filled, fills=(told,), state=state)
+
+    def hold(
+        self, quantity: Decimal | int | str, strategy: str = "s1", instrument: str = BTC, price: Any = 100
+    ) -> None:
+        """Put a position into a strategy's book, by an order that is accepted and filled at once."""
+        signed = Decimal(quantity)
+        how = Limit(Decimal(str(price)))
+        order = self.do(lambda s: (s.buy if signed > 0 else s.sell)(instrument, abs(signed), how), strategy)
+        assert order, f"the gate denied the position: {order}"
+        self.accept(order)
+        self.fill(order)
+
     def of(self, kind: type[_T]) -> list[_T]:
         """Return the facts of one kind so far."""
         return [fact for fact in self.facts if isinstance(fact, kind)]
@@ -285,54 +365,3 @@ class Rig:
     def sent(self, kind: type[_T]) -> list[_T]:
         """Return the commands of one kind so far."""
         return [command for command in self.commands if isinstance(command, kind)]
-
-
-def portrait(state: State) -> dict[str, Any]:
-    """Return everything that a state holds, as plain values: two states are the same if their portraits are equal.
-
-    Market data is left out, as no fact brings it back; so are books, nets and sums in which there is nothing.
-    """
-    portfolio = state.portfolio
-    return {
-        "orders": {order.client_order_id: _order(order) for order in state.orders.all_orders()},
-        "open": sorted(order.client_order_id for order in state.orders.open_orders()),
-        "books": {
-            f"{book.strategy}|{book.instrument.id}": values
-            for book in portfolio.books()
-            if any(values := _slots(book, leave=("strategy", "instrument")))
-        },
-        "nets": {name: values for name, net in portfolio.nets.items() if any(values := _slots(net))},
-        "counts": {scope: count for scope, count in portfolio.open_orders.items() if count},
-        "instruments": dict(portfolio.instruments),
-        "accounts": {
-            venue: {
-                "account": one.account,
-                "totals": _filled(one.totals),
-                "reserved": _filled(one.reserved),
-                "foreign": _filled(one.foreign),
-                "flows": _filled(one.flows),
-                "margin": (one.margin_used, one.margin_available, one.asked_at_ns),
-            }
-            for venue, one in portfolio.accounts.items()
-        },
-        "latches": dict(state.latches),
-        "generation": state.halt_generation,
-        "targets": dict(state.targets),
-        "protections": dict(state.protections),
-        "day": (state.day, state.day_profits, state.peaks),
-        "kept": (state.saves, state.cursors, state.timers, state.quarantined),
-        "last": (state.run, state.last_order_id, dict(state.last_order_event_ns)),
-    }
-
-
-def _order(order: Any) -> tuple[Any, ...]:
-    values = _slots(order, leave=("view", "operation"))
-    return (*values, None if order.operation is None else _slots(order.operation))
-
-
-def _slots(what: Any, leave: tuple[str, ...] = ()) -> tuple[Any, ...]:
-    return tuple(getattr(what, name) for name in sorted(type(what).__slots__) if name not in leave)
-
-
-def _filled(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {asset: amount for asset, amount in amounts.items() if amount}
