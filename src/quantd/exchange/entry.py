@@ -82,7 +82,7 @@ class OrderEntry:
 
     def _settle_down(self, order: ExchangeOrder, market: MarketState) -> None:
         """Let an order stand where it cannot trade now, else wait for the next event."""
-        if order.price is None and order.trigger is None:
+        if order.price is None and not order.waits_for_trigger:
             market.arrive(order)
             market.busy = True
         else:
@@ -200,9 +200,10 @@ class OrderEntry:
             return order
         market = self._markets[order.instrument]
         terms = _changed(order, change)
-        if terms.quantity <= order.filled or order.kind is OrderKind.MARKET or order.origin != "client":
-            code = "bad_quantity" if terms.quantity <= order.filled else "unsupported"
-            return Refused(code, f"{terms.quantity}, {order.filled} filled")
+        if terms.quantity <= order.filled:
+            return Refused("bad_quantity", f"{terms.quantity}, {order.filled} filled")
+        if order.origin != "client" or order.kind is OrderKind.MARKET or (order.triggered and change.trigger):
+            return Refused("unsupported", f"a {order.kind.value} order of {order.origin}")
         refusal = self._check(terms, market, now_ns)
         if refusal is not None:
             return refusal

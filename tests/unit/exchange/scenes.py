@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from quantd.domain.cash import AccountKind, PositionMode
 from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
@@ -22,7 +23,7 @@ def instrument(
     tick: str = "0.01",
     fees: FeeSchedule | None = None,
     margin_rate: str | None = None,
-    **rules: object,
+    **rules: Any,
 ) -> Instrument:
     """Return an instrument named like ``paper:BASE-QUOTE``."""
     base, _, quote = symbol.partition(":")[2].partition("-")
@@ -33,7 +34,7 @@ def instrument(
     return _with(made, rules)
 
 
-def _with(made: Instrument, rules: Mapping[str, object]) -> Instrument:
+def _with(made: Instrument, rules: Mapping[str, Any]) -> Instrument:
     fields = {name: getattr(made, name) for name in made.__struct_fields__}
     return Instrument(**(fields | dict(rules)))
 
@@ -43,10 +44,10 @@ def spot(**balances: str) -> AccountSetup:
     return AccountSetup(balances={asset: D(amount) for asset, amount in balances.items()})
 
 
-def margin(balance: str = "1000", **more: object) -> AccountSetup:
+def margin(balance: str = "1000", **more: Any) -> AccountSetup:
     """Return a margin account's setup in USD."""
-    given: dict[str, object] = {"mode": PositionMode.NETTING, **more}
-    return AccountSetup(kind=AccountKind.MARGIN, balances={"USD": D(balance)}, **given)  # type: ignore[arg-type]  # free
+    given: dict[str, Any] = {"mode": PositionMode.NETTING, **more}
+    return AccountSetup(kind=AccountKind.MARGIN, balances={"USD": D(balance)}, **given)
 
 
 def exchange(
@@ -76,7 +77,7 @@ def book(second: int, bids: list[tuple[float, float]], asks: list[tuple[float, f
 
 def spec(
     side: Side, quantity: str, price: str | None = None, *, trigger: str | None = None,
-    tif: TimeInForce = TimeInForce.GTC, symbol: InstrumentId = BTC, **flags: bool | int,
+    tif: TimeInForce = TimeInForce.GTC, symbol: InstrumentId = BTC, **flags: Any,
 ) -> OrderSpec:  # fmt: skip
     """Return an order's terms; what is given decides its kind."""
     kinds = {
@@ -85,7 +86,7 @@ def spec(
     }  # fmt: skip
     return OrderSpec(
         symbol, side, D(quantity), kinds[price is not None, trigger is not None],
-        None if price is None else D(price), None if trigger is None else D(trigger), tif, **flags,  # type: ignore[arg-type]  # flags by name
+        None if price is None else D(price), None if trigger is None else D(trigger), tif, **flags,
     )  # fmt: skip
 
 

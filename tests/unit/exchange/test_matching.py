@@ -5,7 +5,7 @@ import pytest
 from quantd.domain.fills import Liquidity
 from quantd.domain.instruments import MarketStatus
 from quantd.domain.market import StatusChanged
-from quantd.domain.orders import OrderState, TimeInForce
+from quantd.domain.orders import OrderState, Side, TimeInForce
 from quantd.exchange import Amended, Cancelled, DepthRules, ExchangeRules, NewOrder, OrderChange, Refused, SelfTrade
 from tests.unit.exchange.scenes import (
     BTC,
@@ -270,3 +270,12 @@ def test_cancel_answers_with_the_final_state_and_ended_orders_say_so() -> None:
     assert isinstance(unknown, Refused)
     assert (again.code, unknown.code) == ("order_ended", "no_such_order")
     assert not venue.handle(quote(2, 1.0, 2.0))
+
+
+@pytest.mark.parametrize(("side", "prices"), [(BUY, ("98", "99", "97")), (SELL, ("102", "101", "103"))])
+def test_market_that_comes_to_resting_orders_fills_the_best_price_first(side: Side, prices: tuple[str, ...]) -> None:
+    venue = exchange(spot(USD="1000", BTC="9"))
+    venue.handle(quote(1, 99.5, 100.5))
+    orders = [place(venue, "a", spec(side, "1", price), SECOND) for price in prices]
+    venue.handle(quote(2, 97.0, 97.0, size=1.5) if side is BUY else quote(2, 103.0, 103.0, size=1.5))
+    assert [shown(venue, "a", order_id).filled_quantity for order_id in orders] == [D("0.5"), D(1), D(0)]
