@@ -20,11 +20,11 @@ def build_engine(settings: Settings, strategies: Sequence[Prepared], journal_id:
         settings.risk,
         [(one.setup, one.strategy, one.limits) for one in strategies],
         make_random=random.Random,
-        log=_log_of,
+        log=log_of,
     )
 
 
-def _log_of(strategy: str) -> StrategyLog:
+def log_of(strategy: str) -> StrategyLog:
     logger = structlog.get_logger("quantd.strategy").bind(strategy=strategy)
 
     def log(event: str, **fields: Any) -> None:

@@ -4,7 +4,7 @@ Each venue's data pass the quality gate, then the bar stage, then the paper venu
 """
 
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -200,25 +200,7 @@ class FeedBuilder:
         return self._pollers(venue, source, {rules.id: rules for rules in theirs.values()}, books, rename)
 
     def _synthetic(self, data: SyntheticData, known: dict[InstrumentId, Instrument]) -> SyntheticMarket:
-        specs = []
-        by_symbol = {rules.symbol: rules for rules in known.values()}
-        for one in data.instruments:
-            rules = by_symbol.get(one.symbol)
-            if rules is None:
-                continue
-            price = float(one.price)
-            spread = price * float(one.spread_bps) / 10_000
-            specs.append(
-                SyntheticSpec(
-                    rules,
-                    price,
-                    volatility_bps=one.volatility * 10_000 * (data.speed / _SECONDS_A_YEAR) ** 0.5,
-                    spread_ticks=max(1, round(spread / float(one.tick))),
-                    regime_s=data.regime_every_s / data.speed,
-                    depth=one.depth,
-                    level_quantity=float(one.level_quantity),
-                )
-            )
+        specs = synthetic_specs(data, {rules.symbol: rules for rules in known.values()})
         return SyntheticMarket(
             specs, random.Random(data.seed), started_at_ns=self._clock.now_ns(), step_s=_SYNTHETIC_STEP_S
         )
@@ -229,3 +211,26 @@ class FeedBuilder:
             read_market(Path(path), by_symbol[symbol].id) for symbol, path in data.files.items() if symbol in by_symbol
         ]
         return ReplayFeed(merge_by_time(*sources), self._clock, speed=data.speed)
+
+
+def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) -> list[SyntheticSpec]:
+    """Return the instruments of a synthetic market that are wanted, as its section describes them."""
+    specs = []
+    for one in data.instruments:
+        rules = by_symbol.get(one.symbol)
+        if rules is None:
+            continue
+        price = float(one.price)
+        spread = price * float(one.spread_bps) / 10_000
+        specs.append(
+            SyntheticSpec(
+                rules,
+                price,
+                volatility_bps=one.volatility * 10_000 * (data.speed / _SECONDS_A_YEAR) ** 0.5,
+                spread_ticks=max(1, round(spread / float(one.tick))),
+                regime_s=data.regime_every_s / data.speed,
+                depth=one.depth,
+                level_quantity=float(one.level_quantity),
+            )
+        )
+    return specs

@@ -76,7 +76,7 @@ class Backtest:
         run: The first record; a plain one without it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a run is made of
         self,
         engine: Engine,
         venues: Sequence[SimulatedVenue],
@@ -136,7 +136,7 @@ class Backtest:
                 on_progress(len(chunk), self.ended_at_ns)
         return self
 
-    def _work(self, events: Sequence[MarketEvent]) -> None:
+    def _work(self, events: Sequence[MarketEvent]) -> None:  # noqa: C901 -- the hot loop: a call costs a tenth of it
         """Take in a chunk of events. Everything that most events do not need is behind one test each."""
         handle, context = self.engine.handle, self.engine.context
         exchanges: Mapping[InstrumentId, Exchange] = {
@@ -220,8 +220,7 @@ class Backtest:
         """Have the engine's tick follow after a second, unless it is due already."""
         if self._tick_at_ns == NEVER:
             self._tick_at_ns = now_ns + TICK_NS
-            if self._tick_at_ns < self._due_at_ns:
-                self._due_at_ns = self._tick_at_ns
+            self._due_at_ns = min(self._due_at_ns, self._tick_at_ns)
 
     def _jobs(self, now_ns: int) -> None:
         """Do slow work on the spot; its result arrives a tick after it was asked for."""
@@ -240,7 +239,6 @@ class Backtest:
     def _follow(self, commands: Sequence[Command]) -> None:
         """Carry out commands and what follows from them, then take in the facts."""
         engine = self.engine
-        handle = engine.handle
         sent = 0
         while commands:
             sent += len(commands)
@@ -275,13 +273,12 @@ class Backtest:
             return
         self.journal.append(facts)
         for fact in facts:
-            kind = type(fact)
-            if kind is FillRecorded:
+            if isinstance(fact, FillRecorded):
                 self.fills.append(fact)
-            elif kind is RequestDenied:
+            elif isinstance(fact, RequestDenied):
                 key = (fact.strategy, fact.code)
                 self.denials[key] = self.denials.get(key, 0) + 1
-            elif kind is StrategyFaulted:
+            elif isinstance(fact, StrategyFaulted):
                 self.faults.append(fact)
         self.equity.refresh()
 

@@ -67,6 +67,8 @@ class Result(msgspec.Struct, frozen=True):
     turnover: float
     denials: dict[str, int]
     facts: int
+    latched: tuple[str, ...]
+    """Trading states that stood at the end, as ``scope: why``: a loss limit that tripped, a strategy that failed."""
     strategies: tuple[StrategyResult, ...]
 
 
@@ -95,6 +97,7 @@ def summarise(backtest: Backtest) -> Result:
         turnover=sum(one.turnover for one in strategies),
         denials=_denials(backtest, None),
         facts=backtest.journal.count,
+        latched=tuple(f"{scope}: {latch.why}" for scope, latch in state.latches.items()),
         strategies=strategies,
     )
 
@@ -154,4 +157,3 @@ def period_returns(curve: EquityCurve, period_ns: int) -> Iterable[float]:
         ends.append(values[bisect_right(times, at_ns) - 1])
         at_ns += period_ns
     yield from (after / before - 1.0 for before, after in pairwise(ends) if before > 0)
-

@@ -1,0 +1,358 @@
+"""From a configuration and data to a backtest: every venue becomes a simulated account, everything else is as live.
+
+Used by the command line. Opens the data's files and nothing else.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+import quantd
+from quantd.app.engine import log_of
+from quantd.app.feeds import synthetic_specs
+from quantd.app.schedules import build_scheduler
+from quantd.app.strategies import Prepared, prepare, source_hashes
+from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
+from quantd.backtest import Backtest, SimulatedVenue
+from quantd.clock import ManualClock
+from quantd.config import Settings
+from quantd.domain.cash import AccountKind
+from quantd.domain.events import MarketEvent
+from quantd.domain.facts import RunStarted
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.market import Bar
+from quantd.domain.numbers import BPS, ZERO
+from quantd.engine.context import EngineSettings
+from quantd.engine.core import Engine
+from quantd.engine.risk.controls import DEFAULTS
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.errors import ConfigError
+from quantd.exchange import AccountSetup, Exchange, ExchangeRules
+from quantd.feeds.recorded import read_market
+from quantd.feeds.replay import merge_by_time
+from quantd.feeds.synthetic import SyntheticMarket
+from quantd.telemetry.metrics import NullObserver
+from quantd.venues.paper.rules import instruments_of, rules_of
+from quantd.venues.paper.settings import PaperSettings
+
+SYNTHETIC_FROM_NS = 1_704_067_200_000_000_000
+"""Where synthetic history begins: 2024-01-01 UTC. The same seed gives the same run on every day."""
+_SAMPLE = 200
+_DEFAULT_LOT = Decimal("0.0001")
+_DEFAULT_BALANCE = Decimal(100_000)
+
+
+class Options(NamedTuple):
+    """What the command line adds to the configuration."""
+
+    data: Mapping[str, Path] = {}
+    """Instrument -> file; under the key "" the file of the only instrument."""
+    days: float = 1.0
+    """Length of synthetic data."""
+    bars_s: int | None = None
+    """Interval of the strategies' bars, over that of the configuration."""
+    balances: Mapping[str, Decimal] = {}
+    """Opening balances of accounts that the configuration gives none."""
+    tick: Decimal | None = None
+    """Price step of instruments that the configuration does not describe; read off the data without it."""
+    lot: Decimal = _DEFAULT_LOT
+
+
+class Plan(NamedTuple):
+    """A backtest that is ready to run."""
+
+    backtest: Backtest
+    notes: tuple[str, ...]
+    """What was assumed, one sentence each."""
+    expected: int | None
+    """Number of market events to come, where it is known; for the progress bar."""
+
+
+class _Data(NamedTuple):
+    events: Iterator[MarketEvent]
+    expected: int | None
+    bar_s: float
+    """Longest interval of the data's bars; 0 for quotes."""
+
+
+def plan_backtest(settings: Settings, options: Options) -> Plan:
+    """Build everything.
+
+    Raises:
+        ConfigError: data, instruments or strategies do not fit together.
+    """
+    notes: list[str] = []
+    parts = _venues(settings)
+    if options.bars_s is not None:
+        settings = _with_bars(settings, options.bars_s)
+    capabilities = {name: one.connector.capabilities for name, one in parts.items()}
+    prepared, failures = prepare(settings, capabilities)
+    if failures:
+        first = failures[0]
+        raise settings.error(
+            ("strategies", first.id, "use"), found=str(first), expected="a strategy that can be loaded"
+        )
+    wanted = _instruments(prepared)
+    files = _files(settings, options, wanted)
+    sources = {instrument: _peeked(path, instrument) for instrument, path in files.items()}
+    rules = _rules(settings, options, wanted, sources)
+    data = _synthetic(settings, options, rules) if not files else _recorded(files, sources)
+    venues = _simulated(settings, options, parts, rules)
+    risk, defaults = _reference_age(settings.risk, data.bar_s, notes)
+    limits = [(one.setup, one.strategy, _older(one.limits, data.bar_s)) for one in prepared]
+    engine = Engine(
+        EngineSettings(journal_id="0", epoch=1),
+        risk,
+        limits,
+        make_random=random.Random,
+        log=log_of,
+        defaults=defaults,
+    )
+    for venue in venues:
+        engine.connect(venue.account.venue, venue.capabilities)
+    engine.declare()
+    _check_quotes(engine, data.bar_s, notes)
+    run = RunStarted(quantd.__version__, settings.hash, source_hashes(prepared), "0", 1, 0)
+    backtest = Backtest(
+        engine,
+        venues,
+        data.events,
+        scheduler=lambda clock: build_scheduler(settings, prepared, engine, clock, NullObserver()),
+        run=run,
+    )
+    return Plan(backtest, tuple(notes), data.expected)
+
+
+# --- strategies and instruments ---------------------------------------------------------------------------------------
+
+
+def _instruments(prepared: Sequence[Prepared]) -> list[InstrumentId]:
+    wanted = dict.fromkeys(instrument for one in prepared for instrument in one.setup.instruments)
+    if not wanted:
+        raise ConfigError("no strategy is enabled: there is nothing to test")
+    return list(wanted)
+
+
+def _with_bars(settings: Settings, bars_s: int) -> Settings:
+    strategies = tuple(one.model_copy(update={"bars": bars_s}) for one in settings.strategies)
+    return replace(settings, strategies=strategies)
+
+
+def _rules(
+    settings: Settings,
+    options: Options,
+    wanted: Iterable[InstrumentId],
+    sources: "Mapping[InstrumentId, _Source]",
+) -> dict[InstrumentId, Instrument]:
+    """Return the trading rules: those of the configuration, else plain ones with the tick of the data."""
+    rules: dict[InstrumentId, Instrument] = {}
+    for instrument in wanted:
+        venue, _, symbol = instrument.partition(":")
+        section = settings.venues[venue]
+        known = instruments_of(venue, section) if isinstance(section, PaperSettings) else {}
+        if symbol in known:
+            rules[instrument] = known[symbol]
+            continue
+        source = sources.get(instrument)
+        tick = options.tick or (source.tick() if source is not None else Decimal("0.01"))
+        rules[instrument] = _plain(instrument, tick, options.lot, _fees(section), _margin_rate(section))
+    return rules
+
+
+def _plain(
+    instrument: InstrumentId, tick: Decimal, lot: Decimal, fees: FeeSchedule, margin_rate: Decimal | None
+) -> Instrument:
+    symbol = instrument.partition(":")[2]
+    base, separator, quote = symbol.replace("_", "-").replace("/", "-").partition("-")
+    if not separator:
+        raise ConfigError(f"{instrument}: expected a symbol of base and quote such as BTC-USDT")
+    return Instrument(
+        instrument, base=base, quote=quote, ticks=(TickTier(ZERO, tick),), lot=lot, fees=fees, margin_rate=margin_rate
+    )
+
+
+def _fees(section: object) -> FeeSchedule:
+    maker, taker = getattr(section, "maker_fee_bps", ZERO), getattr(section, "taker_fee_bps", ZERO)
+    return FeeSchedule(maker=maker * BPS, taker=taker * BPS)
+
+
+def _margin_rate(section: object) -> Decimal | None:
+    return Decimal("0.05") if getattr(section, "account", "spot") == "margin" else None
+
+
+# --- venues -----------------------------------------------------------------------------------------------------------
+
+
+def _venues(settings: Settings) -> dict[str, VenueParts]:
+    """Return the venues as the daemon would have them; none is ever started."""
+    around = Surroundings(
+        ManualClock(),
+        NullObserver(),
+        last_look=lambda lane: "backtest",
+        known_venue_ids=lambda instrument: (),
+        auth_failed=lambda venue, reason: None,
+        transport=over_http,
+    )
+    return build_venues(settings, around)
+
+
+def _simulated(
+    settings: Settings,
+    options: Options,
+    parts: Mapping[str, VenueParts],
+    rules: Mapping[InstrumentId, Instrument],
+) -> list[SimulatedVenue]:
+    venues = []
+    for name, part in parts.items():
+        listed = tuple(one for one in rules.values() if one.venue == name)
+        if not listed:
+            continue
+        section = part.settings
+        if isinstance(section, PaperSettings):
+            balances, behaviour = section.balances, rules_of(section)
+        else:
+            balances = dict(options.balances) or {settings.risk.base_currency: _DEFAULT_BALANCE}
+            behaviour = ExchangeRules(keep_history=False)
+        account = part.account
+        home = account.home_currency if account.kind is AccountKind.MARGIN else settings.risk.base_currency
+        setup = AccountSetup(kind=account.kind, mode=account.mode, home_currency=home, balances=balances)
+        exchange = Exchange(listed, {account.id: setup}, rules=behaviour)
+        venues.append(SimulatedVenue(account, part.connector.capabilities, exchange, listed))
+    return venues
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+class _Source:
+    """A file's events, and what its first ones tell."""
+
+    def __init__(self, path: Path, events: Iterator[MarketEvent]) -> None:
+        self.path = path
+        self.first = list(islice(events, _SAMPLE))
+        self.events = chain(self.first, events)
+
+    def tick(self) -> Decimal:
+        """Return the step that the first prices lie on: as many decimals as they have."""
+        prices = [one.close if isinstance(one, Bar) else getattr(one, "bid", 0.0) for one in self.first]
+        decimals = max((len(f"{price:.10f}".rstrip("0").partition(".")[2]) for price in prices), default=2)
+        return Decimal(1).scaleb(-min(decimals, 8))
+
+    @property
+    def bar_s(self) -> float:
+        """Return the length of its bars, 0 for quotes."""
+        first = self.first[0] if self.first else None
+        return first.interval_ns / 1e9 if isinstance(first, Bar) else 0.0
+
+
+def _files(settings: Settings, options: Options, wanted: Sequence[InstrumentId]) -> dict[InstrumentId, Path]:
+    """Return the file of each instrument: those named, else those that the configuration records; none for synthetic."""
+    files: dict[InstrumentId, Path] = {}
+    for name, path in options.data.items():
+        if not name and len(wanted) != 1:
+            raise ConfigError(
+                f"--data {path}: the strategies trade {len(wanted)} instruments; expected INSTRUMENT=FILE with one of "
+                + ", ".join(wanted)
+            )
+        instrument = InstrumentId(name) if name else wanted[0]
+        if instrument not in wanted:
+            raise ConfigError(f"--data {name}={path}: no strategy trades {name}; expected one of {', '.join(wanted)}")
+        files[instrument] = path
+    for instrument in wanted:
+        venue, _, symbol = instrument.partition(":")
+        section = settings.venues[venue]
+        recorded = section.data.recorded if isinstance(section, PaperSettings) else None
+        if instrument not in files and recorded is not None and symbol in recorded.files:
+            files[instrument] = recorded.files[symbol]
+    missing = [one for one in wanted if one not in files]
+    if files and missing:
+        raise ConfigError(f"no data for {', '.join(missing)}: expected --data INSTRUMENT=FILE for each")
+    return files
+
+
+def _peeked(path: Path, instrument: InstrumentId) -> _Source:
+    source = _Source(path, read_market(path, instrument))
+    if not source.first:
+        raise ConfigError(f"{path}: no row that can be used for {instrument}")
+    return source
+
+
+def _recorded(files: Mapping[InstrumentId, Path], sources: Mapping[InstrumentId, _Source]) -> _Data:
+    events = merge_by_time(*(source.events for source in sources.values()))
+    counts = [_rows(path) for path in files.values()]
+    expected = None if None in counts else sum(count or 0 for count in counts)
+    return _Data(iter(events), expected, max(source.bar_s for source in sources.values()))
+
+
+def _rows(path: Path) -> int | None:
+    """Estimate a plain file's rows from its size and its first lines; None for packed ones."""
+    if path.suffix != ".csv":
+        return None
+    with path.open("rb") as file:
+        head = file.read(65_536)
+    lines = head.count(b"\n")
+    return path.stat().st_size * lines // len(head) if lines else None
+
+
+def _synthetic(settings: Settings, options: Options, rules: Mapping[InstrumentId, Instrument]) -> _Data:
+    """Return the synthetic markets of all paper venues, in steps of a second, merged."""
+    duration_s = options.days * 86_400.0
+    sources: list[Iterable[MarketEvent]] = []
+    count = 0
+    for venue in dict.fromkeys(one.venue for one in rules.values()):
+        section = settings.venues[venue]
+        made = section.data.synthetic if isinstance(section, PaperSettings) else None
+        if made is None:
+            raise ConfigError(
+                f"venue {venue} has no data of its own: expected --data INSTRUMENT=FILE for "
+                + ", ".join(one.id for one in rules.values() if one.venue == venue)
+            )
+        by_symbol = {one.symbol: one for one in rules.values() if one.venue == venue}
+        specs = synthetic_specs(made, by_symbol)
+        unknown = set(by_symbol) - {spec.instrument.symbol for spec in specs}
+        if unknown:
+            raise ConfigError(f"venue {venue}: no synthetic instrument {', '.join(sorted(unknown))}")
+        market = SyntheticMarket(specs, random.Random(made.seed), started_at_ns=SYNTHETIC_FROM_NS, step_s=1.0)
+        sources.append(market.events(duration_s))
+        count += round(duration_s) * sum(2 if spec.depth else 1 for spec in specs)
+    return _Data(iter(merge_by_time(*sources)), count, 0.0)
+
+
+# --- limits that data by bars need ------------------------------------------------------------------------------------
+
+
+def _older(limits: Limits, bar_s: float) -> Limits:
+    """Return limits whose reference age admits the last bar's close until the next one comes."""
+    age_s = limits.max_quote_age_s
+    if not bar_s or age_s is None or age_s >= 2 * bar_s:
+        return limits
+    return msgspec.structs.replace(limits, max_quote_age_s=2 * bar_s)
+
+
+def _reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[RiskSettings, Limits]:
+    if not bar_s:
+        return risk, DEFAULTS
+    notes.append(f"the data are bars of {bar_s:g} s: a price counts as fresh for two of them")
+    older = msgspec.structs.replace(
+        risk,
+        account=_older(risk.account, bar_s),
+        order=_older(risk.order, bar_s),
+        strategy=_older(risk.strategy, bar_s),
+        venues={name: _older(one, bar_s) for name, one in risk.venues.items()},
+        instruments={name: _older(one, bar_s) for name, one in risk.instruments.items()},
+    )
+    return older, _older(DEFAULTS, bar_s)
+
+
+def _check_quotes(engine: Engine, bar_s: float, notes: list[str]) -> None:
+    if not bar_s:
+        return
+    for desk in engine.desks.values():
+        if desk.quotes or desk.books:
+            notes.append(f"strategy {desk.id} asks for quotes or books: data of bars hold none")
