@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain import facts as f
-from quantd.domain.cash import Account
+from quantd.domain.cash import Account, Balance
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.orders import OperationKind, OperationPhase, OrderState
@@ -61,6 +61,7 @@ class AccountImage(msgspec.Struct, frozen=True):
     totals: dict[str, Decimal]
     foreign: dict[str, Decimal]
     flows: dict[str, Decimal]
+    told: tuple[Balance, ...]
     asked_at_ns: int
     margin_used: Decimal | None
     margin_available: Decimal | None
@@ -108,6 +109,7 @@ def dump(state: State) -> bytes:
                 one.totals,
                 one.foreign,
                 one.flows,
+                one.told,
                 one.asked_at_ns,
                 one.margin_used,
                 one.margin_available,

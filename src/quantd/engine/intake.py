@@ -20,7 +20,6 @@ from quantd.domain.facts import (
     OrderMoved,
 )
 from quantd.domain.fills import Fill, Quality
-from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OrderState, Trigger
 from quantd.domain.outcomes import (
     Accepted,
@@ -114,6 +113,8 @@ class Intake:
                 self._after_settled(order)
             case Scheduled(ref):
                 self._settled(order, operation, "scheduled", detail=ref)
+                if ref and operation.kind is OperationKind.SUBMIT:
+                    self._context.record(OrderAcknowledged(order.client_order_id, ref, self._context.now_ns))
                 self._after_settled(order)
             case Rejected(code, detail):
                 self._settled(order, operation, "rejected", code=code, detail=detail)
@@ -340,15 +341,14 @@ class Intake:
         """Take in balances where they differ from ours, and the state of our orders that it shows."""
         context = self._context
         account = context.state.portfolio.account(snapshot.venue)
-        told = {balance.asset: balance.total for balance in snapshot.balances}
-        ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
         if snapshot.asked_at_ns < account.asked_at_ns:
             return
-        locked_same = all(
-            balance.locked == account.foreign.get(balance.asset, ZERO) + account.reserved.get(balance.asset, ZERO)
-            for balance in snapshot.balances
-        )
-        if told != ours or not locked_same or snapshot.margin_used != account.margin_used:
+        told = {balance.asset: balance.total for balance in snapshot.balances}
+        ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
+        lots = snapshot.lots if snapshot.lots_complete else None
+        known = context.state.lots.get(snapshot.venue)
+        moved = lots is not None and set(lots) != {held.lot for held in (known.all() if known is not None else ())}
+        if snapshot.balances != account.told or told != ours or moved or snapshot.margin_used != account.margin_used:
             context.record(
                 BalancesRecorded(
                     snapshot.venue,
@@ -357,7 +357,7 @@ class Intake:
                     context.now_ns,
                     snapshot.margin_used,
                     snapshot.margin_available,
-                    snapshot.lots if snapshot.lots_complete else None,
+                    lots,
                 )
             )
         for report in snapshot.orders:

@@ -50,6 +50,7 @@ class Lots:
     def replace(self, lots: Iterable[Lot]) -> None:
         """Take in the venue's word; owners are remembered, unknown lots belong to EXTERNAL."""
         known = self._lots
+        lots = sorted(lots, key=_age)
         self._lots = {
             lot.venue_id: HeldLot(lot, known[lot.venue_id].strategy if lot.venue_id in known else "") for lot in lots
         }
@@ -75,3 +76,9 @@ class Lots:
             ):
                 return lot
         return None
+
+
+def _age(lot: Lot) -> tuple[bool, int, int, str]:
+    """Order lots by their opening; where a venue does not tell it, by id, numbers as numbers."""
+    number = int(lot.venue_id) if lot.venue_id.isdecimal() else 0
+    return (lot.opened_at_ns is None, lot.opened_at_ns or 0, number, lot.venue_id)

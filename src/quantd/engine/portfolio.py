@@ -123,6 +123,10 @@ class AccountLike(Protocol):
         """By asset."""
 
     @property
+    def told(self) -> tuple[Balance, ...]:
+        """The venue's last word."""
+
+    @property
     def asked_at_ns(self) -> int:
         """Of the last snapshot."""
 
@@ -151,6 +155,8 @@ class AccountBalances:
         self.foreign: dict[str, Decimal] = {}
         """By asset: what the venue has locked beyond our orders (withdrawals, others' orders)."""
         self.asked_at_ns = 0
+        self.told: tuple[Balance, ...] = ()
+        """The venue's last word, as it was given."""
         self.margin_used: Decimal | None = None
         self.margin_available: Decimal | None = None
         self.flows: dict[str, Decimal] = {}
@@ -174,6 +180,7 @@ class AccountBalances:
         self.foreign = dict(image.foreign)
         self.flows = dict(image.flows)
         self.asked_at_ns = image.asked_at_ns
+        self.told = tuple(image.told)
         self.margin_used = image.margin_used
         self.margin_available = image.margin_available
         self._since = deque(image.since)
@@ -204,10 +211,11 @@ class AccountBalances:
             inside: By asset, what of our reservations the venue certainly counts as locked already.
         """
         self.asked_at_ns = asked_at_ns
-        self.totals = {balance.asset: balance.total for balance in balances}
+        self.told = tuple(balances)
+        self.totals = {balance.asset: balance.total for balance in self.told}
         self.foreign = {
             balance.asset: balance.locked - inside.get(balance.asset, ZERO)
-            for balance in balances
+            for balance in self.told
             if balance.locked > inside.get(balance.asset, ZERO)
         }
         while self._since and self._since[0][0] < asked_at_ns:

@@ -57,7 +57,8 @@ def _orders(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
         known = state.orders.by_venue_id(snapshot.venue, report.venue_order_id)
         if known is None and report.client_order_id is not None:
             known = state.orders.get(report.client_order_id)
-        if known is None and not _may_be_ours(state, report):
+        # An exit that hangs on a lot has no exposure of its own: the lot's difference speaks for it.
+        if known is None and not report.lot and not _may_be_ours(state, report):
             ours = "" if report.instrument in state.portfolio.instruments else UNLISTED
             yield Difference("foreign_order", report.venue_order_id, ours, _told(report))
     if not snapshot.orders_complete:
@@ -89,7 +90,7 @@ def _told(report: OrderReport) -> str:
 
 def _positions(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
     account = state.portfolio.account(snapshot.venue)
-    if not account.is_margin:
+    if not account.is_margin or not snapshot.lots_complete:
         return
     theirs: dict[InstrumentId, Decimal] = {}
     for lot in snapshot.lots:

@@ -9,14 +9,12 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain.capabilities import Support
-from quantd.domain.cash import PositionMode
-from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
+from quantd.domain.commands import Amend, Cancel, Submit
 from quantd.domain.events import TradingState
 from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderMoved, OrderReleased, RequestDenied
 from quantd.domain.instruments import Instrument
 from quantd.domain.numbers import Rounding
 from quantd.domain.orders import (
-    Effect,
     Limit,
     Market,
     OperationKind,
@@ -29,8 +27,8 @@ from quantd.domain.orders import (
 )
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
+from quantd.engine.lot_closing import close_lot, closes_lots
 from quantd.engine.orders import LiveOrder, amended
-from quantd.engine.portfolio import AccountBalances
 from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
@@ -71,7 +69,8 @@ class Trading:
         if denied is not None:
             return self._denied(ticket, denied)
         if wish.exit and closes_lots(wish.account):
-            return self._close_lot(ticket, wish)
+            closing = close_lot(context, ticket, wish)
+            return self._denied(ticket, closing) if isinstance(closing, Denied) else closing
         order_id = context.ids.next()
         deadline = context.now_ns + int((ticket.how.good_for_s or context.settings.good_for_s) * 1e9)
         context.record(
@@ -97,52 +96,6 @@ class Trading:
         if not held:
             context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, None, wish.exit))
         return order
-
-    def _close_lot(self, ticket: Ticket, wish: Wish) -> LiveOrder | Denied:
-        """On a hedging account, reduce by closing the oldest lot; a larger wish goes on when that is done."""
-        context, spec, rules = self._context, wish.spec, wish.instrument
-        busy = [order.lot for order in context.state.orders.open_orders(rules.id) if order.lot]
-        lots = context.state.lots.get(rules.venue)
-        lot = None if lots is None else lots.to_close(ticket.strategy, rules.id, spec.side, busy)
-        if lot is None or spec.kind is not OrderKind.MARKET:
-            found = spec.kind.value if lot is not None else "no lot of this strategy is free"
-            return self._denied(
-                ticket, Denied(Denial.UNSUPPORTED, 6, "order", "a market order that closes a lot", found)
-            )
-        quantity = min(spec.quantity, lot.quantity)
-        spec = msgspec.structs.replace(spec, quantity=quantity, effect=Effect.CLOSE)
-        order_id = context.ids.next()
-        deadline = context.now_ns + int((ticket.how.good_for_s or context.settings.good_for_s) * 1e9)
-        context.record(
-            OrderIntended(
-                order_id,
-                ticket.strategy,
-                spec,
-                ticket.origin,
-                ticket.role,
-                deadline,
-                context.now_ns,
-                exit=True,
-                why=ticket.why,
-                parent=ticket.parent,
-                group=ticket.group,
-                lot=lot.venue_id,
-                reference=wish.price,
-            )
-        )
-        whole = quantity == lot.quantity
-        context.send(
-            CloseLot(
-                order_id,
-                1,
-                rules.id,
-                lot.venue_id,
-                None if whole else quantity,
-                deadline,
-                context.state.halt_generation,
-            )
-        )
-        return context.state.orders[order_id]
 
     def _capped(self, ticket: Ticket, rules: Instrument) -> Ticket:
         """Return the ticket with the tightest slippage cap that any scope sets."""
@@ -423,8 +376,3 @@ class Trading:
 
 def _busy(order: LiveOrder) -> str:
     return "held" if order.operation is None else f"{order.operation.kind.value} {order.operation.phase.value}"
-
-
-def closes_lots(account: AccountBalances) -> bool:
-    """Whether what reduces a book on this account is the closing of lots, never an opposite order."""
-    return account.account is not None and account.account.mode is PositionMode.HEDGING
