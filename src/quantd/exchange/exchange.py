@@ -10,6 +10,7 @@ Reads raise `KeyError` for an unknown account or instrument; writes answer `Refu
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from math import inf
 
 from quantd.domain.cash import AccountKind, Balance, CashFlow
 from quantd.domain.events import MarketEvent
@@ -102,7 +103,16 @@ class Exchange:
             KeyError: when the instrument is not listed.
         """
         market = self._markets[event.instrument]
-        if event.__class__ is market.kind and not market.busy:
+        if event.__class__ is market.kind and (
+            not market.busy
+            or (
+                market.calm
+                and event.__class__ is Bar
+                and event.low > market.floor
+                and event.high < market.ceiling
+                and event.received_at_ns < market.next_expiry
+            )
+        ):
             market.event = event  # type: ignore[assignment]  # kind is never StatusChanged; this is the hot path
             return _NOTHING
         return self._work(market, event)
@@ -189,11 +199,17 @@ class Exchange:
 
     def _guard(self, market: MarketState, now_ns: int) -> None:
         """Close out the accounts whose equity has fallen to their level, and set the prices to look again at."""
+        low, high = -inf, inf
         for account in list(market.holders.values()):
-            if account.is_called():
+            near = account.float_sums()
+            if account.is_called(near):
                 closing.close_out(account, self._entry, now_ns)
                 self._matching.meet_arrivals(market, now_ns)
-        market.set_guard()
+                low, high = inf, -inf
+            else:
+                band = account.band(market, near)
+                low, high = max(low, band[0]), min(high, band[1])
+        market.guard_low, market.guard_high = low, high
 
     # --- order entry ------------------------------------------------------------------------------------------------
 

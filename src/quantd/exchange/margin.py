@@ -123,7 +123,7 @@ class MarginAccount(AccountBook):
         """Tell whether an instrument needs no conversion and is linear in its price."""
         return instrument.quote == self.home and not instrument.settlement and not instrument.inverse
 
-    def _float_sums(self) -> tuple[float, float] | None:
+    def float_sums(self) -> tuple[float, float] | None:
         """Return (equity, margin used) nearly, for a first look; None where it takes conversion."""
         equity = float(self.balance)
         used = 0.0
@@ -142,7 +142,7 @@ class MarginAccount(AccountBook):
 
     def _has_plenty(self, market: MarketState, opening: Decimal) -> bool:
         """Tell from floats whether margin and fees are certainly there; a no means that it must be computed."""
-        sums = self._float_sums()
+        sums = self.float_sums()
         mid = market.mid_float()
         instrument = market.instrument
         if sums is None or mid is None or not self._is_home(instrument):
@@ -152,37 +152,36 @@ class MarginAccount(AccountBook):
         needed = 2.0 * exposure * (float(self.margin_rate(instrument)) + 0.01)
         return not market.fees.per_unit and needed < sums[0] - sums[1]
 
-    def is_called(self) -> bool:
-        """Tell whether equity is at or below the close-out level."""
+    def is_called(self, near: tuple[float, float] | None) -> bool:
+        """Tell whether equity is at or below the close-out level; `near` is `float_sums()`."""
         level = self.setup.close_out_level
         if not level or not self.positions:
             return False
-        near = self._float_sums()
         if near is not None and near[0] > float(level) * near[1] + 1e-6 * abs(near[0]):
             return False
         sums = self.sums()
         return sums.complete and sums.used > 0 and sums.equity <= level * sums.used
 
-    def band(self, position: Position) -> tuple[float, float]:
-        """Return prices between which this position cannot bring the account near its close-out, whatever others do.
+    def band(self, market: MarketState, near: tuple[float, float] | None) -> tuple[float, float]:
+        """Return the prices of a market between which the account stays clear of its close-out level.
 
-        Each position may lose its equal part of what is left above the level. Where profit must be converted or is
-        not linear in the price, there is no such band.
+        There is such a band where the account's one position is linear in its price and needs no conversion;
+        otherwise every event of a position's market looks at the level. `near` is `float_sums()`.
         """
-        instrument = position.market.instrument
+        instrument = market.instrument
+        position = self.positions[instrument.id]
         level = float(self.setup.close_out_level)
         if not level:
             return -inf, inf
-        closing = position.market.closing_floats()
-        sums = self._float_sums()
-        if closing is None or sums is None:
+        closing = market.closing_floats()
+        if closing is None or near is None or len(self.positions) > 1:
             return inf, -inf
-        slack = sums[0] - level * sums[1]
+        slack = near[0] - level * near[1]
         if slack <= 0:
             return inf, -inf
         quantity = float(position.long + position.short) * float(instrument.units_per_quantity)
         per_price = quantity * (1.0 + level * float(self.margin_rate(instrument)))
-        move = 0.999 * slack / (len(self.positions) * per_price)
+        move = 0.999 * slack / per_price
         return closing[0] - move, closing[1] + move
 
     # --- orders -----------------------------------------------------------------------------------------------------
@@ -202,7 +201,10 @@ class MarginAccount(AccountBook):
         return sum((lot.quantity for lot in self._targets(order)), ZERO)
 
     def admit(self, order: ExchangeOrder, market: MarketState, price: Decimal | None) -> str:
-        """Check margin for what would open; codes ``insufficient_margin``, ``no_price``, ``no_rate``, ``would_not_reduce``."""
+        """Check margin for what would open.
+
+        Codes ``insufficient_margin``, ``no_price``, ``no_rate``, ``would_not_reduce``.
+        """
         if order.closes_only:
             return "" if self.reducible(order) > 0 else "would_not_reduce"
         if price is None or market.event is None:
@@ -341,8 +343,7 @@ class MarginAccount(AccountBook):
     def look_again(self) -> None:
         """Have the next event of each position's market look at the close-out level."""
         for position in self.positions.values():
-            position.market.guard_low, position.market.guard_high = inf, -inf
-            position.market.busy = True
+            position.market.look_again()
 
     def drop_exit(self, lot: MarginLot, order: ExchangeOrder) -> None:
         """Forget a cancelled exit of a lot."""

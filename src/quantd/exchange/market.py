@@ -33,9 +33,36 @@ class MarketState:
     """The state of one market."""
 
     __slots__ = (
-        "_asks", "_bids", "_edges", "_exact_mid", "_levels_of", "arrivals", "busy", "buy_limit", "buy_limits", "buy_stop", "buy_stops",
-        "event", "fees", "guard_high", "guard_low", "holders", "instrument", "kind", "next_expiry", "quoted", "rules",
-        "sell_limit", "sell_limits", "sell_stop", "sell_stops", "status", "trailing",
+        "_asks",
+        "_bids",
+        "_edges",
+        "_exact_mid",
+        "_levels_of",
+        "arrivals",
+        "busy",
+        "buy_limit",
+        "buy_limits",
+        "buy_stop",
+        "buy_stops",
+        "calm",
+        "ceiling",
+        "event",
+        "fees",
+        "floor",
+        "guard_high",
+        "guard_low",
+        "holders",
+        "instrument",
+        "kind",
+        "next_expiry",
+        "quoted",
+        "rules",
+        "sell_limit",
+        "sell_limits",
+        "sell_stop",
+        "sell_stops",
+        "status",
+        "trailing",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, rules: ExchangeRules) -> None:
@@ -60,6 +87,10 @@ class MarketState:
         self.guard_high = inf
         """While prices stay between, no holder can be near its close-out."""
         self.busy = False
+        self.calm = True
+        """Whether prices strictly between `floor` and `ceiling` can do nothing."""
+        self.floor = -inf
+        self.ceiling = inf
         self.next_expiry = NEVER
         self.buy_limit = self.sell_stop = -inf
         self.sell_limit = self.buy_stop = inf
@@ -78,6 +109,14 @@ class MarketState:
         self.fees = FeeModel(instrument, self.rules.fees, self.rules.asset_steps)
         self._levels_of = None
         self._exact_mid = None
+        if self.holders:
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Have the next event look at the holders' close-out levels."""
+        self.guard_low = self.floor = inf
+        self.guard_high = self.ceiling = -inf
+        self.busy = True
 
     @property
     def trades(self) -> bool:
@@ -210,6 +249,7 @@ class MarketState:
     def arrive(self, order: ExchangeOrder) -> None:
         """Let an order wait for the next event."""
         self.arrivals.append(order)
+        self.calm = False
         order.place = self.arrivals
 
     def remove(self, order: ExchangeOrder) -> None:
@@ -247,16 +287,11 @@ class MarketState:
             self.sell_stop = _edge(self.sell_stops, 1, -inf, limit=False)
             self._edges = bool(rests)
         self.busy = bool(rests or self.arrivals or self.holders)
+        self.calm = not self.arrivals and not self.trailing
+        self.floor = max(self.buy_limit, self.sell_stop, self.guard_low)
+        self.ceiling = min(self.sell_limit, self.buy_stop, self.guard_high)
         if self.next_expiry != NEVER:
             self.find_expiry()
-
-    def set_guard(self) -> None:
-        """Compute the prices between which no holder can be near its close-out."""
-        self.guard_low, self.guard_high = -inf, inf
-        for account in self.holders.values():
-            low, high = account.band(account.positions[self.instrument.id])
-            self.guard_low = max(self.guard_low, low)
-            self.guard_high = min(self.guard_high, high)
 
     def find_expiry(self) -> None:
         """Find the next time at which an order expires."""

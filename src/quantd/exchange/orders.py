@@ -149,7 +149,8 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     def view(self) -> OrderView:
         """Return a frozen picture of it."""
         return OrderView(
-            account=self.account.id, venue_order_id=self.id, client_order_id=self.client_order_id or "", spec=self.terms(),
+            account=self.account.id, venue_order_id=self.id, client_order_id=self.client_order_id or "",
+            spec=self.terms(),
             state=self.state, filled_quantity=self.filled, average_price=self.average_price,
             fees=self.fees, fills=tuple(self.fills), accepted_at_ns=self.accepted_at_ns,
             updated_at_ns=self.updated_at_ns, ended_at_ns=self.ended_at_ns, reason=self.reason, role=self.role,

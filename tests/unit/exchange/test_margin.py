@@ -23,6 +23,7 @@ from quantd.exchange import (
 from tests.unit.exchange.scenes import (
     BTC,
     BUY,
+    EUR,
     SECOND,
     SELL,
     D,
@@ -284,6 +285,28 @@ def test_close_out_comes_at_the_first_price_at_its_level_however_prices_move(pri
         venue.handle(quote(3, price, price))
         called = equity <= used / 2
         assert bool(venue.lots("a")) is not called
+        if called:
+            return
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(60, 140)), min_size=1, max_size=25),
+    st.sampled_from([BUY, SELL]),
+)
+def test_close_out_counts_all_positions_of_the_account(moves: list[tuple[bool, int]], side: Side) -> None:
+    venue = exchange(margin("100"), instruments=(instrument(margin_rate="0.1"), instrument(EUR, margin_rate="0.1")))
+    now = {BTC: 100, EUR: 100}
+    for symbol, direction in ((BTC, BUY), (EUR, side)):
+        venue.handle(quote(1, 100.0, 100.0, symbol=symbol))
+        place(venue, "a", spec(direction, "3", symbol=symbol), SECOND)
+        venue.handle(quote(2, 100.0, 100.0, symbol=symbol))
+    for is_btc, price in moves:
+        symbol = BTC if is_btc else EUR
+        now[symbol] = price
+        venue.handle(quote(3, float(price), float(price), symbol=symbol))
+        profit = 3 * (now[BTC] - 100) + (3 if side is BUY else -3) * (now[EUR] - 100)
+        called = 100 + profit <= D(3 * (now[BTC] + now[EUR])) / 20
+        assert bool([order for order in venue.orders("a") if order.origin == "margin_call"]) is called
         if called:
             return
 
