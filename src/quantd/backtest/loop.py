@@ -29,7 +29,18 @@ from quantd.domain.events import (
     TradingState,
     VenueChanged,
 )
-from quantd.domain.facts import Fact, FillRecorded, RequestDenied, RunStarted, StrategyFaulted
+from quantd.domain.facts import (
+    BalancesRecorded,
+    CashFlowRecorded,
+    Fact,
+    FillCorrected,
+    FillRecorded,
+    InstrumentRecorded,
+    PositionAdjusted,
+    RequestDenied,
+    RunStarted,
+    StrategyFaulted,
+)
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar
 from quantd.engine.core import Engine
@@ -59,6 +70,11 @@ class SimulatedVenue(msgspec.Struct, frozen=True):
     exchange: Exchange
     instruments: tuple[Instrument, ...]
 
+
+_WEIGHTY = frozenset(
+    {BalancesRecorded, CashFlowRecorded, FillCorrected, FillRecorded, InstrumentRecorded, PositionAdjusted}
+)
+"""Facts that change what the accounts are worth at given prices."""
 
 MakeScheduler = Callable[[Clock], Scheduler]
 """Makes the scheduler on the clock of the run, which stands at the first event."""
@@ -272,7 +288,9 @@ class Backtest:
         if not facts:
             return
         self.journal.append(facts)
+        weighs = False
         for fact in facts:
+            weighs = weighs or fact.__class__ in _WEIGHTY
             if isinstance(fact, FillRecorded):
                 self.fills.append(fact)
             elif isinstance(fact, RequestDenied):
@@ -280,7 +298,8 @@ class Backtest:
                 self.denials[key] = self.denials.get(key, 0) + 1
             elif isinstance(fact, StrategyFaulted):
                 self.faults.append(fact)
-        self.equity.refresh()
+        if weighs:
+            self.equity.refresh()
 
 
 def _wanted(engine: Engine) -> dict[InstrumentId, set[int]]:

@@ -6,6 +6,7 @@ daemon runs: a new version arrives as an event.
 
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import NewType
 
 import msgspec
@@ -66,6 +67,11 @@ class Session(msgspec.Struct, frozen=True):
     """Local dates without trading (holidays), ISO."""
 
 
+@cache
+def _venue_of(id: str) -> str:
+    return id.partition(":")[0]
+
+
 class Instrument(msgspec.Struct, frozen=True):
     """One tradable thing at one venue, with the rules that its orders must meet."""
 
@@ -104,7 +110,7 @@ class Instrument(msgspec.Struct, frozen=True):
     @property
     def venue(self) -> str:
         """The venue's key in the configuration."""
-        return self.id.partition(":")[0]
+        return _venue_of(self.id)
 
     @property
     def symbol(self) -> str:

@@ -60,6 +60,8 @@ def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Ite
     they differ by is put on the last fill.
     """
     fills = list(order.fills.values())
+    if not fills or (len(fills) == 1 and _is_told(fills[0], report)):
+        return
     after = {fill.id: fill for fill in fills}
     estimated = [fill for fill in fills if fill.quality is Quality.ESTIMATED]
     if report.average_price is not None and estimated:
@@ -77,6 +79,11 @@ def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Ite
     for fill in fills:
         if after[fill.id] != fill:
             yield fill, after[fill.id]
+
+
+def _is_told(fill: Fill, report: OrderReport) -> bool:
+    """Whether a report knows nothing better of an order's only fill."""
+    return fill.quality is Quality.CONFIRMED and (report.fees is None or report.fees == fill.fees)
 
 
 def _less(told: Fees, fills: Iterable[Fill]) -> Fees:

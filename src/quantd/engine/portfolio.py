@@ -6,6 +6,7 @@ Changed by facts only. Quantities, costs and profits are exact; floats are for r
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
 from typing import Protocol
 
 from quantd.domain.cash import Account, AccountKind, Balance, CashFlow
@@ -224,6 +225,12 @@ class AccountBalances:
             self.totals[asset] = self.totals.get(asset, ZERO) + amount
 
 
+@cache
+def _scopes(strategy: str, instrument: InstrumentId) -> tuple[str, ...]:
+    """Return the scopes in which an order counts."""
+    return f"strategy:{strategy}", f"instrument:{instrument}", f"venue:{instrument.partition(':')[0]}", "account"
+
+
 class Portfolio:
     """All books, nets and accounts."""
 
@@ -284,8 +291,7 @@ class Portfolio:
         self.exposed[instrument] = None
         if count:
             counts = self.open_orders
-            venue = instrument.partition(":")[0]
-            for scope in (f"strategy:{strategy}", f"instrument:{instrument}", f"venue:{venue}", "account"):
+            for scope in _scopes(strategy, instrument):
                 counts[scope] = counts.get(scope, 0) + count
 
     def fill(self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int) -> None:

@@ -220,7 +220,8 @@ class State:
         order.operation = operation.move(OperationTrigger.SETTLE)
         if operation.kind is OperationKind.CANCEL and fact.result == "not_executed":
             order.cancel_wanted = True  # it is still wanted, and leaves again at the next tick
-        self._expect_change(order, before)
+        if operation.quantity is not None:
+            self._expect_change(order, before)  # only an amendment reserves beyond the order's own terms
         self._fill_whole(order)
         self._touched(order, fact.at_ns)
 

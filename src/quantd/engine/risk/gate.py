@@ -59,13 +59,15 @@ Builder = Callable[[InstrumentId, Scoped], Iterable[Control]]
 class Pipeline:
     """The controls of one (strategy, instrument), in order."""
 
-    __slots__ = ("all", "cancels", "counting", "for_exits")
+    __slots__ = ("all", "cancels", "counting", "for_exits", "slippage_bps")
 
-    def __init__(self, controls: Iterable[Control]) -> None:
+    def __init__(self, controls: Iterable[Control], slippage_bps: Decimal | None) -> None:
         self.all = tuple(controls)
         self.for_exits = tuple(control for control in self.all if control.guards_exits)
         self.counting = tuple(control for control in self.all if not isinstance(control, Stateless))
         self.cancels = tuple(window for control in self.all if (window := control.cancels) is not None)
+        self.slippage_bps = slippage_bps
+        """The tightest cap of an emulated market order in any scope."""
 
 
 class Stateless:
@@ -122,8 +124,7 @@ class Gate:
 
     def slippage_bps(self, strategy: str, instrument: Instrument) -> Decimal | None:
         """Return the tightest cap of an emulated market order in any scope, in basis points; None where none is set."""
-        caps = (limits.max_slippage_bps for _, limits in self._scoped(strategy, instrument)("max_slippage_bps"))
-        return min((cap for cap in caps if cap is not None), default=None)
+        return self.pipeline(strategy, instrument).slippage_bps
 
     def cancel_windows(self, strategy: str, instrument: Instrument) -> tuple[CancelWindow, ...]:
         """Return where the cancels of a (strategy, instrument) are counted."""
@@ -142,7 +143,9 @@ class Gate:
         found = self._pipelines.get(key)
         if found is None:
             scoped = self._scoped(strategy, instrument)
-            found = Pipeline(c for build in self._builders for c in build(instrument.id, scoped))
+            caps = (limits.max_slippage_bps for _, limits in scoped("max_slippage_bps"))
+            cap = min((cap for cap in caps if cap is not None), default=None)
+            found = Pipeline((c for build in self._builders for c in build(instrument.id, scoped)), cap)
             self._pipelines[key] = found
         return found
 
