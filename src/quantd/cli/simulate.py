@@ -28,7 +28,7 @@ from quantd.feeds.synthetic import SyntheticFeed
 from quantd.ports import Feed
 from quantd.simulators import prices
 from quantd.simulators.faults import FaultPlan, FaultScript, load_plan
-from quantd.simulators.ionloop.options import ApiKey, MarketRules, Setup, Switches, Webhook
+from quantd.simulators.ionloop.options import DEPTH, ApiKey, MarketRules, Setup, Switches, Webhook
 from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
 from quantd.simulators.server import SimulatorServer
@@ -71,6 +71,9 @@ def simulate_ionloop(
     faults: Annotated[Path | None, typer.Option(help="YAML fault script.")] = None,
     switch: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, see the admin route `switches`.")] = None,
     latency_ms: Annotated[float, typer.Option(min=0, help="From an order's acceptance to the market.")] = 0.0,
+    level_quantity: Annotated[
+        float, typer.Option(help="Mean quantity at the best prices; a small one makes orders fill in parts.")
+    ] = 0.5,
     webhook_http: Annotated[
         bool, typer.Option("--webhook-http", help="Let webhooks go to plain http on this machine.")
     ] = False,
@@ -83,8 +86,8 @@ def simulate_ionloop(
 ) -> None:
     """Serve ionloop.trade's API over a simulated exchange, on this machine."""
     use_exact_arithmetic()
-    if not speed > 0 or not price > 0 or spread_bps < 0:
-        raise typer.BadParameter("expected --speed and --price above 0, --spread-bps of 0 or more")
+    if not speed > 0 or not price > 0 or not level_quantity > 0 or spread_bps < 0:
+        raise typer.BadParameter("expected --speed, --price and --level-quantity above 0, --spread-bps of 0 or more")
     try:
         markets = tuple(MarketRules(symbol=name) for name in _symbols(symbol))
         secret = _text(webhook_secret_file) if webhook_secret_file is not None else ""
@@ -95,6 +98,7 @@ def simulate_ionloop(
             markets=markets,
             keys=granted,
             balances=_balances(balance or ["USDT=100000"]),
+            depth=msgspec.structs.replace(DEPTH, size=level_quantity),
             latency_s=latency_ms / 1000,
             seed=seed,
             webhook_http=webhook_http,

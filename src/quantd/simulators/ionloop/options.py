@@ -20,6 +20,8 @@ SCOPES = (
 """All that a key can be granted."""
 
 VENUE = "ionloop"
+DEPTH = DepthRules(levels=50, size=0.5, growth=1.05, step_ticks=10)
+"""Of the synthetic book, unless told otherwise."""
 
 MarketWord = Literal["online", "halted", "post_only", "offline", "retired"]
 """Status of a market; a retired one is not found any more."""
@@ -118,7 +120,7 @@ class Setup(msgspec.Struct, frozen=True):
     funding: Mapping[str, Mapping[str, Decimal]] = {}
     """By account and asset: the funding wallet, which orders cannot use."""
     rates: RateRules = RateRules()
-    depth: DepthRules = DepthRules(levels=50, size=0.5, growth=1.05, step_ticks=10)
+    depth: DepthRules = DEPTH
     latency_s: float = 0.0
     """From acceptance until an order meets the market."""
     seed: int = 0
