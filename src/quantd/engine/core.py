@@ -85,7 +85,7 @@ class Engine:
         }
         self._notices = Notices(settings.notices_max)
         self.operator = Operator(self.context, self.trading, self.targets, self.desks)
-        self.trading.changed = self._ended_here
+        self.trading.changed, self.trading.held = self._ended_here, self.protection.hold
         self.losses.tripped = self.operator.tripped
         self._savers = [d for d in self.desks.values() if type(d.strategy).save is not Strategy.save]
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
@@ -309,8 +309,6 @@ class Engine:
         if order.state in ENDS:
             self.protection.ended(order)
             self.targets.order_changed(order)
-        elif order.held:
-            self.protection.hold(order)
         desk = self.desks.get(order.strategy)
         if desk is None:
             return

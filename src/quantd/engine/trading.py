@@ -39,6 +39,8 @@ class Trading:
     def __init__(self, context: Context, gate: Gate) -> None:
         self._context = context
         self._gate = gate
+        self.held: Callable[[LiveOrder], None] = lambda order: None
+        """Set by the engine: called with an order that waits here for its trigger."""
         self.changed: Callable[[LiveOrder], None] = lambda order: None
         """Set by the engine: called after an order ended here, without the venue."""
 
@@ -93,7 +95,9 @@ class Trading:
             )
         )
         order = context.state.orders[order_id]
-        if not held:
+        if held:
+            self.held(order)
+        else:
             context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, None, wish.exit))
         return order
 

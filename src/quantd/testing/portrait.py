@@ -38,6 +38,7 @@ def portrait(state: State) -> dict[str, Any]:
             }
             for venue, one in portfolio.accounts.items()
         },
+        "lots": {venue: held for venue, lots in state.lots.items() if (held := lots.all())},
         "latches": dict(state.latches),
         "generation": state.halt_generation,
         "targets": dict(state.targets),
