@@ -1,6 +1,7 @@
 """The daemon as a real process on the embedded paper venue: start, fills, health, signals, kill, locks, halts."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,10 @@ def fills(process: Process) -> int:
     return len(process.lines("order_filled"))
 
 
+def _has_filled(process: Process) -> bool:
+    return fills(process) >= 1
+
+
 @pytest.mark.timeout(90)
 def test_a_run_trades_tells_its_health_and_ends_in_order_on_a_signal(config: Path) -> None:
     with quantd(["run", "q.yaml"], config) as daemon:
@@ -73,7 +78,7 @@ def test_a_killed_daemon_goes_on_where_its_journal_ends(config: Path) -> None:
     seen: set[str] = set()
     for _ in range(3):
         with quantd(["run", "q.yaml"], config) as daemon:
-            until(lambda process=daemon: fills(process) >= 1, 40, "a fill")
+            until(partial(_has_filled, daemon), 40, "a fill")
             daemon.signal(SIGKILL)
             ids = [line["client_order_id"] for line in daemon.lines("order_intended")]
             assert not seen.intersection(ids), "an order id came twice"

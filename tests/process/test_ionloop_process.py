@@ -1,0 +1,180 @@
+"""The daemon against the simulated ionloop, both as real processes: trades, quiescence, webhooks, kills.
+
+Prices are real ones where the data lie beside the checkout, synthetic elsewhere. `QUANTD_RUN_S` and `QUANTD_KILLS`
+lengthen the runs (the campaign's are 120 s and 20 kills).
+"""
+
+import json
+import os
+import random
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, quantd, until
+from tests.process.truth import Venue, differences, folded, qualities
+
+DATA = ROOT.parent / "shared" / "data" / "btc-usd-perp-1m-2022-01.csv.gz"
+RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
+KILLS = int(os.environ.get("QUANTD_KILLS", "5"))
+FILLS_AT_LEAST = int(RUN_S / 6)
+
+CONFIG = """
+journal: {{path: var/q.db, state_dir: var/state}}
+venues:
+  ionloop:
+    type: ionloop
+    environment: custom
+    base_url: http://127.0.0.1:{port}
+    api_key_file: key
+    webhook_secret_file: secret
+    reconcile: adopt
+    idempotency: {idempotency}
+risk:
+  base_currency: USDT
+  account: {{max_gross_notional: 50000, max_daily_loss: 5000, max_open_orders: 30}}
+  order: {{max_order_notional: 5000, price_collar_bps: 300, passive_collar_bps: 1000, self_match: cancel_oldest}}
+  strategy: {{long_only: true}}
+strategies:
+  - id: btc-grid
+    use: grid_maker.GridMaker
+    instruments: [ionloop:BTC-USDT]
+    params: {{levels: 3, step_bps: 8, quantity: 0.01}}
+    risk: {{max_position: 0.2}}
+    at_shutdown: keep
+  - id: btc-cross
+    use: sma_cross.SmaCross
+    instruments: [ionloop:BTC-USDT]
+    bars: 2s
+    params: {{fast: 2, slow: 5, quantity: 0.02}}
+    risk: {{max_position: 0.05}}
+    at_shutdown: keep
+strategies_dir: {strategies}
+feeds: {{quote_every_s: 1, max_age_s: 5, bar_store: var/bars.db}}
+health: {{port: 0}}
+logging: {{format: json}}
+"""
+
+
+class Site:
+    """A folder with a simulator running and the configuration of a daemon against it."""
+
+    def __init__(self, directory: Path, simulator: Process) -> None:
+        self.directory = directory
+        self.simulator = simulator
+        self.port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
+        self.venue = Venue(self.port)
+
+    def configure(self, *, idempotency: bool = True, webhooks: str = "") -> None:
+        """Write the daemon's configuration."""
+        text = CONFIG.format(port=self.port, strategies=ROOT / "strategies", idempotency=str(idempotency).lower())
+        (self.directory / "q.yaml").write_text(text + webhooks)
+
+    def settle(self, daemon: Process) -> list[str]:
+        """Freeze the market, wait until we and the venue agree, and return what is still different."""
+        self.venue.freeze()
+        state: list[str] = ["not compared yet"]
+        deadline = time.monotonic() + 60
+        while state and time.monotonic() < deadline:
+            time.sleep(1)
+            state = differences(folded(self.directory / "var/q.db"), self.venue.read("state"))
+        assert daemon.popen.poll() is None, daemon.text()[-3000:]
+        return state
+
+
+def _port(text: str) -> str:
+    found = re.search(r"ionloop on http://127\.0\.0\.1:(\d+)", text)
+    return found[1] if found else ""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A simulator over real prices at 600 times their speed, or synthetic ones."""
+    (tmp_path / "key").write_text("sim-key")
+    (tmp_path / "secret").write_text("sim-webhook-secret")
+    prices = ["--replay", str(DATA), "--speed", "600"] if DATA.exists() else ["--seed", "7"]
+    with quantd(["simulate", "ionloop", "--port", "0", "--webhook-http", *prices], tmp_path) as simulator:
+        yield Site(tmp_path, simulator)
+
+
+def fills(process: Process) -> int:
+    """Fills that the process has logged."""
+    return len(process.lines("order_filled"))
+
+
+@pytest.mark.timeout(300)
+def test_it_trades_on_real_prices_and_agrees_with_the_venue_to_the_last_digit(site: Site) -> None:
+    site.configure()
+    with quantd(["run", "q.yaml"], site.directory) as daemon:
+        until(lambda: fills(daemon) >= FILLS_AT_LEAST, RUN_S * 2, f"{FILLS_AT_LEAST} fills")
+        assert site.settle(daemon) == []
+        counters = site.venue.read("counters")
+        assert counters["rate_limited"] == {"total": 0}
+        assert counters["violations"] == {}
+        state = folded(site.directory / "var/q.db")
+        assert daemon.metric("quantd_estimated_fills_total", venue="ionloop") == qualities(state)["estimated"]
+        assert daemon.metric("quantd_unknown_operations", venue="ionloop") == 0
+        assert daemon.signal(SIGTERM) == 0
+    with quantd(["journal", "verify", "var/q.db"], site.directory) as verify:
+        assert verify.popen.wait(30) == 0, verify.text()
+
+
+@pytest.mark.timeout(300)
+def test_webhooks_confirm_the_prices_of_fills(site: Site) -> None:
+    site.configure(webhooks="webhooks: {port: 0}\n")
+    with quantd(["run", "q.yaml"], site.directory) as daemon:
+        port = daemon.wait_line("webhooks_listen")["port"]
+        _register(site, int(port))
+        until(lambda: fills(daemon) >= FILLS_AT_LEAST, RUN_S * 2, f"{FILLS_AT_LEAST} fills")
+        assert site.settle(daemon) == []
+        state = folded(site.directory / "var/q.db")
+        whole = [order for order in state.orders.all_orders() if order.state.value == "filled"]
+        assert whole
+        estimated = [one for one in whole if list(one.estimated())]
+        assert not estimated, f"{len(estimated)} of {len(whole)} whole orders are still estimated"
+        assert daemon.metric("quantd_webhook_events_total", venue="ionloop", result="taken") > 0
+        assert site.venue.read("counters")["webhooks"]["given_up"] == 0
+        assert daemon.signal(SIGTERM) == 0
+
+
+def _register(site: Site, port: int) -> None:
+    """Register the webhook by the venue's API, as the console would."""
+    body = {
+        "url": f"http://127.0.0.1:{port}/webhooks/ionloop",
+        "events": ["order.filled", "order.cancelled", "order.updated"],
+        "secret": "sim-webhook-secret",
+    }
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{site.port}/v1/webhooks",
+        json.dumps(body).encode(),
+        {"Authorization": "Bearer sim-key", "Content-Type": "application/json"},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("idempotency", [True, False], ids=["keys", "search"])
+def test_killed_at_random_moments_it_loses_nothing_and_doubles_nothing(site: Site, *, idempotency: bool) -> None:
+    seed = int(os.environ.get("QUANTD_SEED", str(random.SystemRandom().randrange(1_000_000))))
+    print(f"QUANTD_SEED={seed}")
+    chance = random.Random(seed)
+    site.configure(idempotency=idempotency)
+    for number in range(KILLS if idempotency else max(2, KILLS // 4)):
+        with quantd(["run", "q.yaml"], site.directory) as daemon:
+            daemon.wait_line("venue_ready", 90)
+            time.sleep(chance.uniform(0.0, 6.0))
+            daemon.signal(SIGKILL)
+            assert len(daemon.lines("reconciled")) == 1, f"kill {number}, seed {seed}"
+    with quantd(["run", "q.yaml"], site.directory) as daemon:
+        daemon.wait_line("venue_ready", 90)
+        assert site.settle(daemon) == [], f"seed {seed}"
+        assert site.venue.read("counters")["rate_limited"] == {"total": 0}, f"seed {seed}"
+        assert daemon.metric("quantd_unknown_operations", venue="ionloop") == 0
+        assert not folded(site.directory / "var/q.db").latches
+        assert daemon.signal(SIGTERM) == 0
