@@ -23,6 +23,9 @@ class GridMaker(Strategy):
     quantity: Decimal = param(Decimal("0.01"), gt=0, doc="of each order")
     max_inventory: Decimal = param(Decimal(0), ge=0, doc="most that it holds; 0 stands for levels x quantity")
     requote_bps: float = param(0.0, ge=0, doc="basis points that the middle may move; 0 stands for half a step")
+    rest_s: float = param(
+        1.0, ge=0, doc="seconds that a grid stands at least, so that a fast market is no flood of orders"
+    )
     short: bool = param(False, doc="whether it also sells what it does not hold; needs a margin account")
     needs = {Limit}
 
@@ -31,8 +34,12 @@ class GridMaker(Strategy):
         self.anchor = 0.0
         self.placed: dict[tuple[Side, int], str] = {}
         """Levels that were used since the grid was laid -> the order's id."""
+        self.laid_at = 0.0
+        """When the grid was anchored, in seconds since 1970."""
         self.is_refused = False
         """Whether this grid met a refusal that will not pass by itself: no more orders until the next one."""
+        self.is_waiting = False
+        """Whether it met one that may pass: no more orders until the next price."""
 
     def on_start(self) -> None:
         # Orders of an earlier run stand around an anchor that nobody remembers.
@@ -40,9 +47,11 @@ class GridMaker(Strategy):
 
     def on_quote(self, quote: Quote) -> None:
         moved_bps = abs(quote.mid / self.anchor - 1) * 10_000 if self.anchor else float("inf")
-        if moved_bps >= (self.requote_bps or self.step_bps / 2):
+        now = self.now.timestamp()
+        self.is_waiting = False
+        if moved_bps >= (self.requote_bps or self.step_bps / 2) and now - self.laid_at >= self.rest_s:
             self.cancel_all(self.instrument)
-            self.anchor = quote.mid
+            self.anchor, self.laid_at = quote.mid, now
             self.placed.clear()
             self.is_refused = False
         self.lay()
@@ -60,7 +69,7 @@ class GridMaker(Strategy):
         """Place what is missing from the grid."""
         ours = set(self.placed.values())
         working = self.orders(self.instrument)
-        if not self.anchor or self.is_refused or any(order.id not in ours for order in working):
+        if not self.anchor or any(order.id not in ours for order in working):
             return  # the old grid is still being cancelled: two at once would trade with each other
         most = self.max_inventory or self.levels * self.quantity
         held = self.position(self.instrument).quantity
@@ -77,11 +86,12 @@ class GridMaker(Strategy):
         """Place one order of the grid and return its quantity; 0 when the level is used, or there is no room."""
         quantity = min(self.quantity, room)
         # Fees leave a little less than was bought: sell that, but do not send crumbs.
-        if (side, level) in self.placed or self.is_refused or quantity * 2 < self.quantity:
+        if (side, level) in self.placed or quantity * 2 < self.quantity or self.is_refused or self.is_waiting:
             return Decimal(0)
         send = self.buy if side is Side.BUY else self.sell
         answer = send(self.instrument, quantity, Limit(price), why=f"level {level}")
         if isinstance(answer, Denied):
+            self.is_waiting = answer.is_transient
             self.is_refused = not answer.is_transient
             return Decimal(0)
         self.placed[side, level] = answer.id

@@ -206,7 +206,7 @@ class Trial:
     ) -> "Trial":
         """Let one bar of several instruments pass, by id or role: a close, or (open, high, low, close)."""
         opened = self.now_ns
-        self.now_ns = opened + self._setup.bars_s * _NS_PER_S
+        self._pass_until(opened + self._setup.bars_s * _NS_PER_S)
         for name, given in prices.items():
             first, top, bottom, close = given if isinstance(given, tuple) else (None, None, None, given)
             first = close if first is None else first

@@ -11,7 +11,7 @@ from quantd.testing.kit import Trial
 from strategies.grid_maker import GridMaker
 from tests.unit.strategies.markets import synthetic
 
-PARAMS: dict[str, Any] = {"levels": 2, "step_bps": 100, "quantity": "0.1"}
+PARAMS: dict[str, Any] = {"levels": 2, "step_bps": 100, "quantity": "0.1", "rest_s": 0}
 
 
 def grid(**params: Any) -> Trial:
@@ -104,8 +104,18 @@ def test_a_refusal_that_passes_is_tried_again() -> None:
     limits = Limits(submit_rate=RateLimit(count=1, per_s=10))
     trial = Trial(GridMaker, PARAMS, limits=limits).quote(999.9, 1000.1)
     assert len(trial.orders) == 1
+    assert len(trial.denials) == 1, "one is enough to know"
     trial.wait(11).quote(999.9, 1000.1)
     assert standing(trial) == BUYS
+
+
+def test_a_fast_market_moves_the_grid_no_more_often_than_it_rests() -> None:
+    trial = grid(rest_s=2)
+    before = [order.id for order in trial.orders]
+    trial.wait(1).quote(1009.9, 1010.1)
+    assert [order.id for order in trial.orders] == before
+    trial.wait(1).quote(1009.9, 1010.1)
+    assert [price for _, _, price in standing(trial)] == [Decimal("989.8"), Decimal("999.9")]
 
 
 def test_a_restart_lays_a_new_grid_in_place_of_the_old_one() -> None:
