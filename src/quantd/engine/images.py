@@ -181,7 +181,7 @@ def _order_image(order: LiveOrder) -> OrderImage:
         spec=order.spec,
         origin=order.origin,
         role=order.role,
-        deadline_at_ns=0,
+        deadline_at_ns=order.deadline_at_ns,
         at_ns=order.intended_at_ns,
         exit=order.exit,
         why=order.why,

@@ -64,6 +64,7 @@ class LiveOrder:
     __slots__ = (
         "cancel_wanted",
         "client_order_id",
+        "deadline_at_ns",
         "exit",
         "filled",
         "fills",
@@ -103,6 +104,7 @@ class LiveOrder:
         self.protect = intent.protect
         self.reference = intent.reference
         self.intended_at_ns = intent.at_ns
+        self.deadline_at_ns = intent.deadline_at_ns
         self.state = OrderState.WORKING
         self.is_open = True
         self.filled = ZERO

@@ -41,7 +41,8 @@ class Protection:
 
     def hold(self, order: LiveOrder) -> None:
         """Watch the trigger of an order that the venue cannot hold."""
-        self._held.setdefault(order.instrument, {})[order.client_order_id] = order
+        if order.spec.trigger is not None:
+            self._held.setdefault(order.instrument, {})[order.client_order_id] = order
 
     @property
     def is_idle(self) -> bool:

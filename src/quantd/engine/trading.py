@@ -11,7 +11,7 @@ import msgspec
 from quantd.domain.capabilities import Support
 from quantd.domain.commands import Amend, Cancel, Submit
 from quantd.domain.events import TradingState
-from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderMoved, OrderReleased, RequestDenied
+from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderMoved, OrderReleased
 from quantd.domain.instruments import Instrument
 from quantd.domain.numbers import Rounding
 from quantd.domain.orders import (
@@ -29,6 +29,7 @@ from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
 from quantd.engine.lot_closing import close_lot, closes_lots
 from quantd.engine.orders import LiveOrder, amended
+from quantd.engine.refusals import record_denied, record_refused
 from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
@@ -68,13 +69,15 @@ class Trading:
                 spec = sent
                 wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
         denied = self._check(wish)
-        if denied is not None:
+        waits_s = 0.0 if denied is None or held else denied.wait_s
+        if denied is not None and not waits_s:
             return self._denied(ticket, denied)
         if wish.exit and closes_lots(wish.account):
             closing = close_lot(context, ticket, wish)
             return self._denied(ticket, closing) if isinstance(closing, Denied) else closing
         order_id = context.ids.next()
-        deadline = context.now_ns + int((ticket.how.good_for_s or context.settings.good_for_s) * 1e9)
+        deadline = context.now_ns + int((waits_s or ticket.how.good_for_s or context.settings.good_for_s) * 1e9)
+        held = held or waits_s > 0
         context.record(
             OrderIntended(
                 order_id,
@@ -100,6 +103,30 @@ class Trading:
         else:
             context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, None, wish.exit))
         return order
+
+    def _send_held(self, order: LiveOrder, spec: OrderSpec) -> None:
+        context = self._context
+        deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
+        context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns))
+        context.send(
+            Submit(
+                order.client_order_id, order.operations, spec, deadline, context.state.halt_generation, None, order.exit
+            )
+        )
+
+    def _release_waiting(self) -> None:
+        """Send the orders that wait for room under a rate limit, oldest first; deny those that waited too long."""
+        context = self._context
+        for order in list(context.state.orders.open_orders()):
+            if not order.held or order.spec.trigger is not None:
+                continue
+            rules = context.instrument(order.instrument)
+            denied = self._check(self._wish(order.strategy, order.spec, rules, order.origin, replaces=order))
+            if denied is None:
+                self._send_held(order, order.spec)
+            elif not denied.wait_s or context.now_ns >= order.deadline_at_ns:
+                context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
+                self.changed(order)
 
     def _capped(self, ticket: Ticket, rules: Instrument) -> Ticket:
         """Return the ticket with the tightest slippage cap that any scope sets."""
@@ -139,13 +166,7 @@ class Trading:
                 context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
                 self.changed(order)
             return denied
-        deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
-        context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns))
-        context.send(
-            Submit(
-                order.client_order_id, order.operations, spec, deadline, context.state.halt_generation, None, order.exit
-            )
-        )
+        self._send_held(order, spec)
         return None
 
     # -- amend ---------------------------------------------------------------------------------------------------
@@ -261,7 +282,8 @@ class Trading:
         return True
 
     def time_passed(self) -> None:
-        """Send cancels that waited, and cancel what was sent as a resting order but meant as a passing one."""
+        """Send orders and cancels that waited, and cancel what was sent as a resting order but meant as a passing one."""
+        self._release_waiting()
         now_ns = self._context.now_ns
         for order in self._context.state.orders.open_orders():
             if order.operation is not None:
@@ -333,49 +355,10 @@ class Trading:
         return None
 
     def _denied(self, ticket: Ticket, denied: Denied, client_order_id: str = "") -> Denied:
-        try:
-            quantity = Decimal(str(ticket.quantity))
-        except ArithmeticError:
-            quantity = Decimal(0)
-        if not quantity.is_finite():
-            quantity = Decimal(0)
-        self._context.record(
-            RequestDenied(
-                ticket.strategy,
-                ticket.instrument,
-                ticket.side,
-                quantity,
-                denied.code.value,
-                denied.control,
-                denied.scope,
-                denied.limit,
-                denied.observed,
-                self._context.now_ns,
-                ticket.why,
-                client_order_id,
-            )
-        )
-        return denied
+        return record_denied(self._context, ticket, denied, client_order_id)
 
     def _refused(self, order: LiveOrder, denied: Denied) -> Denied:
-        spec = order.spec
-        self._context.record(
-            RequestDenied(
-                order.strategy,
-                spec.instrument,
-                spec.side,
-                spec.quantity,
-                denied.code.value,
-                denied.control,
-                denied.scope,
-                denied.limit,
-                denied.observed,
-                self._context.now_ns,
-                "amend",
-                order.client_order_id,
-            )
-        )
-        return denied
+        return record_refused(self._context, order, denied)
 
 
 def _busy(order: LiveOrder) -> str:

@@ -52,12 +52,13 @@ class MessageRate:
         if wish.operation is not self._kind or self._window.has_room(wish.now_ns):
             return None
         limit = self._window.limit
-        return wish.deny(
+        return Denied(
             Denial.MESSAGE_RATE,
             11,
             self._scope,
             f"{limit.count} in {limit.per_s} s",
-            self._window.count(wish.now_ns) + 1,
+            str(self._window.count(wish.now_ns) + 1),
+            wait_s=limit.max_wait_s if limit.policy == "queue" else 0.0,
         )
 
     def passed(self, wish: Wish) -> None:

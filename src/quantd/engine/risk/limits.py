@@ -25,7 +25,8 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     per_s: float
     """Length of the sliding window in seconds; above 0."""
     policy: Literal["deny", "queue"] = "deny"
-    """What happens above the limit: `deny` at once, or `queue` until there is room."""
+    """What happens to a new order above the limit: `deny` at once, or `queue` until there is room. Amendments are
+    denied, cancels always wait."""
     max_wait_s: float = 1.0
     """With `queue`: seconds after which a waiting message is denied; above 0."""
 

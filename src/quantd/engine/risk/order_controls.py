@@ -306,6 +306,10 @@ def _crosses(wish: Wish, resting: LiveOrder) -> bool:
     mine, other = wish.spec.price, resting.spec.price
     if wish.spec.trigger is not None:
         return False
+    if mine is None and other is not None and wish.exit:
+        # An exit at market is not held up by an order of ours that lies behind the best price: it is not reached.
+        touch = wish.mark.touch(wish.spec.side is Side.BUY)
+        mine = touch if touch > 0 else None
     if mine is None or other is None:
         return True
     return mine >= other if wish.spec.side is Side.BUY else mine <= other

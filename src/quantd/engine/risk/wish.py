@@ -86,6 +86,8 @@ class Denied(msgspec.Struct, frozen=True, tag=True):
     limit: str
     observed: str
     detail: str = ""
+    wait_s: float = 0.0
+    """Seconds that a new order may wait for room instead; 0 where it is denied at once."""
 
     @property
     def is_transient(self) -> bool:

@@ -46,7 +46,7 @@ def capabilities(*, idempotency: bool) -> Capabilities:
             TimeInForce.GTC: Support.NATIVE,
             TimeInForce.IOC: emulated,
             TimeInForce.FOK: refused,
-            TimeInForce.DAY: emulated,
+            TimeInForce.DAY: refused,
             TimeInForce.GTD: emulated,
         },
         post_only=refused,
