@@ -128,10 +128,10 @@ def make_balance(asset: str, total: Decimal | int | str, locked: Decimal | int |
 
 
 def make_snapshot(
-    balances: Mapping[str, Decimal | int | str], *, at_ns: int, venue: str = "paper", **fields: Any
+    totals: Mapping[str, Decimal | int | str], *, at_ns: int, venue: str = "paper", **fields: Any
 ) -> AccountSnapshot:
     """Return a snapshot that was asked for and answered at `at_ns`, with these totals, nothing locked."""
-    told = tuple(make_balance(asset, total) for asset, total in balances.items())
+    told = tuple(make_balance(asset, total) for asset, total in totals.items())
     shown: dict[str, Any] = {"asked_at_ns": at_ns, "answered_at_ns": at_ns, "balances": told}
     return AccountSnapshot(venue=venue, received_at_ns=at_ns, **(shown | fields))
 
