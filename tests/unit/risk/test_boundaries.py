@@ -10,7 +10,8 @@ import pytest
 from quantd.engine.orders import Order
 from quantd.engine.risk import exposure, flow, order_controls
 from quantd.engine.risk.wish import Denied, Wish
-from tests.unit.risk.boundaries import CASES, Case
+from tests.unit.risk.boundaries import CASES
+from tests.unit.risk.cases import Case
 
 AMENDABLE = [case for case in CASES if case.amend is not None]
 
@@ -80,5 +81,5 @@ def test_every_control_with_a_number_as_its_limit_has_a_boundary() -> None:
         for one in vars(module).values()
         if isinstance(one, type) and hasattr(one, "guards_exits") and hasattr(one, "number")
     }
-    without_a_number = {order_controls.OrderType, order_controls.Twin}  # test_permissions.py, test_duplicates.py
+    without_a_number = {order_controls.OrderType, order_controls.Twin}  # test_order_types.py, test_order_controls.py
     assert controls - without_a_number == {case.control for case in CASES}

@@ -12,7 +12,7 @@ from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.testing.builders import BTC, Rig, make_instrument, make_snapshot
-from tests.unit.risk.boundaries import place, resting, rig_with
+from tests.unit.risk.cases import place, resting, rig_with
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL

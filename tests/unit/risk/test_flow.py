@@ -14,7 +14,7 @@ from quantd.engine.risk.flow import Window
 from quantd.engine.risk.limits import Limits, RateLimit
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.testing.builders import BTC, SECOND_NS
-from tests.unit.risk.boundaries import place, resting, rig_with
+from tests.unit.risk.cases import place, resting, rig_with
 
 D = Decimal
 

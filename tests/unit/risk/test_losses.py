@@ -15,7 +15,7 @@ from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.testing.builders import BTC, Rig
-from tests.unit.risk.boundaries import place, resting
+from tests.unit.risk.cases import place, resting
 
 D = Decimal
 SCOPES = {"strategy:s1": "strategy:s1", "account": "all"}

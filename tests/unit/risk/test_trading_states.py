@@ -25,7 +25,7 @@ from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.order_controls import WellFormed
 from quantd.engine.risk.wish import Denial, Denied, Wish
 from quantd.testing.builders import BTC, Rig, make_instrument
-from tests.unit.risk.boundaries import place, resting
+from tests.unit.risk.cases import place, resting
 
 D = Decimal
 ACTIVE, REDUCING, HALTED = TradingState
