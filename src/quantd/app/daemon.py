@@ -13,6 +13,7 @@ import structlog
 
 import quantd
 from quantd.app.budgets import BudgetKeeper
+from quantd.app.ending import cancel_entries, settle
 from quantd.app.engine import build_engine
 from quantd.app.latches import LatchFollower
 from quantd.app.schedules import build_scheduler
@@ -34,6 +35,7 @@ from quantd.domain.facts import Fact, FillRecorded, OperationLost, RunStarted, S
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
 from quantd.engine.images import dump
+from quantd.errors import JournalFailed
 from quantd.feeds.conflation import Inbox
 from quantd.feeds.polling import FeedChange
 from quantd.feeds.store import BarStore
@@ -44,6 +46,7 @@ from quantd.runtime.executor import Executor
 from quantd.runtime.jobs import Jobs
 from quantd.runtime.runner import Runner
 from quantd.runtime.supervisor import Supervisor
+from quantd.runtime.wall import watch_wall
 from quantd.runtime.watcher import Watcher
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
@@ -97,7 +100,7 @@ class Daemon:
         self._journal: JournalWriter[Fact]
         self.executor: Executor
         self._watcher: Watcher
-        self.bars = BarStore(settings.feeds.bar_store, keep=settings.feeds.bar_store_keep)
+        self.bars: BarStore
         self._services: list[Service] = []
 
     # -- building ------------------------------------------------------------------------------------------------
@@ -121,7 +124,7 @@ class Daemon:
         self.venues = build_venues(settings, around)
         capabilities = {name: parts.connector.capabilities for name, parts in self.venues.items()}
         self.strategies, self.failures = prepare(settings, capabilities)
-        self._storage = open_storage(settings, {n: p.account.id for n, p in self.venues.items()}, clock)
+        self._open_disk()
         meta = self._storage.store.meta
         self.engine = build_engine(settings, self.strategies, meta.journal_id, meta.epoch)
         for name, known in capabilities.items():
@@ -133,9 +136,6 @@ class Daemon:
         self._budgets.restore(self.engine.state.cursors)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
         self._watcher = Watcher(self.engine, observer, clock, settings.risk.base_currency)
-        self._journal = JournalWriter(
-            self._storage.store, clock=clock, observer=observer, on_failure=lambda error: self._journal_failed(error)
-        )
         self.executor = Executor(
             {name: parts.connector for name, parts in self.venues.items()},
             self.emit,
@@ -175,6 +175,14 @@ class Daemon:
             followers=self.followers,
             feed_changed=self._feed_changed,
         )
+
+    def _open_disk(self) -> None:
+        """Open all that a run keeps on disk; simulations keep it in memory."""
+        accounts = {name: parts.account.id for name, parts in self.venues.items()}
+        self._storage = open_storage(self.settings, accounts, self.clock)
+        store, failed = self._storage.store, self._journal_failed
+        self._journal = JournalWriter(store, clock=self.clock, observer=self.observer, on_failure=failed)
+        self.bars = BarStore(self.settings.feeds.bar_store, keep=self.settings.feeds.bar_store_keep)
 
     def _reopen_paper(self) -> None:
         """A paper account goes on with what the journal knows it holds."""
@@ -228,11 +236,7 @@ class Daemon:
     def _feed_changed(self, change: FeedChange) -> None:
         log = _log.info if change.state.value == "up" else _log.warning
         log(
-            "feed_changed",
-            venue=change.venue,
-            endpoint=change.endpoint,
-            state=change.state.value,
-            reason=change.reason,
+            "feed_changed", venue=change.venue, endpoint=change.endpoint, state=change.state.value, reason=change.reason
         )
 
     def reasons(self) -> Sequence[str]:
@@ -270,36 +274,48 @@ class Daemon:
         await self.bars.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                self.executor.attach(tasks)
-                self._jobs.attach(tasks)
+                writes = tasks.create_task(self._writes(), name="writes")
                 runner = tasks.create_task(self._run_engine(), name="runner")
-                begin = RunStarted(
-                    quantd.__version__,
-                    self.settings.hash,
-                    source_hashes(self.strategies),
-                    self._storage.store.meta.journal_id,
-                    self._storage.store.meta.epoch,
-                    self.clock.now_ns(),
-                )
-                self.engine.begin(begin)
-                self.engine.lose_in_flight("restart", begin.at_ns)
-                self._latches.start()
-                self.emit(TimePassed(self.clock.now_ns()))
+                self._begin()
                 await self._start_services()
                 background = tasks.create_task(self._background(), name="background")
                 await self.stopping.wait()
                 await self._end(background)
                 runner.cancel()
+                writes.cancel()
         finally:
             await self._close()
+
+    def _begin(self) -> None:
+        """Say what this run is made of, and that what was under way before it may or may not have happened."""
+        meta, now_ns = self._storage.store.meta, self.clock.now_ns()
+        sources = source_hashes(self.strategies)
+        self.engine.begin(
+            RunStarted(quantd.__version__, self.settings.hash, sources, meta.journal_id, meta.epoch, now_ns)
+        )
+        self.engine.lose_in_flight("restart", now_ns)
+        self._latches.start()
+        self.emit(TimePassed(now_ns))
+
+    async def _writes(self) -> None:
+        """Everything that is sent, and every question after what became of it; ends by cancellation."""
+        async with asyncio.TaskGroup() as tasks:
+            self.executor.attach(tasks)
+            self._jobs.attach(tasks)
+            await asyncio.Event().wait()
 
     async def _run_engine(self) -> None:
         try:
             await self._runner.run()
+        except JournalFailed:
+            # Memory is ahead of disk: the latch is written, nothing new may leave; cancels add no exposure and may.
+            await cancel_entries(self._shared, SETTLE_S)
+            self.stop("journal failed")
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:
-            if not isinstance(error, asyncio.CancelledError):
-                self.failed = True
-                self.stop(f"runner: {error}")
+            self.failed = True
+            self.stop(f"runner: {error}")
             raise
 
     async def _start_services(self) -> None:
@@ -319,9 +335,9 @@ class Daemon:
     async def _background(self) -> None:
         """Everything that runs beside the engine; ends by cancellation."""
         scheduler = build_scheduler(self.settings, self.strategies, self.engine, self.clock, self.observer)
-        lag = LoopLag(self.clock, self.observer)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(lag.run(), name="loop lag")
+            tasks.create_task(LoopLag(self.clock, self.observer).run(), name="loop lag")
+            tasks.create_task(watch_wall(self.clock, self.emit), name="wall clock")
             tasks.create_task(self._tick(), name="tick")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
             for name in self.venues:
@@ -366,20 +382,9 @@ class Daemon:
         _log.info("stopping", reason=self.stop_reason)
         if self._journal.failure is None:
             self.emit(Stopping(self.stop_reason, self.clock.now_ns()))
-            await self._settle()
-        background.cancel()
-
-    async def _settle(self) -> None:
-        until_ns = self.clock.monotonic_ns() + int(SETTLE_S * 1e9)
-        await asyncio.sleep(0.05)
-        while self.clock.monotonic_ns() < until_ns and not self._hurry.is_set():
-            busy = self.executor.in_flight or any(
-                order.operation is not None for order in self.engine.state.orders.open_orders()
-            )
-            if not busy and not len(self.inbox):
-                break
-            await asyncio.sleep(0.05)
+            await settle(self._shared, self.inbox, self._hurry, SETTLE_S)
         self.executor.is_stopped = True
+        background.cancel()
 
     async def _close(self) -> None:
         for service in reversed(self._services):

@@ -21,11 +21,13 @@ def build_webhooks(shared: Shared) -> WebhookListener | None:
         if not isinstance(venue, IonloopSettings) or not isinstance(connector, IonloopConnector):
             continue
         if venue.webhook_secret is not None:
-            receivers[name] = _receiver(shared, name, connector, venue.webhook_secret.get_secret_value()).receive
+            receivers[name] = receiver_of(shared, name, connector, venue.webhook_secret.get_secret_value()).receive
     return WebhookListener(settings.host, settings.port, receivers=receivers, body_limit=settings.body_limit)
 
 
-def _receiver(shared: Shared, name: str, connector: IonloopConnector, secret: str) -> WebhookReceiver:
+def receiver_of(shared: Shared, name: str, connector: IonloopConnector, secret: str) -> WebhookReceiver:
+    """Return what takes one venue's notices; it goes on with the ids that the journal knows."""
+
     def deliver(body: bytes) -> None:
         for event in connector.webhook(body):
             shared.emit(event)
