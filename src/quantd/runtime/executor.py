@@ -92,8 +92,15 @@ class Executor:
         self._resolving: set[tuple[str, int]] = set()
         self.in_flight = 0
         """Writes that are under way."""
+        self._answered = asyncio.Event()
         self.is_stopped = False
         """Nothing but cancels leaves any more."""
+
+    async def drained(self) -> None:
+        """Return once no write is under way."""
+        while self.in_flight:
+            self._answered.clear()
+            await self._answered.wait()
 
     def attach(self, tasks: asyncio.TaskGroup) -> None:
         """Use `tasks` for everything that is sent."""
@@ -159,6 +166,7 @@ class Executor:
             outcome = await self._send(connector, command)
         finally:
             self.in_flight -= 1
+            self._answered.set()
             if isinstance(command, Submit):
                 self._unsent.pop(command.client_order_id, None)
         venue, operation, result = connector.venue, _OPERATIONS[type(command)], _OUTCOMES[type(outcome)]

@@ -1,0 +1,42 @@
+"""How a run ends: writes under way are settled to a deadline; after a journal fault, only cancels still leave."""
+
+import asyncio
+import contextlib
+from collections.abc import Sized
+
+from quantd.app.shared import Shared
+from quantd.domain.commands import Cancel
+
+_LOOK_EVERY_S = 0.05
+
+
+async def settle(shared: Shared, inbox: Sized, hurry: asyncio.Event, timeout_s: float) -> None:
+    """Wait until no write is under way and the inbox is empty, `hurry` is set, or the time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await _look(hurry)
+            while not hurry.is_set() and (len(inbox) or _is_busy(shared)):
+                await _look(hurry)
+
+
+async def _look(hurry: asyncio.Event) -> None:
+    """Pause, at most until somebody is in a hurry."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_EVERY_S):
+            await hurry.wait()
+
+
+def _is_busy(shared: Shared) -> bool:
+    orders = shared.engine.state.orders.open_orders()
+    return shared.executor.in_flight > 0 or any(order.operation is not None for order in orders)
+
+
+async def cancel_entries(shared: Shared, timeout_s: float) -> None:
+    """Cancel every working order that adds exposure, past the journal, and wait for the answers."""
+    orders = [one for one in shared.engine.state.orders.open_orders() if one.is_acknowledged and not one.exit]
+    shared.executor.execute(
+        Cancel(one.client_order_id, one.operations + 1, one.instrument, one.venue_order_id) for one in orders
+    )
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await shared.executor.drained()
