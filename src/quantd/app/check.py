@@ -1,7 +1,10 @@
-"""What `quantd check` does beyond reading: builds everything that needs no venue, and runs every `setup`."""
+"""What `quantd check` does beyond reading: builds everything that needs no venue, runs every `setup`, and replays each
+strategy twice.
+"""
 
 from collections.abc import Iterable, Iterator
 
+from quantd.app.determinism import check_determinism
 from quantd.app.engine import build_engine
 from quantd.app.strategies import prepare
 from quantd.app.venues import Surroundings, build_venues, over_http
@@ -11,14 +14,18 @@ from quantd.domain.instruments import InstrumentId
 from quantd.telemetry.metrics import NullObserver
 
 
-def check(settings: Settings) -> Iterator[str]:
+def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:
     """Build the daemon's parts without opening anything.
+
+    Args:
+        settings: The configuration.
+        fast: Leave out the replays.
 
     Yields:
         Warnings.
 
     Raises:
-        ConfigProblems: something does not fit together.
+        ConfigProblems: something does not fit together, or a strategy does not repeat itself.
     """
 
     def nothing_known(_instrument: InstrumentId) -> Iterable[str]:
@@ -46,3 +53,5 @@ def check(settings: Settings) -> Iterator[str]:
     for desk in engine.desks.values():
         if not desk.series and not desk.quotes and not desk.books and not desk.timers:
             yield f"strategy {desk.id} asks for no data and no timer: it will never be called"
+    if not fast:
+        yield from check_determinism(settings, preparation.strategies, venues)

@@ -4,13 +4,13 @@ import typer
 
 from quantd import __version__
 from quantd.cli.backtest import backtest
-from quantd.cli.check import check_command
+from quantd.cli.check import check
 from quantd.cli.config import config_app
 from quantd.cli.halt import halt, resume
 from quantd.cli.journal import app as journal_app
 from quantd.cli.new_strategy import new_strategy
 from quantd.cli.replay import replay
-from quantd.cli.run import deep_check, run
+from quantd.cli.run import run
 from quantd.cli.simulate import simulate_app
 from quantd.domain.numbers import use_exact_arithmetic
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run)
-app.command("check")(check_command(deep_check))
+app.command("check")(check)
 app.command("backtest")(backtest)
 app.command("replay")(replay)
 app.command("halt")(halt)

@@ -1,16 +1,17 @@
 """`quantd check`: says everything that is wrong with a configuration and starts nothing.
 
-Mounted by the command line, which adds the checks that need strategies' code. Exit code 0, or 2 with all problems on
-standard error.
+Exit code 0, or 2 with all problems on standard error.
 """
 
 import os
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from quantd.app.check import check as check_everything
 from quantd.config import Settings, load
 from quantd.errors import ConfigError
 
@@ -42,11 +43,21 @@ def run_check(files: Sequence[Path], environ: MutableMapping[str, str], deep: De
     return 0
 
 
-def check_command(deep: DeepCheck | None = None) -> Callable[[list[Path]], None]:
-    """Return the command, with `deep` run after loading."""
+def check(
+    files: Files,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out replaying each strategy twice.")] = False,
+) -> None:
+    """Say everything that is wrong with the configuration and the strategies in it, and start nothing."""
+    raise typer.Exit(run_check(files, os.environ, partial(deep_check, fast=fast)))
 
-    def check(files: Files) -> None:
-        """Say everything that is wrong with the configuration, and start nothing."""
-        raise typer.Exit(run_check(files, os.environ, deep))
 
-    return check
+def deep_check(settings: Settings, *, fast: bool) -> Iterator[str]:
+    """Check what only the composition root can: strategies load, their needs are met, `setup` runs, replays agree.
+
+    Yields:
+        Warnings.
+
+    Raises:
+        ConfigError: something does not fit; nothing was started.
+    """
+    yield from check_everything(settings, fast=fast)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -70,17 +70,3 @@ async def _main(settings: Settings, clock: SystemClock, observer: PrometheusObse
         loop.add_signal_handler(one, daemon.stop, signal.Signals(one).name)
     daemon.build()
     return await daemon.run()
-
-
-def deep_check(settings: Settings) -> Iterator[str]:
-    """Check what only the composition root can: strategies load, their needs are met, their `setup` runs.
-
-    Yields:
-        Warnings.
-
-    Raises:
-        ConfigError: something does not fit; nothing was started.
-    """
-    from quantd.app.check import check
-
-    yield from check(settings)

@@ -1,0 +1,191 @@
+"""The second half of `quantd check`: does a strategy that sees the same things do the same things?
+
+Runs all strategies twice on the same made-up market, in two processes under two hash seeds and two wall clocks, and
+compares what they cause record by record, byte for byte. Trades nowhere.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from quantd.app.rehearsal import Listing, Part, Rehearsal, Told
+from quantd.app.strategies import Prepared
+from quantd.app.venues import VenueParts
+from quantd.config import ConfigProblems, Settings
+from quantd.domain.cash import Account, AccountKind
+from quantd.domain.instruments import Instrument, InstrumentId, TickTier
+from quantd.domain.numbers import ZERO
+from quantd.venues.paper.rules import instruments_of
+from quantd.venues.paper.settings import PaperSettings
+
+HASH_SEEDS = ("1", "4242")
+LATER_BY_S = (0.0, 8_665_627.5)
+"""How far the wall clock of each run is ahead: 100 days, 7 hours and some, so that hour, weekday and month differ."""
+TIMEOUT_S = 120.0
+_PRICE, _TICK, _LOT, _MARGIN_RATE = 100.0, Decimal("0.01"), Decimal("0.00001"), Decimal("0.05")
+_SHOWN = 80
+_CHILD = "from quantd.app.rehearsal import main; main()"
+
+
+class Difference(NamedTuple):
+    """Where the two runs of a strategy part."""
+
+    number: int
+    """Of the record, from 1."""
+    what: str
+    """Kind, time, field and both values."""
+
+
+def check_determinism(
+    settings: Settings, strategies: Sequence[Prepared], venues: dict[str, VenueParts]
+) -> Iterator[str]:
+    """Rehearse every strategy twice.
+
+    Yields:
+        Warnings: a strategy that raised, or could not be rehearsed.
+
+    Raises:
+        ConfigProblems: naming each strategy whose runs differ, with the first record that does.
+    """
+    if not strategies:
+        return
+    first, second = _rehearsed(settings, strategies, venues)
+    problems = []
+    for one, again in zip(first, second, strict=True):
+        if one.failure or again.failure:
+            yield f"strategy {one.id} could not be replayed to the end: {one.failure or again.failure}"
+        elif one.fault and again.fault:
+            yield f"strategy {one.id} raised on synthetic data: {one.fault}"
+        found = difference(one, again)
+        if found is not None:
+            problems.append(
+                settings.problem(
+                    ("strategies", one.id, "use"),
+                    found=f"two replays of the same data that differ at record {found.number}: {found.what}",
+                    expected="the same orders each time: no clock but self.now, no chance but self.random, "
+                    "nothing that depends on the order of a set",
+                )
+            )
+    if problems:
+        raise ConfigProblems(problems)
+
+
+def difference(one: Told, again: Told) -> Difference | None:
+    """Return where two runs part; None where they are the same to the last byte."""
+    for number, (ours, theirs) in enumerate(zip(one.records, again.records, strict=False), start=1):
+        if ours != theirs:
+            return Difference(number, _describe(ours, theirs))
+    shorter, longer = sorted((one.records, again.records), key=len)
+    if len(shorter) == len(longer):
+        return None
+    kind, at_ns, _ = longer[len(shorter)]
+    return Difference(len(shorter) + 1, f"{kind} at {_time(at_ns)} in one run, nothing more in the other")
+
+
+def _describe(ours: tuple[str, int, bytes], theirs: tuple[str, int, bytes]) -> str:
+    kind, at_ns, payload = ours
+    if (kind, at_ns) != theirs[:2]:
+        return f"{kind} at {_time(at_ns)} in one run, {theirs[0]} at {_time(theirs[1])} in the other"
+    path, one, other = _parted(msgspec.msgpack.decode(payload), msgspec.msgpack.decode(theirs[2]))
+    return f"{kind} at {_time(at_ns)}, {path or 'content'} {_text(one)} in one run, {_text(other)} in the other"
+
+
+def _parted(one: Any, other: Any, path: str = "") -> tuple[str, Any, Any]:
+    """Return the first place in which two decoded payloads differ."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for key, value in one.items():
+            if value != other[key]:
+                return _parted(value, other[key], f"{path}.{key}".lstrip("."))
+    return path, one, other
+
+
+def _text(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _time(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+# -- two processes -----------------------------------------------------------------------------------------------------
+
+
+def _rehearsed(
+    settings: Settings, strategies: Sequence[Prepared], venues: dict[str, VenueParts]
+) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
+    """Run both processes at once and return what they wrote."""
+    accounts = {name: (part.account, part.connector.capabilities) for name, part in venues.items()}
+    parts = tuple(
+        Part(
+            one.settings,
+            one.setup,
+            tuple(_listing(settings, each, accounts[each.partition(":")[0]][0]) for each in one.setup.instruments),
+        )
+        for one in strategies
+    )
+    with tempfile.TemporaryDirectory(prefix="quantd-check-") as folder:
+        children = []
+        try:
+            for number, (seed, later_by_s) in enumerate(zip(HASH_SEEDS, LATER_BY_S, strict=True)):
+                given, result = (Path(folder) / f"{number}.{suffix}" for suffix in ("in", "out"))
+                plan = Rehearsal(tuple(sys.path), settings.strategies_dir, parts, accounts, later_by_s)
+                given.write_bytes(pickle.dumps(plan))
+                children.append((_child(given, result, seed), result))
+            first, second = (_told(child, result, parts) for child, result in children)
+        finally:
+            for child, _ in children:
+                child.kill()
+                child.communicate()
+    return first, second
+
+
+def _child(given: Path, result: Path, seed: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(given), str(result)],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _told(child: "subprocess.Popen[bytes]", result: Path, parts: Sequence[Part]) -> tuple[Told, ...]:
+    try:
+        _, errors = child.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return tuple(Told(part.setup.id, (), failure=f"not done within {TIMEOUT_S:g} s") for part in parts)
+    if child.returncode or not result.exists():
+        last = (errors.decode(errors="replace").strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+        return tuple(Told(part.setup.id, (), failure=last) for part in parts)
+    return msgspec.msgpack.decode(result.read_bytes(), type=tuple[Told, ...])
+
+
+def _listing(settings: Settings, instrument: InstrumentId, account: Account) -> Listing:
+    """Return an instrument as its venue's settings describe it, else a plain one."""
+    venue, _, symbol = instrument.partition(":")
+    section = settings.venues[venue]
+    if isinstance(section, PaperSettings):
+        known = instruments_of(venue, section).get(symbol)
+        if known is not None:
+            made = section.data.synthetic.instruments if section.data.synthetic is not None else ()
+            return Listing(known, next((float(one.price) for one in made if one.symbol == symbol), _PRICE))
+    base, _, quote = symbol.replace("_", "-").replace("/", "-").partition("-")
+    rules = Instrument(
+        instrument,
+        base=base,
+        quote=quote or settings.risk.base_currency,
+        ticks=(TickTier(ZERO, _TICK),),
+        lot=_LOT,
+        margin_rate=_MARGIN_RATE if account.kind is AccountKind.MARGIN else None,
+    )
+    return Listing(rules, _PRICE)
