@@ -247,7 +247,7 @@ class Intake:
             mark = self._context.state.rates.marks[order.instrument].exact()
             self._book(order, derived(order, report, rules, mark), report.filled_quantity)
             booked = True
-        elif report.filled_quantity == order.filled:
+        if report.filled_quantity == order.filled:
             for before, after in corrections(order, report, self._context.instrument(order.instrument)):
                 self._correct(order, before, after)
         return booked
