@@ -5,6 +5,7 @@ Run: python benchmarks/backtest_quantd.py BARS.csv [--profile]
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from decimal import Decimal
@@ -68,7 +69,7 @@ def build(events: list[Bar]) -> Backtest:
         EngineSettings(journal_id="0", epoch=1),
         risk,
         [(StrategySetup(id="cross", instruments=(BTC,)), Cross(), Limits(max_position=Decimal(2), long_only=True))],
-        make_random=lambda seed: __import__("random").Random(seed),
+        make_random=random.Random,
         log=lambda strategy: lambda event, **fields: None,
     )
     account = Account("sim", "1", AccountKind.SPOT, PositionMode.NETTING, "USD")

@@ -23,7 +23,8 @@ def closes(chance: np.random.Generator) -> np.ndarray:
     for shock in chance.normal(0.0, SIGMA, TOTAL).tolist():
         at += shock - PULL * at
         path.append(at)
-    return np.round(1000.0 * np.exp(np.array(path)) * 100).astype(np.int64)
+    cents: np.ndarray = np.round(1000.0 * np.exp(np.array(path)) * 100).astype(np.int64)
+    return cents
 
 
 def bars() -> list[np.ndarray]:

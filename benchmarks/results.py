@@ -29,7 +29,8 @@ def read_tables(text: str) -> dict[str, list[dict[str, str]]]:
         ValueError: when a row has another number of cells than its table has columns.
     """
     tables: dict[str, list[dict[str, str]]] = {}
-    heading, columns = "", []
+    heading = ""
+    columns: list[str] = []
     for line in text.splitlines():
         if line.startswith("#"):
             heading, columns = line.lstrip("# "), []
@@ -84,7 +85,7 @@ def _backtest(found: dict[str, Any]) -> list[str]:
         "curve. Not in the time: reading the file, the statistics at the end (in backtesting.py they are in it).",
         "",
     ]
-    cells = []
+    cells: list[tuple[object, ...]] = []
     for row in rows:
         if "missing" in row:
             cells.append((row["name"], "does not run here", None, None, None, None, None, None))

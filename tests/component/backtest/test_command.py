@@ -1,0 +1,146 @@
+"""`quantd backtest` from files to its table, its exit codes and what it writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from quantd.cli.backtest import backtest
+
+CONFIG = """
+strategies_dir: {strategies}
+venues:
+  paper:
+    type: paper
+    data: {data}
+    balances: {{USD: 100000}}
+    latency_s: 0
+risk:
+  base_currency: USD
+  account: {{max_gross_notional: 50000, max_daily_loss: 5000, max_open_orders: 10}}
+strategies:
+  - id: swing
+    use: swing.Swing
+    instruments: [paper:BTC-USD]
+    bars: {bars}
+"""
+SYNTHETIC = "{synthetic: {seed: 3, instruments: [{symbol: BTC-USD, price: 1000, depth: 1}]}}"
+SWING = '''
+from quantd import Bar, Market, Strategy
+
+class Swing(Strategy):
+    """In for three bars, out for three."""
+
+    needs = {Market}
+
+    def setup(self):
+        self.bars()
+        self.count = 0
+
+    def on_bar(self, bar: Bar):
+        self.count += 1
+        if self.count % 3 == 0:
+            self.target(bar.instrument, (self.count // 3) % 2)
+'''
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "swing.py").write_text(SWING)
+    rows = ["time,open,high,low,close,volume"]
+    for number in range(120):
+        price = 1000 + number % 10
+        rows.append(f"{1_600_000_020 + 60 * number},{price},{price + 1},{price - 1},{price},5")
+    (tmp_path / "bars.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def config(home: Path, *, data: str = SYNTHETIC, bars: str = "1m") -> str:
+    path = home / "quantd.yaml"
+    path.write_text(CONFIG.format(strategies=home / "strategies", data=data, bars=bars))
+    return str(path)
+
+
+def invoke(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(backtest)
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+
+
+def test_a_file_gives_a_table_with_what_it_came_to(home: Path) -> None:
+    done = invoke(config(home), "--data", f"paper:BTC-USD={home}/bars.csv")
+    assert done.exit_code == 0, done.output
+    for word in ("return", "largest drawdown", "Sharpe", "fees", "swing", "denials", "none"):
+        assert word in done.output
+    assert "bars of 60 s: a price counts as fresh for two" in done.output
+
+
+def test_json_holds_the_same_and_nothing_else_is_printed(home: Path) -> None:
+    done = invoke(config(home), "--data", f"{home}/bars.csv", "--json")
+    result = json.loads(done.stdout)
+    assert result["events"] == 120
+    assert result["fills"] == result["strategies"][0]["fills"] == 39
+    assert result["opening_equity"] == 100_000.0
+
+
+def test_fills_and_chart_are_written_where_asked(home: Path) -> None:
+    done = invoke(
+        config(home), "--data", f"{home}/bars.csv", "--json", "--fills", f"{home}/f.csv", "--plot", f"{home}/e.svg"
+    )
+    assert len((home / "f.csv").read_text().splitlines()) == 1 + json.loads(done.stdout)["fills"]
+    assert (home / "e.svg").read_text().startswith("<svg")
+
+
+def test_without_files_the_synthetic_market_of_the_configuration_is_run_and_repeats(home: Path) -> None:
+    first, second = (invoke(config(home), "--days", "0.05", "--json") for _ in range(2))
+    assert first.exit_code == 0, first.output
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+    assert json.loads(first.stdout)["fills"] > 3
+
+
+def test_recorded_data_of_the_configuration_are_used_without_an_option(home: Path) -> None:
+    data = f"{{recorded: {{files: {{BTC-USD: {home}/bars.csv}}}}}}"
+    done = invoke(config(home, data=data), "--json")
+    assert json.loads(done.stdout)["events"] == 120
+
+
+def test_longer_bars_by_option_are_joined_from_the_files(home: Path) -> None:
+    done = invoke(config(home), "--data", f"{home}/bars.csv", "--bars", "5m", "--json")
+    assert 3 <= json.loads(done.stdout)["fills"] <= 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "nowhere.csv"), "there is no such file"),
+        (("--data", "paper:ETH-USD={home}/bars.csv"), "no strategy trades paper:ETH-USD"),
+        (("--data", "{home}/strategies/swing.py"), "expected"),
+        (("--bars", "5 minutes"), "--bars: found '5 minutes'"),
+        (("--balance", "USD"), "--balance: found 'USD'"),
+        (("--lot", "-1"), "--lot: found '-1'"),
+        (("--data", "{home}/bars.csv", "--bars", "30s"), "wants bars of 30 s, the data are bars of 60 s"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_ends_with_2(home: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = invoke(config(home), *(one.format(home=home) for one in arguments))
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_a_broken_configuration_ends_with_2(home: Path) -> None:
+    path = Path(config(home))
+    path.write_text(path.read_text().replace("balances", "balance"))
+    done = invoke(str(path))
+    assert done.exit_code == 2
+    assert "did you mean balances" in done.output
+
+
+def test_a_strategy_that_fails_ends_with_1_and_says_where(home: Path) -> None:
+    source = home / "strategies" / "swing.py"
+    source.write_text(source.read_text().replace("self.count += 1", "raise KeyError('gone')"))
+    done = invoke(config(home), "--data", f"{home}/bars.csv")
+    assert done.exit_code == 1
+    assert "strategy swing was stopped: on_bar: KeyError: 'gone'" in done.output
