@@ -11,11 +11,10 @@ import msgspec
 from quantd.app.venues import VenueParts
 from quantd.domain.events import CursorAdvanced
 from quantd.ports import Clock, Emit
-from quantd.venues.budget import BudgetState, RateBudget
+from quantd.venues.budget import BudgetState
 
 CURSOR = "rate_budget"
 _COUNTS_EVERY_NS = 5_000_000_000
-_GRAIN_NS = 1_000_000_000
 
 
 class BudgetKeeper:
@@ -28,9 +27,11 @@ class BudgetKeeper:
         self._kept: dict[str, BudgetState] = {}
         self._counted_at_ns = 0
 
-    def restore(self, cursors: Mapping[tuple[str, str], str]) -> None:
+    def restore(self, cursors: Mapping[tuple[str, str], str], *, is_first_run: bool) -> None:
         """Take over what an earlier process counted; before the first request."""
         for name, budget in self._budgets.items():
+            if not is_first_run:
+                budget.begin_used()
             told = cursors.get((name, CURSOR))
             if told is not None:
                 budget.restore(msgspec.json.decode(told, type=BudgetState))
@@ -43,22 +44,9 @@ class BudgetKeeper:
             self._counted_at_ns = now_ns
         for name, budget in self._budgets.items():
             budget.report()
-            state = coarse(budget)
+            state = budget.state()
             known = self._kept.get(name, BudgetState())
             urgent = (state.ban_until_ns, state.paused_until_ns) != (known.ban_until_ns, known.paused_until_ns)
             if urgent or (counts_due and state.used != known.used):
                 self._kept[name] = state
                 self._emit(CursorAdvanced(name, CURSOR, msgspec.json.encode(state).decode(), now_ns))
-
-
-def coarse(budget: RateBudget) -> BudgetState:
-    """Return the state with its window entries summed by the second, each at the latest time of its second."""
-    state = budget.state()
-    used: dict[str, tuple[tuple[int, float], ...]] = {}
-    for name, entries in state.used.items():
-        by_second: dict[int, tuple[int, float]] = {}
-        for at_ns, weight in entries:
-            latest, total = by_second.get(at_ns // _GRAIN_NS, (0, 0.0))
-            by_second[at_ns // _GRAIN_NS] = (max(latest, at_ns), total + weight)
-        used[name] = tuple(by_second.values())
-    return msgspec.structs.replace(state, used=used)

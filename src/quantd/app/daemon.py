@@ -133,7 +133,7 @@ class Daemon:
         fold(self._storage.store, self.engine)
         self._reopen_paper()
         self._budgets = BudgetKeeper(self.venues, self.emit, clock)
-        self._budgets.restore(self.engine.state.cursors)
+        self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
         self._watcher = Watcher(self.engine, observer, clock, settings.risk.base_currency)
         self.executor = Executor(

@@ -3,7 +3,6 @@
 Each venue's data pass the quality gate, then the bar stage, then the paper venues that trade on them, then the inbox.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -133,16 +132,9 @@ class FeedBuilder:
         statuses = StatusPoller(
             connector, known.values(), timing=PollTiming(every_s=venue.status_every_s), support=support
         )
-
-        async def look_at_statuses() -> None:
-            # The rules were read a moment ago and hold the status; a look at each start would let a daemon that is
-            # restarted often exceed a limit that it cannot remember.
-            await asyncio.sleep(venue.status_every_s)
-            await statuses.run(emit)
-
         tasks: list[FeedTask] = [
             (f"quotes {name}", lambda: quotes.run(emit)),
-            (f"status {name}", look_at_statuses),
+            (f"status {name}", lambda: statuses.run(emit)),
         ]
         if books:
             depths = [(known[one], depth) for one, depth in books.items()]

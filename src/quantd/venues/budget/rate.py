@@ -103,6 +103,7 @@ class RateBudget:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._reported_at = -_REPORT_EVERY_NS
+        self._begins_used = False
         self._adopt(limits)
 
     def _adopt(self, limits: Iterable[Limit]) -> None:
@@ -119,10 +120,28 @@ class RateBudget:
                 state = known
                 state.apply(limit)
             else:
-                state = state_of(limit)
+                state = self._fresh(limit)
             states[limit.name] = state
         self._states = states
         self._routes.clear()
+
+    def begin_used(self) -> None:
+        """Take every limit that nobody remembers for used up: an earlier process may have used it a moment ago.
+
+        For a start after another one; limits added later begin so, too. Long windows are restored instead.
+        """
+        self._begins_used = True
+        for name, state in list(self._states.items()):
+            self._states[name] = self._aged(state)
+
+    def _fresh(self, limit: Limit) -> LimitState:
+        state = state_of(limit)
+        return self._aged(state) if self._begins_used else state
+
+    def _aged(self, state: LimitState) -> LimitState:
+        if not (isinstance(state, WindowState) and state.persistent):
+            state.learn(0, None, self._now())
+        return state
 
     def reconfigure(self, limits: Iterable[Limit]) -> None:
         """Replace the limits, as read from the venue; counts of limits that keep name and model go on."""

@@ -1,0 +1,40 @@
+"""A budget after a restart: what the earlier process may have used a moment ago is not used again."""
+
+from quantd.testing.loop import run_virtual
+from quantd.testing.observer import RecordingObserver
+from quantd.venues.budget import Bucket, Lane, Limit, RateBudget, Window
+
+
+def test_short_windows_and_buckets_begin_used_up_after_a_restart_and_long_ones_do_not() -> None:
+    limits = (
+        Limit("ticker", Window(1, 1.0), {"ticker": 1}),
+        Limit("orders", Bucket(5.0, 5), {"order": 1}),
+        Limit("key", Window(1200, 60.0), {"account": 1}),
+    )
+
+    async def waits(clock: object, *, restarted: bool) -> list[float]:
+        budget = RateBudget("v", limits, clock=clock, observer=RecordingObserver())  # type: ignore[arg-type]  # LoopClock
+        if restarted:
+            budget.begin_used()
+        found = []
+        for route in ("ticker", "order", "account"):
+            with await budget.acquire(route, Lane.MARKET_DATA) as permit:
+                found.append(permit.waited_ns / 1e9)
+        return found
+
+    assert run_virtual(lambda clock: waits(clock, restarted=False)) == [0, 0, 0]
+    ticker, order, account = run_virtual(lambda clock: waits(clock, restarted=True))
+    assert 1.0 <= ticker < 1.1
+    assert order == 0  # refilled while the ticker waited
+    assert account == 0
+
+
+def test_a_limit_that_is_added_after_a_restart_begins_used_up_too() -> None:
+    async def first_wait_s(clock: object) -> float:
+        budget = RateBudget("v", (), clock=clock, observer=RecordingObserver())  # type: ignore[arg-type]  # LoopClock
+        budget.begin_used()
+        budget.reconfigure([Limit("ticker", Window(1, 1.0), {"ticker": 1})])
+        with await budget.acquire("ticker", Lane.MARKET_DATA) as permit:
+            return permit.waited_ns / 1e9
+
+    assert 1.0 <= run_virtual(first_wait_s) < 1.1
