@@ -1,0 +1,106 @@
+"""What the connector makes of the venue's webhooks, and how it asks for them."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from quantd.domain.events import Event, OrderReport
+from quantd.domain.orders import OrderState
+from quantd.domain.outcomes import Accepted
+from quantd.errors import Refused, Unavailable
+from tests.component.ionloop.rig import Rig, cancel, run
+
+
+def notice(order_id: str, filled: str, average: str, kind: str = "order.filled") -> bytes:
+    data = {"orderId": order_id, "symbol": "BTC-USDT", "filledQuantity": filled, "averagePrice": average}
+    event = {"id": "evt_1", "type": kind, "version": "2026-05-01", "createdAt": "2020-09-13T12:26:40Z", "data": data}
+    return msgspec.json.encode(event)
+
+
+def the_report(events: Sequence[Event]) -> OrderReport:
+    """Return the report that is all that a webhook led to."""
+    (report,) = events
+    assert isinstance(report, OrderReport)
+    return report
+
+
+def test_a_webhook_corrects_the_price_of_a_fill_that_is_known() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit(quantity="0.01"))
+        report = the_report(rig.connector.webhook(notice("ord_1", "0.01", "64990.5")))
+        assert report.state is OrderState.FILLED
+        assert report.average_price == Decimal("64990.5")
+
+    run(body)
+
+
+def test_a_webhook_before_the_answer_gives_the_answer_its_price() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.fill_on_create = True
+        rig.connector.webhook(notice("ord_1", "0.01", "64990.5"))
+        outcome = await rig.connector.submit(rig.submit(quantity="0.01"))
+        assert isinstance(outcome, Accepted)
+        assert outcome.reports[0].average_price == Decimal("64990.5")
+
+    run(body)
+
+
+def test_a_webhook_of_a_part_ends_nothing() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit(quantity="0.01"))
+        report = the_report(rig.connector.webhook(notice("ord_1", "0.004", "64990.5")))
+        assert report.state is OrderState.PARTIALLY_FILLED
+        unknown = the_report(rig.connector.webhook(notice("ord_7", "0.004", "64990.5")))
+        assert unknown.state is OrderState.PARTIALLY_FILLED
+        assert unknown.quantity is None
+
+    run(body)
+
+
+def test_a_late_webhook_does_not_reopen_a_cancelled_order() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit(quantity="0.01"))
+        rig.venue.fill("ord_1", "0.004")
+        await rig.connector.cancel(cancel("ord_1"))
+        report = the_report(rig.connector.webhook(notice("ord_1", "0.004", "64990.5")))
+        assert report.state is OrderState.CANCELLED
+        assert report.average_price == Decimal("64990.5")
+
+    run(body)
+
+
+def test_a_price_beyond_the_limit_is_alerted() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit(price="65000"))
+        rig.connector.webhook(notice("ord_1", "0.01", "65012.40"))
+        assert rig.anomalies("average_beyond_limit") == 1
+
+    run(body)
+
+
+def test_a_webhook_without_figures_makes_the_next_poll_read_the_order() -> None:
+    async def body(rig: Rig) -> None:
+        command = rig.submit()
+        await rig.connector.submit(command)
+        assert rig.connector.webhook(notice("ord_1", "0", "0", "order.updated")) == ()
+        assert rig.connector.webhook(notice("ord_1", "1", "1", "trade.executed")) == ()
+        await rig.connector.order_reports([rig.ref(command, "ord_1")])
+        await rig.connector.order_reports([rig.ref(command, "ord_1")])
+        assert rig.venue.count("GET", "/v1/orders/ord_1") == 1
+
+    run(body)
+
+
+def test_a_webhook_is_registered_and_a_refusal_raises() -> None:
+    async def body(rig: Rig) -> None:
+        events = ("order.filled",)
+        assert await rig.connector.create_webhook("https://x.example/webhooks/ionloop", events, "s") == "wh_1"
+        with pytest.raises(Refused):
+            await rig.connector.create_webhook("http://x.example", events, "s")
+        rig.venue.faults["create_webhook"] = ["drop_after"]
+        with pytest.raises(Unavailable, match="not known"):
+            await rig.connector.create_webhook("https://x.example/", events, "s")
+
+    run(body)
