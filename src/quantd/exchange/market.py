@@ -247,10 +247,14 @@ class MarketState:
         order.place = side
 
     def arrive(self, order: ExchangeOrder) -> None:
-        """Let an order wait for the next event."""
-        self.arrivals.append(order)
+        """Let an order wait for the next event, at its place in time among those that wait."""
+        arrivals = self.arrivals
+        if arrivals and arrivals[-1].sequence > order.sequence:
+            insort(arrivals, order, key=_sequence)
+        else:
+            arrivals.append(order)
         self.calm = False
-        order.place = self.arrivals
+        order.place = arrivals
 
     def remove(self, order: ExchangeOrder) -> None:
         """Take an order out, wherever it is."""
@@ -322,6 +326,10 @@ class MarketState:
             and low > self.guard_low
             and high < self.guard_high
         )
+
+
+def _sequence(order: ExchangeOrder) -> int:
+    return order.sequence
 
 
 def _edge(side: list[Entry], sign: int, empty: float, *, limit: bool) -> float:

@@ -55,6 +55,15 @@ class ExchangeMachine(RuleBasedStateMachine):
         self.event: Quote | Bar | Book | None = None
         self.told: dict[str, Decimal] = {}
         self.seen: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
+        self.rank: dict[str, int] = {}
+        """Each order's place in time, which a new price or a larger quantity takes from it."""
+        self.on_its_way: dict[str, int] = {}
+        """When an order arrives that has not met the market in its present terms."""
+
+    def goes_last(self, order_id: str) -> None:
+        """Note that an order goes to the end of the queue, and that it is not there yet."""
+        self.rank[order_id] = max(self.rank.values(), default=0) + 1
+        self.on_its_way[order_id] = self.now + self.behaviour.latency_ns
 
     def take(self, reports: "list[ExchangeReport] | tuple[ExchangeReport, ...]") -> None:
         """Check that reports are cumulative and that their fills are told once."""
@@ -101,6 +110,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         if isinstance(answer, Placed):
             assert answer.report.state is OrderState.WORKING
             assert not answer.report.filled_quantity
+            self.goes_last(answer.venue_order_id)
         else:
             assert self.venue.balances(account) == before
 
@@ -124,6 +134,8 @@ class ExchangeMachine(RuleBasedStateMachine):
         answer = self.venue.amend(account, before[0].venue_order_id, change, self.now)
         if not isinstance(answer, Amended):
             assert (self.venue.order(account, before[0].venue_order_id), self.venue.balances(account)) == before
+        elif D(quantity) > before[0].spec.quantity or new_price not in (None, before[0].spec.price):
+            self.goes_last(before[0].venue_order_id)
 
     @rule(price=prices, spread=st.integers(0, 3), size=st.sampled_from([0.0, 0.5, 3.0]), shape=st.integers(0, 2))
     def move(self, price: int, spread: int, size: float, shape: int) -> None:
@@ -171,21 +183,30 @@ class ExchangeMachine(RuleBasedStateMachine):
                 assert {other.liquidity, trade.liquidity} == {Liquidity.MAKER, Liquidity.TAKER}
             if trade.liquidity is Liquidity.MAKER and not self.bars:
                 self.check_priority(trade, standing)
+        self.on_its_way = {order_id: due for order_id, due in self.on_its_way.items() if due > self.now}
 
     def check_priority(self, trade: Trade, standing: dict[str, OrderView]) -> None:
-        """Check that no better, or equal and older, untouched order of the side stands while this one traded."""
+        """Check that no better, or equal and older, untouched order of the side stands while this one traded.
+
+        What was still on its way when the event came is not asked: the event meets the resting orders first.
+        """
         mine = standing.get(trade.venue_order_id)
         if mine is None or mine.spec.price is None:
             return
+        rank = self.rank[trade.venue_order_id]
         for order in standing.values():
             now = self.venue.order(order.account, order.venue_order_id)
             assert now is not None
             price = order.spec.price
             if now.state in ENDS or price is None or order.spec.side is not trade.side or order is mine:
                 continue
-            if order.spec.trigger is not None or now.updated_at_ns == self.now:
+            if order.spec.trigger is not None or order.venue_order_id in self.on_its_way:
+                continue
+            if now.filled_quantity != order.filled_quantity:
                 continue
             assert price <= mine.spec.price if trade.side is BUY else price >= mine.spec.price, (order, trade)
+            if price == mine.spec.price and mine.spec.trigger is None:
+                assert self.rank[order.venue_order_id] > rank, (order, trade)
 
     @invariant()
     def free_and_locked_make_the_total_and_nothing_is_negative(self) -> None:

@@ -155,6 +155,31 @@ def test_amendment_keeps_the_place_in_time_only_where_it_shrinks() -> None:
     assert venue.trades("c")[-1].against == second
 
 
+def test_order_on_its_way_comes_after_those_that_rest_even_at_a_better_price() -> None:
+    """An amendment to a price that could trade makes the order arrive anew, after the event's prices."""
+    venue = exchange(spot(USD="1000"))
+    venue.handle(quote(1, 90.0, 91.0))
+    amended = place(venue, "a", spec(BUY, "1", "90"), SECOND)
+    rests = place(venue, "a", spec(BUY, "1", "90"), SECOND)
+    assert isinstance(venue.amend("a", amended, OrderChange(price=D(91)), SECOND), Amended)
+    venue.handle(quote(2, 89.0, 90.0, size=1.5))
+    first, second = venue.trades("a")
+    assert (first.venue_order_id, first.liquidity, first.quantity) == (rests, Liquidity.MAKER, D(1))
+    assert (second.venue_order_id, second.liquidity, second.price) == (amended, Liquidity.TAKER, D(90))
+    venue.handle(quote(3, 89.0, 91.0, size=1.0))
+    assert venue.trades("a")[-1].price == D(91), "what was left of it rests at its own price"
+
+
+def test_amendment_that_shrinks_keeps_the_place_among_those_on_their_way() -> None:
+    venue = exchange(spot(USD="1000"), spot(USD="1000"))
+    venue.handle(quote(1, 90.0, 91.0))
+    first = place(venue, "a", spec(BUY, "2", "91"), SECOND)
+    place(venue, "b", spec(BUY, "2", "91"), SECOND)
+    assert isinstance(venue.amend("a", first, OrderChange(quantity=D(1)), SECOND), Amended)
+    venue.handle(quote(2, 90.0, 91.0, size=1.0))
+    assert shown(venue, "a", first).state is OrderState.FILLED
+
+
 def test_post_only_is_refused_when_it_would_cross_and_cancelled_when_it_arrives_crossing() -> None:
     venue = exchange(spot(USD="1000"))
     venue.handle(quote(1, 99.0, 100.0))
