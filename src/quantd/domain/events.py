@@ -24,21 +24,21 @@ class TradingState(Enum):
     HALTED = "halted"
 
 
-class InstrumentListed(msgspec.Struct, frozen=True, tag=True):
+class InstrumentListed(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Rules of an instrument became known or changed (higher version)."""
 
     instrument: Instrument
     received_at_ns: int
 
 
-class AccountOpened(msgspec.Struct, frozen=True, tag=True):
+class AccountOpened(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What an account is was read."""
 
     account: Account
     received_at_ns: int
 
 
-class OperationSent(msgspec.Struct, frozen=True, tag=True):
+class OperationSent(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A command passed the last look; its bytes may leave now."""
 
     client_order_id: ClientOrderId
@@ -46,7 +46,7 @@ class OperationSent(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class OutcomeReceived(msgspec.Struct, frozen=True, tag=True):
+class OutcomeReceived(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What became of a write."""
 
     client_order_id: ClientOrderId
@@ -55,7 +55,7 @@ class OutcomeReceived(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class OperationResolved(msgspec.Struct, frozen=True, tag=True):
+class OperationResolved(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What was found out about a write whose outcome was unknown."""
 
     client_order_id: ClientOrderId
@@ -66,14 +66,14 @@ class OperationResolved(msgspec.Struct, frozen=True, tag=True):
     """``venue``, or the name of the operator who decided."""
 
 
-class CashMoved(msgspec.Struct, frozen=True, tag=True):
+class CashMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A cash flow was seen at a venue."""
 
     flow: CashFlow
     received_at_ns: int
 
 
-class TimerFired(msgspec.Struct, frozen=True, tag=True):
+class TimerFired(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A schedule of a strategy came due."""
 
     strategy: str
@@ -82,7 +82,7 @@ class TimerFired(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class DayRolled(msgspec.Struct, frozen=True, tag=True):
+class DayRolled(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A trading day ended; daily counts and losses start anew."""
 
     day: str
@@ -90,7 +90,7 @@ class DayRolled(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class JobDone(msgspec.Struct, frozen=True, tag=True):
+class JobDone(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Slow work that a strategy gave away has ended; `result` is msgspec-encoded JSON."""
 
     strategy: str
@@ -100,20 +100,20 @@ class JobDone(msgspec.Struct, frozen=True, tag=True):
     error: str = ""
 
 
-class TimePassed(msgspec.Struct, frozen=True, tag=True):
+class TimePassed(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The runner's regular tick: deadlines, retries and triggers that need no market event."""
 
     received_at_ns: int
 
 
-class ClockJumped(msgspec.Struct, frozen=True, tag=True):
+class ClockJumped(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The wall clock moved against the monotonic one by `by_ns`; pauses new exposure."""
 
     by_ns: int
     received_at_ns: int
 
 
-class VenueChanged(msgspec.Struct, frozen=True, tag=True):
+class VenueChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A venue became ready or cannot be used; strategies on it start or wait."""
 
     venue: str
@@ -122,7 +122,7 @@ class VenueChanged(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class CursorAdvanced(msgspec.Struct, frozen=True, tag=True):
+class CursorAdvanced(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A connector's place in a history, a ban, the ids of deliveries: text to be kept over restarts."""
 
     venue: str
@@ -131,7 +131,7 @@ class CursorAdvanced(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class StrategyInterrupted(msgspec.Struct, frozen=True, tag=True):
+class StrategyInterrupted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A callback of a strategy raised or overran its deadline in the live run; replay repeats it."""
 
     strategy: str
@@ -139,21 +139,21 @@ class StrategyInterrupted(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class StrategyStarted(msgspec.Struct, frozen=True, tag=True):
+class StrategyStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A strategy may trade: warmed up, its venues ready."""
 
     strategy: str
     received_at_ns: int
 
 
-class Stopping(msgspec.Struct, frozen=True, tag=True):
+class Stopping(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The daemon is about to stop: no new entries, `at_shutdown` of each strategy applies."""
 
     reason: str
     received_at_ns: int
 
 
-class HaltOrdered(msgspec.Struct, frozen=True, tag=True):
+class HaltOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Someone, or a control, ordered a trading state for a scope; latched until a named person clears it."""
 
     scope: str
@@ -165,7 +165,7 @@ class HaltOrdered(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class Resumed(msgspec.Struct, frozen=True, tag=True):
+class Resumed(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A named person cleared a scope."""
 
     scope: str
@@ -174,7 +174,7 @@ class Resumed(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class CancelOrdered(msgspec.Struct, frozen=True, tag=True):
+class CancelOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An operator wants all working orders of a scope cancelled."""
 
     scope: str
@@ -182,7 +182,7 @@ class CancelOrdered(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class FlattenOrdered(msgspec.Struct, frozen=True, tag=True):
+class FlattenOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An operator or a control wants the positions of a scope closed."""
 
     scope: str
@@ -191,7 +191,7 @@ class FlattenOrdered(msgspec.Struct, frozen=True, tag=True):
     received_at_ns: int
 
 
-class OrderOrdered(msgspec.Struct, frozen=True, tag=True):
+class OrderOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An operator's own order; it passes the gate like any other."""
 
     instrument: InstrumentId
@@ -199,6 +199,23 @@ class OrderOrdered(msgspec.Struct, frozen=True, tag=True):
     quantity: Decimal
     how: How
     by: str
+    received_at_ns: int
+    why: str = ""
+
+
+class OperatorActed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Someone asked for something through the control API, or was refused it; told before what follows from it."""
+
+    request: str
+    """Id of the request, unique within a run; empty for refusals."""
+    by: str
+    """Name of the token that was shown."""
+    action: str
+    """A bounded name: ``halt``, ``resume``, ``cancel``, ``flatten``, ``order``, ``reconcile``."""
+    detail: str
+    """What was asked for, as JSON; never holds a secret."""
+    result: str
+    """``accepted``, or a bounded name of why it was refused."""
     received_at_ns: int
 
 
@@ -211,7 +228,7 @@ class ReconcileAction(Enum):
     REFUSE = "refuse"
 
 
-class ReconcileOrdered(msgspec.Struct, frozen=True, tag=True):
+class ReconcileOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A snapshot to be compared with our books and repaired by policy."""
 
     snapshot: AccountSnapshot
@@ -248,6 +265,7 @@ Event = (
     | CancelOrdered
     | FlattenOrdered
     | OrderOrdered
+    | OperatorActed
     | ReconcileOrdered
 )
 """What `Engine.handle` takes."""
@@ -270,6 +288,7 @@ __all__ = [
     "MarketEvent",
     "OperationResolved",
     "OperationSent",
+    "OperatorActed",
     "OrderOrdered",
     "OrderReport",
     "OutcomeReceived",

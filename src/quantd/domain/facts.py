@@ -16,7 +16,7 @@ from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 
 
-class RunStarted(msgspec.Struct, frozen=True, tag=True):
+class RunStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A process began to write: what it is made of. Order counters start anew only with a new epoch."""
 
     version: str
@@ -28,21 +28,21 @@ class RunStarted(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class InstrumentRecorded(msgspec.Struct, frozen=True, tag=True):
+class InstrumentRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Rules of an instrument as they were used from here on."""
 
     instrument: Instrument
     at_ns: int
 
 
-class AccountRecorded(msgspec.Struct, frozen=True, tag=True):
+class AccountRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What a venue's account is."""
 
     account: Account
     at_ns: int
 
 
-class OrderIntended(msgspec.Struct, frozen=True, tag=True):
+class OrderIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An order passed the gate and is reserved; written before it is sent."""
 
     client_order_id: ClientOrderId
@@ -67,7 +67,7 @@ class OrderIntended(msgspec.Struct, frozen=True, tag=True):
     """The engine keeps it until its trigger price is reached; nothing is at the venue."""
 
 
-class OrderReleased(msgspec.Struct, frozen=True, tag=True):
+class OrderReleased(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A held order was triggered and passed the gate again; `spec` is what is sent."""
 
     client_order_id: ClientOrderId
@@ -76,7 +76,7 @@ class OrderReleased(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class AmendIntended(msgspec.Struct, frozen=True, tag=True):
+class AmendIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A change of a working order passed the gate; the larger of old and new is reserved."""
 
     client_order_id: ClientOrderId
@@ -86,7 +86,7 @@ class AmendIntended(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class CancelIntended(msgspec.Struct, frozen=True, tag=True):
+class CancelIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A cancel is on its way; operation 0: it is wanted, and leaves once the write in flight is settled."""
 
     client_order_id: ClientOrderId
@@ -95,7 +95,7 @@ class CancelIntended(msgspec.Struct, frozen=True, tag=True):
     why: str = ""
 
 
-class OperationSentRecorded(msgspec.Struct, frozen=True, tag=True):
+class OperationSentRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The bytes of a write may have left."""
 
     client_order_id: ClientOrderId
@@ -103,7 +103,7 @@ class OperationSentRecorded(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class OperationLost(msgspec.Struct, frozen=True, tag=True):
+class OperationLost(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The outcome of a write is unknown; its worst case stays reserved."""
 
     client_order_id: ClientOrderId
@@ -112,7 +112,7 @@ class OperationLost(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class OperationSettled(msgspec.Struct, frozen=True, tag=True):
+class OperationSettled(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The outcome of a write is known: `result` is ``accepted``, ``rejected``, ``not_executed`` or ``scheduled``."""
 
     client_order_id: ClientOrderId
@@ -125,7 +125,7 @@ class OperationSettled(msgspec.Struct, frozen=True, tag=True):
     by: str = "venue"
 
 
-class OrderAcknowledged(msgspec.Struct, frozen=True, tag=True):
+class OrderAcknowledged(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The venue named an order (or a replacement of it)."""
 
     client_order_id: ClientOrderId
@@ -133,7 +133,7 @@ class OrderAcknowledged(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class OrderAmended(msgspec.Struct, frozen=True, tag=True):
+class OrderAmended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The venue shows new terms."""
 
     client_order_id: ClientOrderId
@@ -142,7 +142,7 @@ class OrderAmended(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class OrderMoved(msgspec.Struct, frozen=True, tag=True):
+class OrderMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An order's state changed without a fill, by the transition table."""
 
     client_order_id: ClientOrderId
@@ -151,7 +151,7 @@ class OrderMoved(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
-class FillRecorded(msgspec.Struct, frozen=True, tag=True):
+class FillRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An execution was booked. `cumulative` is the order's filled quantity with it."""
 
     client_order_id: ClientOrderId
@@ -163,7 +163,7 @@ class FillRecorded(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class FillCorrected(msgspec.Struct, frozen=True, tag=True):
+class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A booked execution's price or fees are known better: moves profit, never quantity."""
 
     client_order_id: ClientOrderId
@@ -175,7 +175,7 @@ class FillCorrected(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class RequestDenied(msgspec.Struct, frozen=True, tag=True):
+class RequestDenied(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The gate said no. Every field is data: nothing here is free text but `why` and `detail`."""
 
     strategy: str
@@ -193,7 +193,7 @@ class RequestDenied(msgspec.Struct, frozen=True, tag=True):
     client_order_id: str = ""
 
 
-class ExternalOrderSeen(msgspec.Struct, frozen=True, tag=True):
+class ExternalOrderSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An order at the venue that is not ours was taken into the books as EXTERNAL, or left alone."""
 
     client_order_id: ClientOrderId
@@ -203,7 +203,7 @@ class ExternalOrderSeen(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class PositionAdjusted(msgspec.Struct, frozen=True, tag=True):
+class PositionAdjusted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """EXTERNAL's book was moved to meet the venue's truth; an invented record, marked as such."""
 
     instrument: InstrumentId
@@ -214,7 +214,7 @@ class PositionAdjusted(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class BalancesRecorded(msgspec.Struct, frozen=True, tag=True):
+class BalancesRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A venue's balances differed from the last that were recorded."""
 
     venue: str
@@ -227,14 +227,14 @@ class BalancesRecorded(msgspec.Struct, frozen=True, tag=True):
     """All open lots, where the venue told all of them."""
 
 
-class CashFlowRecorded(msgspec.Struct, frozen=True, tag=True):
+class CashFlowRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Money moved without a trade."""
 
     flow: CashFlow
     at_ns: int
 
 
-class StateSet(msgspec.Struct, frozen=True, tag=True):
+class StateSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A scope's latched trading state was set or cleared, by whom and why."""
 
     scope: str
@@ -245,7 +245,7 @@ class StateSet(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class TargetSet(msgspec.Struct, frozen=True, tag=True):
+class TargetSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A strategy wants its book of an instrument at `quantity`; None ends the wish."""
 
     strategy: str
@@ -258,7 +258,7 @@ class TargetSet(msgspec.Struct, frozen=True, tag=True):
     protect: Protect | None = None
 
 
-class ProtectionHeld(msgspec.Struct, frozen=True, tag=True):
+class ProtectionHeld(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The engine holds exits for a book: prices in quote currency, `quantity` that they guard. Zero ends it."""
 
     strategy: str
@@ -274,7 +274,7 @@ class ProtectionHeld(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class DayStarted(msgspec.Struct, frozen=True, tag=True):
+class DayStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Daily counts and losses began anew; profit so far by scope, in the base currency."""
 
     day: str
@@ -282,14 +282,14 @@ class DayStarted(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class PeaksRecorded(msgspec.Struct, frozen=True, tag=True):
+class PeaksRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Highest profit so far by scope, in the base currency."""
 
     peaks: dict[str, Decimal]
     at_ns: int
 
 
-class StrategySaved(msgspec.Struct, frozen=True, tag=True):
+class StrategySaved(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What a strategy's `save()` returned, as msgspec JSON."""
 
     strategy: str
@@ -298,7 +298,7 @@ class StrategySaved(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class TimerRecorded(msgspec.Struct, frozen=True, tag=True):
+class TimerRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A timer fired; a restart does not fire it twice."""
 
     strategy: str
@@ -307,7 +307,7 @@ class TimerRecorded(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class CursorMoved(msgspec.Struct, frozen=True, tag=True):
+class CursorMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A connector's place in a venue's history, a ban, a daily count: text under a name, kept over restarts."""
 
     venue: str
@@ -316,7 +316,7 @@ class CursorMoved(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class StrategyFaulted(msgspec.Struct, frozen=True, tag=True):
+class StrategyFaulted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A strategy raised or overran; it is quarantined until it is resumed."""
 
     strategy: str
@@ -325,11 +325,22 @@ class StrategyFaulted(msgspec.Struct, frozen=True, tag=True):
     at_ns: int
 
 
-class Reconciled(msgspec.Struct, frozen=True, tag=True):
+class Reconciled(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Our books were compared with a venue's; `differences` by kind."""
 
     venue: str
     differences: dict[str, int]
+    at_ns: int
+
+
+class OperatorActionRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Someone asked for something through the control API; what came of it follows in the journal. See the event."""
+
+    request: str
+    by: str
+    action: str
+    detail: str
+    result: str
     at_ns: int
 
 
@@ -364,6 +375,7 @@ Fact = (
     | CursorMoved
     | StrategyFaulted
     | Reconciled
+    | OperatorActionRecorded
 )
 """One record of the journal."""
 

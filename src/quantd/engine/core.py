@@ -120,6 +120,7 @@ class Engine:
             e.CancelOrdered: self.operator.cancel,
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
+            e.OperatorActed: self.operator.acted,
             e.ReconcileOrdered: self._reconcile,
         }
 
@@ -224,7 +225,8 @@ class Engine:
         mark = self.context.state.rates.marks.get(instrument)
         if mark is not None and not mark.quoted:
             mark.set_close(bar.close, bar.received_at_ns)
-            self._marked(instrument)
+            if self.losses.watches or not self.protection.is_idle:
+                self._marked(instrument)
         if not bar.complete:
             return
         interval = bar.closed_at_ns - bar.opened_at_ns

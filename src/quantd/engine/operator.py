@@ -10,6 +10,7 @@ from quantd.domain.events import (
     CancelOrdered,
     FlattenOrdered,
     HaltOrdered,
+    OperatorActed,
     OrderOrdered,
     ReconcileOrdered,
     Resumed,
@@ -17,7 +18,7 @@ from quantd.domain.events import (
     TradingState,
     VenueChanged,
 )
-from quantd.domain.facts import StateSet
+from quantd.domain.facts import OperatorActionRecorded, StateSet
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Market, Origin
 from quantd.engine.context import Context
@@ -83,8 +84,17 @@ class Operator:
 
     def order(self, event: OrderOrdered) -> None:
         """Send an operator's own order, through the gate, into EXTERNAL's book."""
+        why = f"by {event.by}: {event.why}" if event.why else f"by {event.by}"
         self._trading.submit(
-            Ticket("", event.instrument, event.side, event.quantity, event.how, Origin.OPERATOR, why=f"by {event.by}")
+            Ticket("", event.instrument, event.side, event.quantity, event.how, Origin.OPERATOR, why=why)
+        )
+
+    def acted(self, event: OperatorActed) -> None:
+        """Keep who asked for what: the event that carries it out comes right after this one."""
+        self._context.record(
+            OperatorActionRecorded(
+                event.request, event.by, event.action, event.detail, event.result, self._context.now_ns
+            )
         )
 
     def reconcile(self, event: ReconcileOrdered) -> None:

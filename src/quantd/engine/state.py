@@ -79,6 +79,7 @@ class State:
             f.CursorMoved: self._cursor,
             f.StrategyFaulted: self._faulted,
             f.Reconciled: self._nothing,
+            f.OperatorActionRecorded: self._nothing,
         }
 
     def apply(self, fact: f.Fact) -> None:
