@@ -111,6 +111,9 @@ class Connector(Protocol):
     async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Return trading rules for venue symbols (``BTC-USDT``); unknown ones raise `Refused`."""
 
+    async def conversion(self, currency: str, into: str) -> str | None:
+        """Return the symbol of an instrument between two currencies, either way round; None where there is none."""
+
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
         """Return the top of book of each instrument."""
 

@@ -131,3 +131,16 @@ def test_an_unusable_configuration_ends_with_code_2_and_starts_nothing(config: P
         assert "max_open_orders" in daemon.text()
         assert "q.yaml:" in daemon.text()
     assert not (config / "var").exists()
+
+
+@pytest.mark.timeout(60)
+def test_the_instrument_that_converts_into_the_base_currency_is_watched_without_being_asked_for(config: Path) -> None:
+    path = config / "q.yaml"
+    dollar = "          - {symbol: USDT-USD, price: 0.9995, tick: 0.0001, lot: 0.01, volatility: 0.01}\n"
+    text = path.read_text().replace("base_currency: USDT", "base_currency: USD")
+    path.write_text(text.replace("    balances: {USDT", dollar + "    balances: {USDT"))
+    with quantd(["run", "q.yaml"], config) as daemon:
+        until(lambda: fills(daemon) >= 1, 40, "a fill")
+        assert daemon.wait_line("venue_ready")["instruments"] == ["BTC-USDT", "USDT-USD"]
+        assert daemon.metric("quantd_equity", scope="venue:paper", currency="USD") > 90_000
+        assert daemon.signal(SIGTERM) == 0

@@ -141,12 +141,13 @@ class Rates:
     def _route(self, currency: str) -> tuple[tuple[InstrumentId, bool], ...] | None:
         """Find the shortest chain of instruments from `currency` to the base currency, by breadth-first search."""
         if currency in self._routes:
-            return self._routes[currency] or (() if self._same(currency, self.base_currency) else None)
+            return self._routes[currency] or (() if self.is_same(currency, self.base_currency) else None)
         found = self._search(currency)
         self._routes[currency] = found or ()
         return found
 
-    def _same(self, one: str, other: str) -> bool:
+    def is_same(self, one: str, other: str) -> bool:
+        """Whether two currencies count as one, by name or by the operator's decision."""
         return self._aliases.get(one, one) == self._aliases.get(other, other)
 
     def _search(self, currency: str) -> tuple[tuple[InstrumentId, bool], ...] | None:
@@ -154,16 +155,16 @@ class Rates:
         visited: set[str] = set()
         while frontier:
             here, route = frontier.pop(0)
-            if self._same(here, self.base_currency):
+            if self.is_same(here, self.base_currency):
                 return route
             visited.add(here)
             for mark in self.marks.values():
                 instrument = mark.instrument
                 if instrument.inverse:
                     continue
-                if self._same(instrument.base, here) and instrument.quote not in visited:
+                if self.is_same(instrument.base, here) and instrument.quote not in visited:
                     frontier.append((instrument.quote, (*route, (instrument.id, False))))
-                elif self._same(instrument.quote, here) and instrument.base not in visited:
+                elif self.is_same(instrument.quote, here) and instrument.base not in visited:
                     frontier.append((instrument.base, (*route, (instrument.id, True))))
         return None
 

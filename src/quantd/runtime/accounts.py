@@ -104,7 +104,7 @@ class AccountFollower:
 
     async def _bring_up(self) -> None:
         await self.connector.start()
-        self.instruments = await self.connector.instruments(self._symbols)
+        self.instruments = await self._instruments()
         now_ns = self._clock.now_ns()
         self._emit(AccountOpened(self._account, now_ns))
         for instrument in self.instruments:
@@ -115,6 +115,25 @@ class AccountFollower:
         await self._look_at_orders(everything=True)
         self._tell(TradingState.ACTIVE, "")
         _log.info("venue_ready", venue=self.venue, instruments=[one.symbol for one in self.instruments])
+
+    async def _instruments(self) -> tuple[Instrument, ...]:
+        """Read the rules of what is traded, and of what converts its currencies into the base currency.
+
+        Without a way to convert, new exposure will be denied for want of a rate; that is said here, once.
+        """
+        found = await self.connector.instruments(self._symbols)
+        base = self._engine.state.rates.base_currency
+        for currency in sorted({one.settlement_currency for one in found} - {base}):
+            if self._engine.state.rates.is_same(currency, base):
+                continue
+            if any({one.base, one.quote} == {currency, base} for one in found):
+                continue
+            symbol = await self.connector.conversion(currency, base)
+            if symbol is None:
+                _log.warning("no_conversion", venue=self.venue, currency=currency, into=base)
+            else:
+                found += await self.connector.instruments([symbol])
+        return found
 
     async def _resolve_all(self) -> None:
         """Ask what became of every unknown write, and wait until all is known."""

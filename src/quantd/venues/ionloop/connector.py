@@ -115,6 +115,10 @@ class IonloopConnector:
         """Return trading rules; see `MarketReader.instruments`."""
         return await self._markets.instruments(symbols)
 
+    async def conversion(self, currency: str, into: str) -> str | None:
+        """Return the market between two currencies; see `MarketReader.conversion`."""
+        return await self._markets.conversion(currency, into)
+
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
         """Return tops of book; see `MarketReader.quotes`."""
         return await self._markets.quotes(instruments)

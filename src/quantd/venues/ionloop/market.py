@@ -56,6 +56,18 @@ class MarketReader:
         budget.reconfigure((*self._limits, *(ticker_limit(symbol) for symbol in sorted(self._known))))
         return tuple(found)
 
+    async def conversion(self, currency: str, into: str) -> str | None:
+        """Return the market between two currencies, either way round; None where there is none that is online.
+
+        Raises:
+            VenueError: when the list could not be read.
+        """
+        listed = await self._api.read("list_markets", wire.Markets, lane=Lane.ACCOUNT)
+        for item in listed.payload.items:
+            if {item.base_asset, item.quote_asset} == {currency, into} and item.status == "online":
+                return item.symbol
+        return None
+
     async def _instrument(self, item: wire.MarketItem) -> Instrument:
         answer = await self._api.read("market", wire.MarketRules, lane=Lane.ACCOUNT, parts={"symbol": item.symbol})
         try:

@@ -124,6 +124,15 @@ class PaperConnector:
             self.exchange.list_instrument(self._own[symbol])
         return tuple(self._own[symbol] for symbol in wanted)
 
+    async def conversion(self, currency: str, into: str) -> str | None:
+        """Return the instrument between two currencies; the data venue's where it trades on another's data."""
+        if self.source is not None:
+            return await self.source.conversion(currency, into)
+        for symbol, rules in self._own.items():
+            if {rules.base, rules.quote} == {currency, into}:
+                return symbol
+        return None
+
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
         """Return the simulated exchange's prices; those without any are left out."""
         quotes = (self.exchange.quote(one.id) for one in instruments)
