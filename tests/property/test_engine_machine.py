@@ -87,11 +87,6 @@ strategies_ = st.sampled_from(STRATEGIES)
 instruments_ = st.sampled_from(INSTRUMENTS)
 
 
-def worst(quantity: Decimal, buys: Decimal, sells: Decimal) -> Decimal:
-    """Return the largest position that may come of it."""
-    return max(abs(quantity + buys), abs(quantity - sells))
-
-
 class EngineMachine(RuleBasedStateMachine):
     """One engine, one venue of two instruments, two strategies."""
 
@@ -169,7 +164,11 @@ class EngineMachine(RuleBasedStateMachine):
     def amend(self, data: st.DataObject, quantity: Decimal | None, price: Decimal | None) -> None:
         order = self.pick(data, lambda one: one.is_open and bool(one.strategy))
         if order is not None:
-            view = next(one for one in self.rig.do(lambda s: s.orders(), order.strategy) or [] if self.is_(one, order))
+            view = next(
+                one
+                for one in self.rig.do(lambda s: s.orders(), order.strategy) or []
+                if one.id == order.client_order_id
+            )
             self.step(lambda: self.rig.do(lambda s: s.amend(view, quantity, price), order.strategy))
 
     @rule(data=st.data())
@@ -177,10 +176,6 @@ class EngineMachine(RuleBasedStateMachine):
         order = self.pick(data, lambda one: one.is_open and bool(one.strategy))
         if order is not None:
             self.step(lambda: self.rig.do(lambda s: s.cancel_all(order.instrument), order.strategy))
-
-    @staticmethod
-    def is_(view: Any, order: LiveOrder) -> bool:
-        return bool(view.id == order.client_order_id)
 
     # -- what the venue answers ----------------------------------------------------------------------------------
 
@@ -200,6 +195,8 @@ class EngineMachine(RuleBasedStateMachine):
         cancels = operation.kind is OperationKind.CANCEL or (
             operation.kind is OperationKind.AMEND and self.capabilities.amend.value != "native"
         )
+        if not cancels and operation.quantity is not None and operation.quantity < order.filled:
+            outcome = 3  # no venue amends below what is filled
         working = OrderState.PARTIALLY_FILLED if order.filled else OrderState.WORKING
         state = OrderState.CANCELLED if cancels else working
         told: Any = (
@@ -371,7 +368,7 @@ class EngineMachine(RuleBasedStateMachine):
             sells = sum((amount for (_, where, way), amount in sums.items() if where == one and way is Side.SELL), D(0))
             if one == instrument:
                 assert (net + buys if side is Side.BUY else sells - net) <= NET_POSITION, "the instrument's position"
-            gross += worst(net, buys, sells) * self.marks[one]
+            gross += max(abs(net + buys), abs(net - sells)) * self.marks[one]
         assert gross <= GROSS, f"gross of {gross}"
 
     @invariant()

@@ -40,6 +40,7 @@ from quantd.engine.rates import Rates
 from quantd.engine.risk.controls import DEFAULTS, gate_of
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
+from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.engine.series import Series
 from quantd.engine.state import State
@@ -51,6 +52,9 @@ from quantd.engine.views import Job, Random, StrategyLog
 
 class Engine:
     """The deterministic core. Same events in the same order give the same commands and facts."""
+
+    _savers: Sequence[Desk] = ()
+    """The desks whose strategies save state; known once they have declared themselves."""
 
     def __init__(  # noqa: PLR0913 -- the parts it is made of
         self,
@@ -66,7 +70,8 @@ class Engine:
         self.context = Context(settings, Rates(risk.base_currency))
         limits = {setup.id: own for setup, _, own in strategies}
         self._gate = gate_of(risk, limits, self.context.capabilities, defaults)
-        self.trading = Trading(self.context, self._gate)
+        self.trips = Trips(self.context)
+        self.trading = Trading(self.context, self._gate, self.trips)
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)
         self.intake = Intake(self.context, self.trading, self._order_changed)
@@ -86,8 +91,7 @@ class Engine:
         self._notices = Notices(settings.notices_max)
         self.operator = Operator(self.context, self.trading, self.targets, self.desks)
         self.trading.changed, self.trading.held = self._ended_here, self.protection.hold
-        self.losses.tripped = self.operator.tripped
-        self._savers = [d for d in self.desks.values() if type(d.strategy).save is not Strategy.save]
+        self.losses.tripped, self.trips.followed = self.operator.tripped, self.operator.reduced
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}
@@ -163,6 +167,7 @@ class Engine:
         Raises:
             Exception: whatever a `setup` raises; the loader reports it.
         """
+        self._savers = [desk for desk in self.desks.values() if type(desk.strategy).save is not Strategy.save]
         for desk in self.desks.values():
             desk.declare()
             for series in desk.series:

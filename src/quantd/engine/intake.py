@@ -105,7 +105,7 @@ class Intake:
             case Accepted(reports):
                 # An emulated amendment stays in flight until the order's end is told: what is left is known only then.
                 if not self._awaits_end(order):
-                    if operation.quantity is not None:
+                    if operation.quantity is not None and order.is_open:
                         self._amended(order, operation.quantity, operation.price)
                     self._settled(order, operation, "accepted")
                 for report in reports:

@@ -237,26 +237,31 @@ class Rig:
             self.engine.connect(venue, capabilities or make_capabilities())
         self.engine.declare()
         folded = list(facts)
-        for fact in folded:
-            self.engine.state.apply(fact)
-            self.shadow.apply(fact)
         if folded:
-            self.now_ns = max(fact.at_ns for fact in folded)
-            self.facts += folded
-            self.engine.restored()
+            self._fold(folded)
         for instrument in self.instruments:
             self.handle(InstrumentListed(instrument, self.now_ns))
         if not folded:
             plenty = {"USD": 1_000_000} | ({} if margin else {one.base: 1_000 for one in self.instruments})
-            for venue in venues:
-                self.handle(AccountOpened(make_account(venue, margin=margin), self.now_ns))
-                told = plenty if balances is None else balances
-                self.handle(make_snapshot(told, at_ns=self.now_ns, venue=venue))
+            self._open(venues, plenty if balances is None else balances, margin=margin)
         if price is not None:
             for instrument in self.instruments:
                 self.quote(price, instrument=instrument.id)
         for name in self.strategies:
             self.handle(StrategyStarted(name, self.now_ns))
+
+    def _fold(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            self.engine.state.apply(fact)
+            self.shadow.apply(fact)
+        self.now_ns = max(fact.at_ns for fact in facts)
+        self.facts += facts
+        self.engine.restored()
+
+    def _open(self, venues: Iterable[str], totals: Mapping[str, Decimal | int | str], *, margin: bool) -> None:
+        for venue in venues:
+            self.handle(AccountOpened(make_account(venue, margin=margin), self.now_ns))
+            self.handle(make_snapshot(totals, at_ns=self.now_ns, venue=venue))
 
     @property
     def state(self) -> State:
