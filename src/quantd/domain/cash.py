@@ -27,7 +27,7 @@ class CashFlowKind(Enum):
         return self in (CashFlowKind.DEPOSIT, CashFlowKind.WITHDRAWAL, CashFlowKind.TRANSFER)
 
 
-class CashFlow(msgspec.Struct, frozen=True):
+class CashFlow(msgspec.Struct, frozen=True, gc=False):
     """One movement of `amount` (signed) of `asset` on a venue's account."""
 
     venue: str
@@ -57,7 +57,7 @@ class PositionMode(Enum):
     HEDGING = "hedging"
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """One asset of an account: `total` = `free` + `locked`."""
 
     asset: str
@@ -66,7 +66,7 @@ class Balance(msgspec.Struct, frozen=True):
     locked: Decimal
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True, gc=False):
     """What a venue's account is; read at start."""
 
     venue: str

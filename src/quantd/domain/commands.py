@@ -13,7 +13,7 @@ from quantd.domain.lots import LotProtection
 from quantd.domain.orders import ClientOrderId, OrderSpec
 
 
-class Submit(msgspec.Struct, frozen=True, tag=True):
+class Submit(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Place an order. Not sent after `deadline_at_ns` (wall time)."""
 
     client_order_id: ClientOrderId
@@ -33,7 +33,7 @@ class Submit(msgspec.Struct, frozen=True, tag=True):
         return self.spec.instrument
 
 
-class Amend(msgspec.Struct, frozen=True, tag=True):
+class Amend(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Change a working order; `quantity` is the new total. None leaves a term as it is."""
 
     client_order_id: ClientOrderId
@@ -48,7 +48,7 @@ class Amend(msgspec.Struct, frozen=True, tag=True):
     price: Decimal | None = None
 
 
-class Cancel(msgspec.Struct, frozen=True, tag=True):
+class Cancel(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Cancel an order; adds no exposure and may leave at any time."""
 
     client_order_id: ClientOrderId
@@ -58,14 +58,14 @@ class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Empty when the order's submit is unanswered and only our id is known."""
 
 
-class CancelAll(msgspec.Struct, frozen=True, tag=True):
+class CancelAll(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Cancel all our working orders at a venue, or of one instrument."""
 
     venue: str
     instrument: InstrumentId | None = None
 
 
-class CloseLot(msgspec.Struct, frozen=True, tag=True):
+class CloseLot(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Close a lot; `quantity` None closes all of it."""
 
     client_order_id: ClientOrderId
@@ -77,7 +77,7 @@ class CloseLot(msgspec.Struct, frozen=True, tag=True):
     halt_generation: int
 
 
-class SetProtection(msgspec.Struct, frozen=True, tag=True):
+class SetProtection(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Replace the exits that the venue holds for a lot; None in a field removes that exit."""
 
     client_order_id: ClientOrderId

@@ -22,7 +22,7 @@ class Liquidity(Enum):
     UNKNOWN = "unknown"
 
 
-class Fill(msgspec.Struct, frozen=True):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One execution of one order.
 
     `id` is the venue's trade id, else ``<venue order id>/<cumulative quantity>``.

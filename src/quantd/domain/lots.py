@@ -11,7 +11,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import Side
 
 
-class LotProtection(msgspec.Struct, frozen=True):
+class LotProtection(msgspec.Struct, frozen=True, gc=False):
     """Exits that the venue holds for a lot; prices, and the distance of a trailing stop."""
 
     stop: Decimal | None = None
@@ -19,7 +19,7 @@ class LotProtection(msgspec.Struct, frozen=True):
     trail: Decimal | None = None
 
 
-class Lot(msgspec.Struct, frozen=True):
+class Lot(msgspec.Struct, frozen=True, gc=False):
     """A held quantity with one open price."""
 
     venue_id: str

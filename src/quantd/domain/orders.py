@@ -66,7 +66,7 @@ class Origin(Enum):
     EXTERNAL = "external"
 
 
-class Market(msgspec.Struct, frozen=True, tag="market"):
+class Market(msgspec.Struct, frozen=True, gc=False, tag="market"):
     """At the best price to be had. Where a venue has no market orders: a limit at most `max_slippage_bps` away."""
 
     reduce_only: bool = False
@@ -74,7 +74,7 @@ class Market(msgspec.Struct, frozen=True, tag="market"):
     """How long the wish may wait before it is sent; the daemon's default when none."""
 
 
-class Limit(msgspec.Struct, frozen=True, tag="limit"):
+class Limit(msgspec.Struct, frozen=True, gc=False, tag="limit"):
     """At `price` or better."""
 
     price: Decimal | float
@@ -86,7 +86,7 @@ class Limit(msgspec.Struct, frozen=True, tag="limit"):
     """For GTD."""
 
 
-class Stop(msgspec.Struct, frozen=True, tag="stop"):
+class Stop(msgspec.Struct, frozen=True, gc=False, tag="stop"):
     """A market order once the price has reached `trigger`."""
 
     trigger: Decimal | float
@@ -94,7 +94,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     good_for_s: float | None = None
 
 
-class StopLimit(msgspec.Struct, frozen=True, tag="stop_limit"):
+class StopLimit(msgspec.Struct, frozen=True, gc=False, tag="stop_limit"):
     """A limit order at `price` once the price has reached `trigger`."""
 
     trigger: Decimal | float
@@ -106,7 +106,7 @@ class StopLimit(msgspec.Struct, frozen=True, tag="stop_limit"):
 How = Market | Limit | Stop | StopLimit
 
 
-class Protect(msgspec.Struct, frozen=True):
+class Protect(msgspec.Struct, frozen=True, gc=False):
     """Exits that stand with an entry: distances or prices in the instrument's price unit.
 
     `stop` and `take` are prices; `trail` is a distance from the best price since the entry.
@@ -126,7 +126,7 @@ class OrderKind(Enum):
     STOP_LIMIT = "stop_limit"
 
 
-class OrderSpec(msgspec.Struct, frozen=True):
+class OrderSpec(msgspec.Struct, frozen=True, gc=False):
     """An order's terms, exact and snapped."""
 
     instrument: InstrumentId
@@ -142,7 +142,7 @@ class OrderSpec(msgspec.Struct, frozen=True):
     expires_at_ns: int | None = None
 
 
-class OrderRef(msgspec.Struct, frozen=True):
+class OrderRef(msgspec.Struct, frozen=True, gc=False):
     """What a connector needs to ask for one order."""
 
     client_order_id: ClientOrderId

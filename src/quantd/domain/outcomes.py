@@ -5,26 +5,26 @@ import msgspec
 from quantd.domain.reports import OrderReport
 
 
-class Accepted(msgspec.Struct, frozen=True, tag=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The venue did it. The reports may already say filled or cancelled."""
 
     reports: tuple[OrderReport, ...] = ()
 
 
-class Scheduled(msgspec.Struct, frozen=True, tag=True):
+class Scheduled(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The venue has it in hand and will tell later. `ref` is its name for the task; for a submit, the order's id there."""
 
     ref: str = ""
 
 
-class Rejected(msgspec.Struct, frozen=True, tag=True):
+class Rejected(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A definite no. `code` is a bounded name fit for a metric, `detail` the venue's words."""
 
     code: str
     detail: str = ""
 
 
-class NotExecuted(msgspec.Struct, frozen=True, tag=True):
+class NotExecuted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """It never left, or was refused before any processing; nothing happened at the venue."""
 
     reason: str
@@ -32,7 +32,7 @@ class NotExecuted(msgspec.Struct, frozen=True, tag=True):
     retry_after_s: float | None = None
 
 
-class Unknown(msgspec.Struct, frozen=True, tag=True):
+class Unknown(msgspec.Struct, frozen=True, gc=False, tag=True):
     """It may or may not have happened. Never assumed rejected, never blindly repeated."""
 
     cause: str
@@ -41,24 +41,24 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 Outcome = Accepted | Scheduled | Rejected | NotExecuted | Unknown
 
 
-class Found(msgspec.Struct, frozen=True, tag=True):
+class Found(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Evidence that the write happened, or of what the order is now."""
 
     report: OrderReport
 
 
-class NotFound(msgspec.Struct, frozen=True, tag=True):
+class NotFound(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Looked, after the quiet period and often enough: it did not happen."""
 
 
-class StillUnknown(msgspec.Struct, frozen=True, tag=True):
+class StillUnknown(msgspec.Struct, frozen=True, gc=False, tag=True):
     """No evidence yet; ask again after `retry_after_s` seconds."""
 
     cause: str
     retry_after_s: float | None = None
 
 
-class Ambiguous(msgspec.Struct, frozen=True, tag=True):
+class Ambiguous(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Several orders match: a person must decide, the instrument is halted."""
 
     venue_order_ids: tuple[str, ...]

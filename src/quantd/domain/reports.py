@@ -11,7 +11,7 @@ from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, OrderKind, OrderState, Side
 
 
-class OrderReport(msgspec.Struct, frozen=True, tag=True):
+class OrderReport(msgspec.Struct, frozen=True, gc=False, tag=True):
     """What the venue says of an order. Cumulative; sources merge by the highest filled quantity."""
 
     instrument: InstrumentId
@@ -43,7 +43,7 @@ class OrderReport(msgspec.Struct, frozen=True, tag=True):
     """The venue's id of the lot that this order can only close: an exit that hangs on it, and no exposure of its own."""
 
 
-class AccountSnapshot(msgspec.Struct, frozen=True, tag=True):
+class AccountSnapshot(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An account as a venue shows it. What changed between the two times may or may not be in it."""
 
     venue: str

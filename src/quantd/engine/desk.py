@@ -168,14 +168,13 @@ class Desk:
         warm = series.add(bar)
         if series.is_aligned:
             self._align(series, bar)
-        elif warm and self.is_started and not self.is_quarantined and not self._is_old(series, bar):
+        elif warm and self.is_started and not self.is_quarantined:
+            if series.max_age_s is not None and self._context.now_ns - bar.closed_at_ns > series.max_age_s * 1e9:
+                return  # too old when it arrived
             try:
                 self.strategy.on_bar(bar)
             except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
                 self.quarantine("on_bar", f"{type(error).__name__}: {error}")
-
-    def _is_old(self, series: Series, bar: Bar) -> bool:
-        return series.max_age_s is not None and self._context.now_ns - bar.closed_at_ns > series.max_age_s * 1e9
 
     def on_quote(self, quote: Quote) -> None:
         """Pass a quote on, unless it was too old when it arrived."""

@@ -2,13 +2,13 @@
 
 import copy
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TypeVar
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
-from quantd.indicators.base import Indicator
+from quantd.indicators.base import Indicator, PriceIndicator
 
 HISTORY_MAX = 1_000
 """Bars that `Series.history` can reach back."""
@@ -21,7 +21,8 @@ class Series:
 
     __slots__ = (
         "_bars",
-        "_feeders",
+        "_close_followers",
+        "_followers",
         "_indicators",
         "_pristine",
         "count",
@@ -51,12 +52,23 @@ class Series:
         """Whether the strategy takes it together with others in `on_bars`."""
         self._indicators: list[Indicator] = []
         self._pristine: list[Indicator] = []
-        self._feeders: tuple[object, ...] = ()
+        self._close_followers: list[Callable[[float], None]] = []
+        """Indicators of the close, which most are, without a call between; the others take the whole bar."""
+        self._followers: list[Callable[[Bar], None]] = []
         self._bars: deque[Bar] = deque(maxlen=HISTORY_MAX)
 
     def track(self, indicator: AnyIndicator) -> AnyIndicator:
         """Feed every bar to `indicator` and count its warm-up; returns it."""
         self._indicators.append(indicator)
+        follower: Indicator = indicator
+        if (
+            isinstance(follower, PriceIndicator)
+            and type(follower).on_bar is PriceIndicator.on_bar
+            and follower.source == "close"
+        ):
+            self._close_followers.append(follower.update)
+        else:
+            self._followers.append(follower.on_bar)
         self._pristine.append(copy.deepcopy(indicator))
         self.needed = max(self.needed, indicator.period)
         return indicator
@@ -81,8 +93,11 @@ class Series:
                 self.restart()
         self.last = bar
         self._bars.append(bar)
-        for indicator in self._indicators:
-            indicator.on_bar(bar)
+        close = bar.close
+        for update in self._close_followers:
+            update(close)
+        for follow in self._followers:
+            follow(bar)
         self.count += 1
         return self.count >= self.needed
 
