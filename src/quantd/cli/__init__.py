@@ -8,6 +8,7 @@ from quantd.cli.check import check
 from quantd.cli.config import config_app
 from quantd.cli.halt import halt, resume
 from quantd.cli.journal import app as journal_app
+from quantd.cli.metrics import metrics
 from quantd.cli.new_strategy import new_strategy
 from quantd.cli.replay import replay
 from quantd.cli.run import run
@@ -28,6 +29,7 @@ app.command("replay")(replay)
 app.command("halt")(halt)
 app.command("resume")(resume)
 app.command("new-strategy")(new_strategy)
+app.command("metrics")(metrics)
 app.add_typer(config_app, name="config")
 app.add_typer(journal_app, name="journal")
 app.add_typer(simulate_app, name="simulate")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -24,10 +23,13 @@ from quantd.backtest import BacktestFailed, Result, summarise
 from quantd.backtest.chart import svg
 from quantd.backtest.export import write_fills
 from quantd.cli.check import EXIT_CONFIG, Files
-from quantd.config import load
+from quantd.clock import SystemClock
+from quantd.config import Settings, load
 from quantd.domain.numbers import decimal_from_text, use_exact_arithmetic
 from quantd.errors import ConfigError
 from quantd.plugins.settings import interval_s
+from quantd.telemetry.logs import configure_logging
+from quantd.telemetry.redaction import Redactor
 
 EXIT_FAILED = 1
 _WIDTH = 132
@@ -53,9 +55,9 @@ def backtest(
 ) -> None:
     """Run the strategies over recorded or synthetic history and say what came of it."""
     use_exact_arithmetic()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         settings = load(files, os.environ)
+        _log_to_standard_error(settings)
         options = Options(
             data=dict(_named_file(text) for text in data or ()),
             days=days,
@@ -122,6 +124,13 @@ def _number(option: str, text: str) -> Decimal:
     if value <= 0:
         raise ConfigError(f"{option}: found {text!r}, expected a number above 0")
     return value
+
+
+def _log_to_standard_error(settings: Settings) -> None:
+    """Let strategies and loaders log, without a word between the tables or the JSON on standard output."""
+    redactor = Redactor()
+    redactor.register_all(*settings.venues.values())
+    configure_logging(settings.logging, redactor, clock=SystemClock(), stream=sys.stderr)
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------

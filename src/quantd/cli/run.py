@@ -37,7 +37,7 @@ def run(files: Files) -> None:
 
 def _run(settings: Settings) -> int:
     clock, redactor = SystemClock(), Redactor()
-    redactor.register_all(*settings.venues.values())
+    redactor.register_all(*settings.venues.values(), settings.control)
     configure_logging(settings.logging, redactor, clock=clock)
     for warning in settings.warnings:
         _log.warning("config_warning", reason=warning)

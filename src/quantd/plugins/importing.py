@@ -59,7 +59,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         """Forget what was imported from this folder before."""
         self.path = path.resolve()
-        self._package = "quantd_strategies_" + hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
+        self._package = "strategies_" + hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
         for name in [name for name in sys.modules if name.partition(".")[0] == self._package]:
             del sys.modules[name]
         importlib.invalidate_caches()

@@ -30,7 +30,7 @@ Scopes = Callable[[Write], tuple[str, ...]]
 Halted = Callable[[tuple[str, ...]], TradingState]
 """The strictest state that the halt latch holds for these scopes, read now."""
 
-_CURRENT: ContextVar["_Sending | None"] = ContextVar("quantd_sending", default=None)
+_CURRENT: ContextVar["_Sending | None"] = ContextVar("sending", default=None)
 _OUTCOMES = {
     Accepted: "accepted",
     Scheduled: "scheduled",
@@ -65,7 +65,7 @@ class Executor:
         connectors: By venue.
         emit: The inbox.
         clock: For deadlines and times of sending.
-        observer: Gets ``quantd_order_operations_total`` and ``quantd_order_ack_seconds``.
+        observer: Gets ``quantd_order_operations_total``, ``quantd_order_ack_seconds`` and what lies between tick and order.
         scopes: See `Scopes`.
         halted: See `Halted`.
     """
@@ -89,6 +89,8 @@ class Executor:
         self._tasks: asyncio.TaskGroup | None = None
         self._unsent: dict[str, bool] = {}
         """Client order id of a submit that has not left -> whether it was withdrawn."""
+        self._ticks: dict[str, int] = {}
+        """Client order id of a submit that has not left -> when the market data that led to it was received."""
         self._resolving: set[tuple[str, int]] = set()
         self.in_flight = 0
         """Writes that are under way."""
@@ -106,8 +108,15 @@ class Executor:
         """Use `tasks` for everything that is sent."""
         self._tasks = tasks
 
-    def execute(self, commands: Iterable[Command]) -> None:
-        """Start carrying out commands, in order."""
+    def execute(self, commands: Iterable[Command], ticks: Mapping[str, int] | None = None) -> None:
+        """Start carrying out commands, in order.
+
+        Args:
+            commands: What to do.
+            ticks: Client order id -> when the market data that led to it was received, nanoseconds UTC.
+        """
+        if ticks:
+            self._ticks.update(ticks)
         tasks = self._tasks
         assert tasks is not None, "the executor has no task group yet"
         for command in commands:
@@ -145,7 +154,12 @@ class Executor:
         else:
             refusal = None
         if refusal is None:
-            self._emit(OperationSent(write.client_order_id, write.operation, self._clock.now_ns()))
+            now_ns = self._clock.now_ns()
+            tick_at_ns = self._ticks.pop(write.client_order_id, 0)
+            if tick_at_ns:
+                took_s = (now_ns - tick_at_ns) / 1e9
+                self._observer.observe("quantd_tick_to_order_seconds", took_s, venue=venue_of(write))
+            self._emit(OperationSent(write.client_order_id, write.operation, now_ns))
         return refusal
 
     def _refusal(self, write: Write, deadline_at_ns: int | None, *, is_exit: bool) -> str | None:
@@ -169,6 +183,7 @@ class Executor:
             self._answered.set()
             if isinstance(command, Submit):
                 self._unsent.pop(command.client_order_id, None)
+                self._ticks.pop(command.client_order_id, None)
         venue, operation, result = connector.venue, _OPERATIONS[type(command)], _OUTCOMES[type(outcome)]
         self._observer.count("quantd_order_operations_total", 1, venue=venue, operation=operation, outcome=result)
         if isinstance(outcome, NotExecuted):

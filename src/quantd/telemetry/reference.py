@@ -1,17 +1,14 @@
-"""Makes `docs/metrics.md` from the catalogue: ``python -m quantd.telemetry.reference docs/metrics.md``.
+"""Makes the page of every metric from the catalogue.
 
-Used by authors of metrics and by the test that compares page and catalogue. Never runs in the daemon.
+Used by `quantd metrics` and by the test that compares `docs/metrics.md` with the catalogue. Never runs in the daemon.
 """
-
-import sys
-from pathlib import Path
 
 from quantd.telemetry.catalogue import CATALOGUE
 from quantd.telemetry.metric import LABELS, Metric, bound
 
 _HEAD = """# Metrics
 
-Made from `quantd.telemetry.catalogue` by `python -m quantd.telemetry.reference docs/metrics.md`; a test compares both.
+Made from `quantd.telemetry.catalogue` by `quantd metrics > docs/metrics.md`; a test compares both.
 
 - All are served at `/metrics` of the health listener, as Prometheus text or, if the `Accept` header asks, OpenMetrics.
 - Times are seconds, shares are ratios from 0 to 1, points in time are Unix time. Amounts of money are for watching; the
@@ -51,6 +48,3 @@ def _row(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     return f"| `{metric.name}` | {metric.kind.value} | {metric.unit} | {labels} | {bound(metric)} | {metric.help} |"
 
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(metrics_page(), encoding="utf-8")

@@ -38,7 +38,7 @@ def test_names_and_labels_are_unique_and_every_label_is_used() -> None:
 
 
 def test_the_page_in_the_documentation_is_the_catalogue() -> None:
-    """If this fails, run `python -m quantd.telemetry.reference docs/metrics.md` and read the difference."""
+    """If this fails, run `quantd metrics > docs/metrics.md` and read the difference."""
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == metrics_page()
 
 
