@@ -71,6 +71,7 @@ def show(settings: Settings) -> str:
         "logging": settings.logging,
         "health": settings.health,
         "webhooks": settings.webhooks,
+        "control": settings.control,
     }
     lines = [f"# hash: {settings.hash}"]
     for name, value in sections.items():

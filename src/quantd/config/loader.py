@@ -65,6 +65,7 @@ def load(
         logging=root.logging,
         health=root.health,
         webhooks=root.webhooks,
+        control=root.control,
         hash=effective_hash(root, risk),
         warnings=_worth_telling((*shape.warnings, *check.warnings), root.venues),
         tree=tree,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from quantd.control.settings import WebhookSettings
+from quantd.control.settings import ControlSettings, WebhookSettings
 from quantd.engine.risk.limits import Limits, Scope
 from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
@@ -80,3 +80,5 @@ class Root(BaseModel):
     """Listener of `/livez`, `/readyz` and `/metrics`."""
     webhooks: WebhookSettings | None = None
     """Listener for the venues' notices; none without this section."""
+    control: ControlSettings | None = None
+    """Listener for operators, on this machine; none without this section."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quantd.config.problems import ConfigProblems, Problem
 from quantd.config.tree import Node, deepest
-from quantd.control.settings import WebhookSettings
+from quantd.control.settings import ControlSettings, WebhookSettings
 from quantd.engine.risk.limits import RiskSettings
 from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
@@ -34,6 +34,8 @@ class Settings:
     health: HealthSettings
     webhooks: WebhookSettings | None
     """None: no listener for webhooks."""
+    control: ControlSettings | None = None
+    """None: no control API."""
     hash: str
     """SHA-256 of the effective configuration in hexadecimal, without secrets and where they come from."""
     warnings: tuple[str, ...]
