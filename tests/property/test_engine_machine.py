@@ -40,9 +40,7 @@ from quantd.domain.orders import (
 )
 from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Rejected, StillUnknown, Unknown
 from quantd.engine.orders import LiveOrder
-from quantd.engine.risk.limits import Limits, RateLimit, RiskSettings
 from quantd.testing.builders import (
-    BTC,
     SECOND_NS,
     Puppet,
     Rig,
@@ -51,35 +49,22 @@ from quantd.testing.builders import (
     make_plain_capabilities,
 )
 from tests.invariants import check_image, check_rig
+from tests.property.limits import (
+    ETH,
+    GROSS,
+    INSTRUMENTS,
+    NET,
+    NET_POSITION,
+    OPEN_NOTIONAL,
+    OPEN_ORDERS,
+    OWN,
+    POSITION,
+    RATE,
+    RISK,
+    STRATEGIES,
+)
 
 D = Decimal
-ETH = InstrumentId("paper:ETH-USD")
-INSTRUMENTS = (BTC, ETH)
-STRATEGIES = ("s1", "s2")
-
-POSITION = D(5)
-NET_POSITION = D(8)
-GROSS = D(1_200)
-NET = D(900)
-OPEN_ORDERS = 6
-OPEN_NOTIONAL = D(800)
-ORDER_QUANTITY = D(4)
-RATE = RateLimit(count=12, per_s=3.0)
-
-RISK = RiskSettings(
-    base_currency="USD",
-    order=Limits(max_order_quantity=ORDER_QUANTITY, self_match="cancel_oldest", price_collar_bps=D(2_000)),
-    account=Limits(
-        max_gross_notional=GROSS,
-        max_net_notional=NET,
-        max_open_orders=OPEN_ORDERS,
-        max_open_notional=OPEN_NOTIONAL,
-        submit_rate=RATE,
-    ),
-    instruments={one: Limits(max_position=NET_POSITION) for one in INSTRUMENTS},
-)
-OWN = {name: Limits(max_position=POSITION) for name in STRATEGIES}
-
 quantities = st.integers(1, 45).map(lambda n: D(n) / 10)
 prices = st.integers(90, 110).map(D)
 sides = st.sampled_from(Side)
@@ -361,7 +346,7 @@ class EngineMachine(RuleBasedStateMachine):
         added = sums.get((strategy, instrument, side), D(0))
         if strategy:
             assert sign * own + added <= POSITION, "a strategy's position"
-        gross = D(0)
+        gross = longs = shorts = D(0)
         for one in INSTRUMENTS:
             net = sum((quantity for (_, where), quantity in held.items() if where == one), D(0))
             buys = sum((amount for (_, where, way), amount in sums.items() if where == one and way is Side.BUY), D(0))
@@ -369,7 +354,15 @@ class EngineMachine(RuleBasedStateMachine):
             if one == instrument:
                 assert (net + buys if side is Side.BUY else sells - net) <= NET_POSITION, "the instrument's position"
             gross += max(abs(net + buys), abs(net - sells)) * self.marks[one]
+            longs += (net + buys) * self.marks[one]
+            shorts += (sells - net) * self.marks[one]
         assert gross <= GROSS, f"gross of {gross}"
+        assert max(longs, shorts) <= NET, f"net of {longs} and {shorts}"
+        worth = [
+            one.remaining * (one.spec.price or one.spec.trigger or one.reference or self.marks[one.instrument])
+            for one in open_orders
+        ]
+        assert sum(worth, D(0)) <= OPEN_NOTIONAL, f"open orders worth {sum(worth, D(0))}"
 
     @invariant()
     def holds(self) -> None:
