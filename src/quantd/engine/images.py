@@ -15,6 +15,7 @@ from quantd.domain.orders import OperationKind, OperationPhase, OrderState
 from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.state import State
+from quantd.engine.tallies import TalliesImage
 
 
 class OperationImage(msgspec.Struct, frozen=True):
@@ -90,6 +91,7 @@ class StateImage(msgspec.Struct, frozen=True):
     run: f.RunStarted | None
     last_order_id: str
     last_order_event_ns: dict[InstrumentId, int]
+    tallies: TalliesImage = TalliesImage()
 
 
 def dump(state: State) -> bytes:
@@ -132,6 +134,7 @@ def dump(state: State) -> bytes:
         run=state.run,
         last_order_id=state.last_order_id,
         last_order_event_ns=state.last_order_event_ns,
+        tallies=state.tallies.dump(),
     )
     return msgspec.json.encode(image)
 
@@ -172,6 +175,7 @@ def restore(state: State, data: bytes) -> None:
     state.run = image.run
     state.last_order_id = image.last_order_id
     state.last_order_event_ns = image.last_order_event_ns
+    state.tallies.restore(image.tallies)
 
 
 def _order_image(order: LiveOrder) -> OrderImage:

@@ -67,6 +67,12 @@ class Operator:
                 if scope in ("all", f"strategy:{desk.id}"):
                     desk.flatten("loss_limit")
 
+    def reduced(self, scope: str, by: str) -> None:
+        """Cancel the entries of a scope that a control let only reduce."""
+        for order in self.orders_of(scope):
+            if not order.exit:
+                self._trading.cancel(order, by)
+
     def cancel(self, event: CancelOrdered) -> None:
         """Cancel all orders of a scope, and end the targets that they work for."""
         for order in self.orders_of(event.scope):

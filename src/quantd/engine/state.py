@@ -18,6 +18,7 @@ from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import AccountBalances, Portfolio
 from quantd.engine.rates import Rates
 from quantd.engine.reservations import reservation_of
+from quantd.engine.tallies import Tallies
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
@@ -48,6 +49,8 @@ class State:
         self.last_order_id = ""
         self.last_order_event_ns: dict[InstrumentId, int] = {}
         """When an order of the instrument last changed: a difference to a snapshot asked before means nothing."""
+        self.tallies = Tallies()
+        self._tally = self.tallies.handlers
         self._apply: dict[type, Callable[[Any], None]] = {
             f.RunStarted: self._run_started,
             f.InstrumentRecorded: self._instrument,
@@ -88,7 +91,11 @@ class State:
         Raises:
             AssertionError: when the fact contradicts the state: the journal or we are wrong.
         """
-        self._apply[type(fact)](fact)
+        kind = type(fact)
+        count = self._tally.get(kind)
+        if count is not None:
+            count(fact)
+        self._apply[kind](fact)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -31,19 +31,23 @@ from quantd.engine.lot_closing import close_lot, closes_lots
 from quantd.engine.orders import LiveOrder, amended
 from quantd.engine.refusals import record_denied, record_refused
 from quantd.engine.risk.gate import Gate
+from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
 
 class Trading:
     """Places, amends and cancels, through the gate."""
 
-    def __init__(self, context: Context, gate: Gate) -> None:
+    def __init__(self, context: Context, gate: Gate, trips: Trips) -> None:
         self._context = context
         self._gate = gate
+        self._trips = trips
         self.held: Callable[[LiveOrder], None] = lambda order: None
         """Set by the engine: called with an order that waits here for its trigger."""
         self.changed: Callable[[LiveOrder], None] = lambda order: None
         """Set by the engine: called after an order ended here, without the venue."""
+        self.around_gate: Callable[[Callable[[Wish], Denied | None], Wish], Denied | None] | None = None
+        """Set by the runtime: asks the gate in our place, to time it."""
 
     # -- submit --------------------------------------------------------------------------------------------------
 
@@ -327,7 +331,10 @@ class Trading:
         """Ask what holds for all orders, then the gate; own orders that stand in the way are cancelled."""
         denied = self._standing(wish)
         if denied is None:
-            denied = self._gate.check(wish)
+            check, around = self._gate.check, self.around_gate
+            denied = check(wish) if around is None else around(check, wish)
+            if denied is not None:
+                self._trips.denied(denied, wish)
         for order in wish.to_cancel:
             self.cancel(order, "self_match")
         return denied

@@ -38,10 +38,11 @@ _OUTCOMES: Final = ("accepted", "scheduled", "rejected", "not_executed", "unknow
 _LANES: Final = ("cancel", "flatten", "reconcile", "submit", "account", "market_data")
 _FEEDS: Final = ("quote", "book", "bar")
 _DENIALS: Final = (
-    "malformed", "order_quantity", "order_notional", "price_collar", "reference", "order_type", "session", "permission",
-    "reduce_only", "duplicate", "self_match", "message_rate", "open_orders", "open_notional", "position", "gross",
-    "net", "leverage", "concentration", "balance", "capital", "loss", "drawdown", "trading_state", "unknown_outcome",
-    "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported", "not_executed", "control_failed",
+    "malformed", "order_quantity", "order_notional", "price_collar", "reference", "order_type", "session",
+    "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "open_orders",
+    "open_notional", "position", "gross", "net", "leverage", "concentration", "balance", "capital", "loss",
+    "drawdown", "trading_state", "unknown_outcome", "venue_not_ready", "rate_missing", "clock", "not_open", "busy",
+    "unsupported", "not_executed", "control_failed",
 )  # fmt: skip
 _ANOMALIES: Final = (
     "not_finite", "non_positive", "crossed", "inconsistent", "empty", "duplicate", "out_of_order", "stale", "future",
@@ -119,12 +120,6 @@ _RISK: Final = (
     _gauge("quantd_trading_state", "scope", "0 active, 1 reducing, 2 halted; the strictest of all scopes holds."),
     _gauge("quantd_halted", "", "1 while the halt latch is set, else 0."),
     _counter("quantd_halts_total", "reason", "Times the halt latch was set, by reason."),
-    _gauge(
-        "quantd_unprotected_seconds",
-        "instrument",
-        "Seconds that the open position has stood without its stop.",
-        unit="seconds",
-    ),
 )
 
 _BOOKS: Final = (
@@ -158,8 +153,8 @@ _BOOKS: Final = (
 _FEEDS_AND_STRATEGIES: Final = (
     _gauge(
         "quantd_feed_last_event_timestamp_seconds",
-        "venue kind",
-        "When the newest market data was received, Unix time.",
+        "venue instrument kind",
+        "When the newest good market data of an instrument was received, Unix time.",
         {"kind": _FEEDS},
         unit="seconds",
     ),

@@ -45,6 +45,7 @@ def portrait(state: State) -> dict[str, Any]:
         "protections": dict(state.protections),
         "day": (state.day, state.day_profits, state.peaks),
         "kept": (state.saves, state.cursors, state.timers, state.quarantined),
+        "tallies": state.tallies.dump(),
         "last": (state.run, state.last_order_id, dict(state.last_order_event_ns)),
     }
 

@@ -10,6 +10,7 @@ from quantd.engine.risk.flow import Flow
 from quantd.engine.risk.gate import Control, Gate, Scoped
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.order_controls import Twin, order_controls
+from quantd.engine.risk.throttle import throttle
 
 DEFAULTS = Limits(
     price_collar_bps=Decimal(500),
@@ -28,4 +29,4 @@ def gate_of(
     def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield Twin(capabilities)
 
-    return Gate(risk, strategies, (order_controls, twins, Flow().controls, exposure_controls), own=defaults)
+    return Gate(risk, strategies, (order_controls, twins, Flow().controls, throttle, exposure_controls), own=defaults)

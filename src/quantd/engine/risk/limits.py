@@ -79,6 +79,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Limit of amendments in time."""
     cancel_rate: RateLimit | None = None
     """Limit of cancels in time; cancels of a halt or a kill pass it."""
+    max_fires: int | None = None
+    """New orders of a strategy in one instrument within `fires_window_s`, above which the strategy is disabled until a
+    named person resumes it."""
+    fires_window_s: float | None = None
+    """Seconds within which `max_fires` counts; 60 without it."""
     max_open_orders: int | None = None
     """Largest number of orders that work or are on their way."""
     max_open_notional: Decimal | None = None
@@ -159,6 +164,8 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "submit_rate": _FLOW,
     "amend_rate": _FLOW,
     "cancel_rate": _FLOW,
+    "max_fires": ("strategy",),
+    "fires_window_s": ("strategy",),
     "max_open_orders": _OPEN,
     "max_open_notional": _OPEN,
     "max_position": _ONE_UNIT,
@@ -192,6 +199,7 @@ _NUMERIC = frozenset(SCOPES) - {
     "loss_action",
 }
 _MAY_BE_ZERO = frozenset({"reserve", "max_open_orders", "max_long", "max_short", "max_position", "max_net_notional"})
+_WHOLE = frozenset({"max_open_orders", "max_fires"})
 _AT_MOST_ONE = frozenset({"max_share"})
 
 REQUIRED_LIVE = ("max_gross_notional", "max_daily_loss", "max_open_orders")
@@ -204,7 +212,7 @@ def expectation(name: str) -> str | None:
         return None
     if name in _AT_MOST_ONE:
         return "a number above 0 and at most 1"
-    noun = "a whole number" if name == "max_open_orders" else "a number"
+    noun = "a whole number" if name in _WHOLE else "a number"
     return f"{noun}, at least 0" if name in _MAY_BE_ZERO else f"{noun} above 0"
 
 

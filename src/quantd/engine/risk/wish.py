@@ -33,6 +33,7 @@ class Denial(Enum):
     DUPLICATE = "duplicate"
     SELF_MATCH = "self_match"
     MESSAGE_RATE = "message_rate"
+    REPEATED_EXECUTION = "repeated_execution"
     OPEN_ORDERS = "open_orders"
     OPEN_NOTIONAL = "open_notional"
     POSITION = "position"
