@@ -166,7 +166,9 @@ class Backtest:
             if now_ns >= self._due_at_ns:
                 self._pass_time(now_ns)
             for told in handlers[event.instrument](event):
-                self._follow(handle(told.report))
+                commands = handle(told.report)
+                if commands:
+                    self._follow(commands)
             commands = handle(event)
             if commands or context.facts:
                 self._follow(commands)

@@ -156,6 +156,8 @@ class OrderRef(msgspec.Struct, frozen=True, gc=False):
 class OrderState(Enum):
     """Where an order stands at the venue, as far as we know."""
 
+    __hash__ = object.__hash__  # looked up on the path of every order; an Enum's own is written in Python
+
     WORKING = "working"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
@@ -179,6 +181,8 @@ ENDS = frozenset(
 
 class Trigger(Enum):
     """What moves an order from state to state."""
+
+    __hash__ = object.__hash__
 
     FILL = "fill"
     """A fill that leaves something open."""
@@ -235,6 +239,8 @@ class OperationKind(Enum):
 class OperationPhase(Enum):
     """How far the write has come."""
 
+    __hash__ = object.__hash__
+
     PENDING = "pending"
     """Approved, not yet sent."""
     SENT = "sent"
@@ -244,6 +250,8 @@ class OperationPhase(Enum):
 
 class OperationTrigger(Enum):
     """What moves an operation."""
+
+    __hash__ = object.__hash__
 
     SEND = "send"
     LOSE = "lose"

@@ -141,8 +141,9 @@ class Engine:
         self._handlers[type(event)](event)
         if self._notices.waiting:
             self._notices.drain()
-        for desk in self._savers:
-            desk.keep()
+        if self._savers and type(event) is not e.StrategyInterrupted:
+            for desk in self._savers:
+                desk.keep()
         commands = context.commands
         if commands:
             context.commands = []
@@ -211,8 +212,7 @@ class Engine:
     @property
     def awaits_time(self) -> bool:
         """Whether `TimePassed` may have anything to do: a backtest leaves it out otherwise."""
-        state = self.context.state
-        return bool(state.targets) or state.orders.has_open
+        return self.targets.waits or self.trading.waits
 
     def take_jobs(self) -> list[Job]:
         """Return the slow work that strategies gave away since the last call."""
@@ -377,8 +377,10 @@ class Engine:
 
     def _interrupted(self, event: e.StrategyInterrupted) -> None:
         desk = self.desks.get(event.strategy)
-        if desk is not None and not desk.is_quarantined:
-            desk.quarantine("callback", event.reason)
+        if desk is not None and event.callback:
+            desk.expect(event)
+        elif desk is not None and not desk.is_quarantined:
+            desk.quarantine(event.hook, event.reason)
 
     def _started(self, event: e.StrategyStarted) -> None:
         desk = self.desks.get(event.strategy)

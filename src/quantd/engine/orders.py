@@ -70,6 +70,7 @@ class LiveOrder:
         "fills",
         "group",
         "held",
+        "instrument",
         "intended_at_ns",
         "is_open",
         "lot",
@@ -94,6 +95,7 @@ class LiveOrder:
         self.client_order_id = intent.client_order_id
         self.strategy = intent.strategy
         self.spec = intent.spec
+        self.instrument = intent.spec.instrument
         self.origin = intent.origin
         self.role = intent.role
         self.exit = intent.exit
@@ -119,11 +121,6 @@ class LiveOrder:
         self.reservation: tuple[str, Decimal] = ("", ZERO)
         """Asset and amount that stand reserved for it."""
         self.view: Order | None = None
-
-    @property
-    def instrument(self) -> InstrumentId:
-        """The instrument."""
-        return self.spec.instrument
 
     @property
     def worst_quantity(self) -> Decimal:

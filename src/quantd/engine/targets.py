@@ -113,6 +113,11 @@ class Targets:
         if target is not None and self._orders.get(key) == order.client_order_id:
             self._end(target)
 
+    @property
+    def waits(self) -> bool:
+        """Whether any target has no order at work: with time it is tried again, or ends."""
+        return bool(self._retries) or any(self.working_order(*key) is None for key in self._context.state.targets)
+
     def time_passed(self) -> None:
         """Try again what was denied for a passing reason; end what is too old."""
         if not self._context.state.targets:
