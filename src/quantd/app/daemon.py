@@ -16,6 +16,7 @@ from quantd.app.budgets import BudgetKeeper
 from quantd.app.ending import cancel_entries, settle
 from quantd.app.engine import build_engine
 from quantd.app.latches import LatchFollower
+from quantd.app.readiness import reasons_of
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage
@@ -45,6 +46,7 @@ from quantd.runtime.accounts import AccountFollower, write_of
 from quantd.runtime.executor import Executor
 from quantd.runtime.jobs import Jobs
 from quantd.runtime.runner import Runner
+from quantd.runtime.stopwatch import Stopwatch
 from quantd.runtime.supervisor import Supervisor
 from quantd.runtime.wall import watch_wall
 from quantd.runtime.watcher import Watcher
@@ -135,7 +137,9 @@ class Daemon:
         self._budgets = BudgetKeeper(self.venues, self.emit, clock)
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
-        self._watcher = Watcher(self.engine, observer, clock, settings.risk.base_currency)
+        limits = {one.setup.id: one.limits for one in self.strategies}
+        self._watcher = Watcher(self.engine, observer, clock, settings.risk, limits)
+        Stopwatch(clock, observer).attach(self.engine)
         self.executor = Executor(
             {name: parts.connector for name, parts in self.venues.items()},
             self.emit,
@@ -241,15 +245,7 @@ class Daemon:
 
     def reasons(self) -> Sequence[str]:
         """Return why the daemon is not ready; empty when it trades."""
-        reasons = [] if self._phase == "running" else [self._phase]
-        reasons += [f"venue {one.venue}: {one.reason}" for one in self.followers.values() if not one.is_ready]
-        reasons += [f"strategy {one}" for one in self.failures]
-        for desk in self.engine.desks.values():
-            if not desk.is_started and self._phase == "running":
-                done = min((one.count for one in desk.series), default=0)
-                reasons.append(f"strategy {desk.id}: warming up, {done} bars")
-        reasons += [f"halted {scope}: {latch.why}" for scope, latch in self.engine.state.latches.items()]
-        return reasons
+        return reasons_of(self._phase, self.followers.values(), self.failures, self.engine)
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -337,7 +333,7 @@ class Daemon:
         scheduler = build_scheduler(self.settings, self.strategies, self.engine, self.clock, self.observer)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(LoopLag(self.clock, self.observer).run(), name="loop lag")
-            tasks.create_task(watch_wall(self.clock, self.emit), name="wall clock")
+            tasks.create_task(watch_wall(self.clock, self.emit, self.observer), name="wall clock")
             tasks.create_task(self._tick(), name="tick")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
             for name in self.venues:
@@ -354,6 +350,7 @@ class Daemon:
             self._latches.look()
             self._budgets.look()
             self._watcher.sample()
+            self._jobs.start_waiting()
             self.observer.gauge("quantd_ready", 0.0 if self.reasons() else 1.0)
             if self._runner.records >= self.settings.journal.snapshot_every:
                 self._runner.records = 0

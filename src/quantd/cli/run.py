@@ -11,6 +11,7 @@ import structlog
 import typer
 
 from quantd.app import Daemon
+from quantd.app.identity import announce, environment, run_id
 from quantd.app.venues import over_http
 from quantd.clock import SystemClock
 from quantd.config import ConfigProblems, Settings, load
@@ -38,10 +39,13 @@ def run(files: Files) -> None:
 def _run(settings: Settings) -> int:
     clock, redactor = SystemClock(), Redactor()
     redactor.register_all(*settings.venues.values(), settings.control)
-    configure_logging(settings.logging, redactor, clock=clock)
+    run = run_id(clock.now_ns())
+    context = {"run_id": run, "mode": environment(settings)}
+    configure_logging(settings.logging, redactor, clock=clock, context=context)
     for warning in settings.warnings:
         _log.warning("config_warning", reason=warning)
     observer = PrometheusObserver()
+    announce(observer, settings, run, clock.now_ns())
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_main(settings, clock, observer, redactor))

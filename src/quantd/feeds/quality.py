@@ -174,7 +174,13 @@ class QualityGate:
         self.freshness.note(event.instrument, kind, now)
         venue = event.instrument.partition(":")[0]
         self._observer.count("quantd_feed_events_total", len(released), venue=venue, kind=kind.value)
-        self._observer.gauge("quantd_feed_last_event_timestamp_seconds", now / NS_PER_S, venue=venue, kind=kind.value)
+        self._observer.gauge(
+            "quantd_feed_last_event_timestamp_seconds",
+            now / NS_PER_S,
+            venue=venue,
+            instrument=event.instrument,
+            kind=kind.value,
+        )
         return released
 
     def _age_anomaly(self, event: Quote | Bar | Book, limits: QualityLimits, now_ns: int) -> Anomaly | None:

@@ -12,11 +12,14 @@ import structlog
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Quality
-from quantd.domain.orders import OrderState
+from quantd.domain.orders import OrderState, Trigger
 from quantd.engine.core import Engine
+from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.ports import Clock, Observer
+from quantd.runtime.limit_use import ACCOUNT, LimitUse
 
 _LEVELS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+NO_LIMITS: Mapping[str, Limits] = {}
 _log = structlog.get_logger("quantd.trading")
 
 
@@ -27,14 +30,29 @@ class Watcher:
         engine: For reading what a fact concerns.
         observer: Gets the metrics.
         clock: For the time of samples.
-        base_currency: Label of money.
+        risk: The base currency, and the limits whose use is told.
+        strategies: The limits of each strategy.
     """
 
-    def __init__(self, engine: Engine, observer: Observer, clock: Clock, base_currency: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        observer: Observer,
+        clock: Clock,
+        risk: RiskSettings,
+        strategies: Mapping[str, Limits] = NO_LIMITS,
+    ) -> None:
         self._engine = engine
         self._observer = observer
         self._clock = clock
-        self._currency = base_currency
+        self._currency = risk.base_currency
+        self._limits = LimitUse(engine, risk, strategies)
+        self._peak: Decimal | None = None
+        self._estimated: dict[str, int] = dict.fromkeys(engine.context.capabilities, 0)
+        """By venue, fills whose price or fees are not final."""
+        for order in engine.state.orders.all_orders():
+            for _ in order.estimated():
+                self._await_correction(_venue(order.instrument), 1)
         self._unknown_since: dict[tuple[str, int], int] = {}
         self.fills = 0
         """Fills booked in this run."""
@@ -111,6 +129,8 @@ class Watcher:
         if order is None:
             return
         self._count_end(order.strategy, fact.client_order_id, order.state)
+        if fact.trigger is Trigger.REOPEN:
+            self._observer.count("quantd_orders_reopened_total", 1, venue=_venue(order.instrument))
         _log.info(
             "order_ended" if not order.is_open else "order_reopened",
             strategy=_strategy(order.strategy),
@@ -127,6 +147,8 @@ class Watcher:
         self._observer.count("quantd_fills_total", 1, venue=venue, strategy=strategy, quality=fill.quality.value)
         if fill.quality is Quality.ESTIMATED:
             self._observer.count("quantd_estimated_fills_total", 1, venue=venue)
+            self._await_correction(venue, 1)
+        self._count_notional(fact, venue, strategy)
         for asset, amount in fill.fees:
             name = "quantd_fees_total" if amount >= 0 else "quantd_rebates_total"
             self._observer.count(name, float(abs(amount)), venue=venue, strategy=strategy, asset=asset)
@@ -147,6 +169,33 @@ class Watcher:
             price=str(fill.price),
             quality=fill.quality.value,
         )
+
+    def _count_notional(self, fact: f.FillRecorded, venue: str, strategy: str) -> None:
+        state, fill = self._engine.state, fact.fill
+        worth = state.rates.notional(state.portfolio.instruments[fact.instrument], fill.quantity, fill.price)
+        if worth is not None:
+            self._observer.count(
+                "quantd_filled_notional_total", float(worth), venue=venue, strategy=strategy, currency=self._currency
+            )
+
+    def _corrected(self, fact: f.FillCorrected) -> None:
+        venue = _venue(fact.instrument)
+        self._observer.count("quantd_fill_corrections_total", 1, venue=venue)
+        if fact.before.quality is Quality.ESTIMATED and fact.after.quality is not Quality.ESTIMATED:
+            self._await_correction(venue, -1)
+        _log.info(
+            "fill_corrected",
+            strategy=_strategy(fact.strategy),
+            instrument=fact.instrument,
+            client_order_id=fact.client_order_id,
+            price=str(fact.after.price),
+            before=str(fact.before.price),
+            quality=fact.after.quality.value,
+        )
+
+    def _await_correction(self, venue: str, change: int) -> None:
+        # One that was made before this run, of an order that is forgotten since, was never counted in.
+        self._estimated[venue] = max(0, self._estimated.get(venue, 0) + change)
 
     def _count_end(self, strategy: str, client_order_id: str, state: OrderState) -> None:
         if state in (OrderState.WORKING, OrderState.PARTIALLY_FILLED):
@@ -206,8 +255,34 @@ class Watcher:
             observer.gauge("quantd_warmup_ratio", min(needed, default=1.0), strategy=desk.id)
         for venue, count in unknown.items():
             observer.gauge("quantd_unknown_operations", count, venue=venue)
+        for venue, count in self._estimated.items():
+            observer.gauge("quantd_fills_awaiting_correction", count, venue=venue)
+        self._trading_states()
         self._books()
         self._accounts()
+        self._drawdown()
+        self._limits.sample(observer)
+
+    def _trading_states(self) -> None:
+        latches = self._engine.state.latches
+        scopes = ["all", *(f"venue:{one}" for one in self._engine.context.capabilities)]
+        scopes += [f"strategy:{one}" for one in self._engine.desks]
+        for scope in scopes:
+            level = _LEVELS[latches[scope].state] if scope in latches else 0
+            self._observer.gauge("quantd_trading_state", level, scope=_scope(scope))
+
+    def _drawdown(self) -> None:
+        """Tell the fall from the highest profit, known from the journal or seen in this run, as a share of equity then."""
+        state = self._engine.state
+        profit = self._engine.losses.profit(ACCOUNT)
+        equities = [state.equity(venue) for venue in state.portfolio.accounts]
+        if profit is None or not equities or None in equities:
+            return
+        self._peak = max(profit, state.peaks.get(ACCOUNT, profit), profit if self._peak is None else self._peak)
+        fall = self._peak - profit
+        highest = sum((one for one in equities if one is not None), fall)
+        if highest > 0:
+            self._observer.gauge("quantd_drawdown_ratio", float(fall / highest), scope=ACCOUNT)
 
     def _books(self) -> None:
         gross = net = Decimal(0)
@@ -277,6 +352,7 @@ _HANDLERS: Mapping[type, Any] = {
     f.OperationLost: Watcher._lost,
     f.OrderMoved: Watcher._moved,
     f.FillRecorded: Watcher._filled,
+    f.FillCorrected: Watcher._corrected,
     f.StateSet: Watcher._state_set,
     f.StrategyFaulted: Watcher._faulted,
     f.Reconciled: Watcher._reconciled,

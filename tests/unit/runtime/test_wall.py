@@ -8,6 +8,7 @@ from quantd.clock import LoopClock
 from quantd.domain.events import ClockJumped, Event
 from quantd.runtime.wall import watch_wall
 from quantd.testing.loop import run_virtual
+from quantd.testing.observer import RecordingObserver
 
 SECOND = 1_000_000_000
 
@@ -28,11 +29,13 @@ class Jumping:
 
 @pytest.mark.parametrize(("moved_ns", "told"), [(30 * SECOND, 1), (-5 * SECOND, 1), (SECOND // 2, 0)])
 def test_a_jump_of_more_than_a_second_is_told_once(moved_ns: int, told: int) -> None:
+    observer = RecordingObserver()
+
     async def main(loop_clock: LoopClock) -> list[Event]:
         clock = Jumping(loop_clock)
         events: list[Event] = []
         async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(watch_wall(clock, events.append))
+            watch = tasks.create_task(watch_wall(clock, events.append, observer))
             await asyncio.sleep(10)
             clock.moved_ns = moved_ns
             await asyncio.sleep(10)
@@ -41,3 +44,33 @@ def test_a_jump_of_more_than_a_second_is_told_once(moved_ns: int, told: int) -> 
 
     events = run_virtual(main)
     assert [event.by_ns for event in events if isinstance(event, ClockJumped)] == [moved_ns] * told
+    assert observer.counted("quantd_clock_jumps_total") == told
+
+
+def test_a_step_backwards_that_the_clock_holds_back_is_one_jump() -> None:
+    class Held(Jumping):
+        """As the system's clock: what it tells never goes back, what it reads does."""
+
+        last_ns = 0
+
+        def now_ns(self) -> int:
+            self.last_ns = max(self.last_ns, super().now_ns())
+            return self.last_ns
+
+        def wall_ns(self) -> int:
+            return super().now_ns()
+
+    async def main(loop_clock: LoopClock) -> list[Event]:
+        clock = Held(loop_clock)
+        events: list[Event] = []
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(watch_wall(clock, events.append, RecordingObserver()))
+            await asyncio.sleep(10)
+            clock.moved_ns = -20 * SECOND
+            await asyncio.sleep(30)
+            watch.cancel()
+        return events
+
+    (event,) = run_virtual(main)
+    assert isinstance(event, ClockJumped)
+    assert event.by_ns == -20 * SECOND

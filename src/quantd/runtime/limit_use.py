@@ -1,0 +1,157 @@
+"""How much of each limit is used, worst case, as the gate would count it: for people, who should see it coming.
+
+Sampled by the watcher a few times a second. The gate never reads this.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.engine.core import Engine
+from quantd.engine.risk.exposure import in_scope
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.ports import Observer
+
+ACCOUNT = "account"
+
+
+class Exposures(NamedTuple):
+    """Worst cases of one scope in the base currency."""
+
+    gross: Decimal
+    net: Decimal
+    """The larger of worst long and worst short."""
+    largest: Decimal
+    """Of one instrument."""
+
+
+class LimitUse:
+    """Sets ``quantd_limit_use_ratio`` for every limit that is configured, and the worst gross exposure.
+
+    Args:
+        engine: For reading.
+        risk: Limits of the account, the venues and the instruments.
+        strategies: Limits by strategy, defaults merged in.
+    """
+
+    def __init__(self, engine: Engine, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+        self._engine = engine
+        self._currency = risk.base_currency
+        self._limits: dict[str, Limits] = {ACCOUNT: risk.account}
+        self._limits |= {f"venue:{name}": limits for name, limits in risk.venues.items()}
+        self._limits |= {f"instrument:{name}": limits for name, limits in risk.instruments.items()}
+        self._limits |= {f"strategy:{name}": limits for name, limits in strategies.items()}
+
+    def sample(self, observer: Observer) -> None:
+        """Set the gauges; what needs a price or rate that is missing is left as it was."""
+        worst = self._exposures(ACCOUNT)
+        if worst is not None:
+            observer.gauge(
+                "quantd_exposure_notional",
+                float(worst.gross),
+                scope=ACCOUNT,
+                currency=self._currency,
+                kind="worst_gross",
+            )
+        for scope, limits in self._limits.items():
+            for name, used in self._used(scope, limits):
+                limit = getattr(limits, name)
+                if limit and used is not None:
+                    observer.gauge("quantd_limit_use_ratio", float(used) / float(limit), scope=scope, limit=name)
+
+    def _used(self, scope: str, limits: Limits) -> Iterator[tuple[str, Decimal | int | None]]:
+        """Yield each limit that a scope sets with what is used of it."""
+        portfolio = self._engine.state.portfolio
+        if limits.max_open_orders is not None:
+            yield "max_open_orders", portfolio.open_orders.get(scope, 0)
+        if limits.max_open_notional is not None:
+            yield "max_open_notional", self._open_notional(scope)
+        yield from self._positions(scope, limits)
+        yield from self._notionals(scope, limits)
+        yield from self._losses(scope, limits)
+
+    def _positions(self, scope: str, limits: Limits) -> Iterator[tuple[str, Decimal]]:
+        if limits.max_position is limits.max_long is limits.max_short is None:
+            return
+        portfolio = self._engine.state.portfolio
+        kind, _, name = scope.partition(":")
+        held: list[tuple[Decimal, Decimal]] = []
+        if kind == "strategy":
+            books = [book for book in portfolio.books() if book.strategy == name]
+            held = [(book.worst_long, -book.worst_short) for book in books]
+        elif InstrumentId(name) in portfolio.nets:
+            net = portfolio.nets[InstrumentId(name)]
+            held = [(net.quantity + net.buys, net.sells - net.quantity)]
+        long = max((max(one, ZERO) for one, _ in held), default=ZERO)
+        short = max((max(one, ZERO) for _, one in held), default=ZERO)
+        for limit, used in (("max_position", max(long, short)), ("max_long", long), ("max_short", short)):
+            if getattr(limits, limit) is not None:
+                yield limit, used
+
+    def _notionals(self, scope: str, limits: Limits) -> Iterator[tuple[str, Decimal | None]]:
+        names = ("max_gross_notional", "capital", "max_net_notional", "max_leverage", "max_share")
+        if all(getattr(limits, name) is None for name in names):
+            return
+        worst = self._exposures(scope)
+        if worst is None:
+            return
+        yield "max_gross_notional", worst.gross
+        yield "capital", worst.gross
+        yield "max_net_notional", worst.net
+        equity = self._equity(scope)
+        if equity is not None and equity > 0:
+            yield "max_leverage", worst.gross / equity
+            yield "max_share", worst.largest / equity
+
+    def _losses(self, scope: str, limits: Limits) -> Iterator[tuple[str, Decimal]]:
+        if limits.max_daily_loss is limits.max_drawdown is None:
+            return
+        state = self._engine.state
+        profit = self._engine.losses.profit(scope)
+        if profit is None:
+            return
+        yield "max_daily_loss", max(ZERO, state.day_profits.get(scope, ZERO) - profit)
+        yield "max_drawdown", max(ZERO, state.peaks.get(scope, ZERO) - profit)
+
+    def _equity(self, scope: str) -> Decimal | None:
+        state = self._engine.state
+        if scope.startswith("venue:"):
+            return state.equity(scope.removeprefix("venue:"))
+        values = [state.equity(venue) for venue in state.portfolio.accounts]
+        return None if None in values else sum((value for value in values if value is not None), ZERO)
+
+    def _open_notional(self, scope: str) -> Decimal | None:
+        state = self._engine.state
+        total = ZERO
+        for order in state.orders.open_orders():
+            if not in_scope(scope, order.strategy, order.instrument):
+                continue
+            price = order.spec.price or order.spec.trigger or order.reference or ZERO
+            value = state.rates.notional(state.portfolio.instruments[order.instrument], order.remaining, price)
+            if value is None:
+                return None
+            total += value
+        return total
+
+    def _exposures(self, scope: str) -> Exposures | None:
+        state = self._engine.state
+        portfolio, rates = state.portfolio, state.rates
+        kind, _, name = scope.partition(":")
+        gross = long_sum = short_sum = largest = ZERO
+        for instrument in portfolio.exposed:
+            if kind != "strategy" and not in_scope(scope, "", instrument):
+                continue
+            held = portfolio.book(name, instrument) if kind == "strategy" else portfolio.nets[instrument]
+            long, short = held.quantity + held.buys, held.quantity - held.sells
+            if not long and not short:
+                continue
+            price = rates.marks[instrument].exact()
+            unit = None if price is None else rates.notional(portfolio.instruments[instrument], Decimal(1), price)
+            if unit is None:
+                return None
+            worst = max(abs(long), abs(short)) * unit
+            gross, largest = gross + worst, max(largest, worst)
+            long_sum, short_sum = long_sum + long * unit, short_sum + short * unit
+        return Exposures(gross, max(long_sum, -short_sum, ZERO), largest)
