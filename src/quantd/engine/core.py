@@ -19,7 +19,6 @@ from quantd.domain.facts import (
     DayStarted,
     Fact,
     InstrumentRecorded,
-    OperationLost,
     OperationSentRecorded,
     RunStarted,
     TimerRecorded,
@@ -38,8 +37,8 @@ from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
 from quantd.engine.rates import Rates
 from quantd.engine.risk.controls import DEFAULTS, gate_of
+from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import Limits, RiskSettings
-from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.engine.series import Series
@@ -75,7 +74,7 @@ class Engine:
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)
         self.intake = Intake(self.context, self.trading, self._order_changed)
-        self.losses = Losses(self.context, risk, limits)
+        self.guards = Guards(self.context, self.trips, risk, limits)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
                 setup,
@@ -91,7 +90,7 @@ class Engine:
         self._notices = Notices(settings.notices_max)
         self.operator = Operator(self.context, self.trading, self.targets, self.desks)
         self.trading.changed, self.trading.held = self._ended_here, self.protection.hold
-        self.losses.tripped, self.trips.followed = self.operator.tripped, self.operator.reduced
+        self.guards.losses.tripped, self.trips.followed = self.operator.tripped, self.operator.reduced
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}
@@ -197,7 +196,7 @@ class Engine:
         for order in list(self.state.orders.all_orders()):
             operation = order.operation
             if operation is not None and not order.is_unknown:
-                self.context.record(OperationLost(order.client_order_id, operation.number, cause, now_ns))
+                self.intake.lost(order, operation, cause)
 
     def begin(self, run: RunStarted) -> None:
         """Record what this process is made of; the first fact of every run."""
@@ -230,7 +229,7 @@ class Engine:
         mark = self.context.state.rates.marks.get(instrument)
         if mark is not None and not mark.quoted:
             mark.set_close(bar.close, bar.received_at_ns)
-            if self.losses.watches or not self.protection.is_idle:
+            if self.guards.watches or not self.protection.is_idle:
                 self._marked(instrument)
         if not bar.complete:
             return
@@ -253,8 +252,8 @@ class Engine:
         """Let held exits and loss limits follow a price; nearly free while nothing is held."""
         if not self.protection.is_idle:
             self.protection.marked(self.context.state.rates.marks[instrument])
-        if self.losses.watches:
-            self.losses.marked(instrument)
+        if self.guards.watches:
+            self.guards.marked(instrument)
 
     def _book(self, book: Book) -> None:
         for desk in self._books.get(book.instrument, ()):
@@ -299,6 +298,8 @@ class Engine:
         order = self.state.orders.get(event.client_order_id)
         was_open = order is not None and order.is_open
         self.intake.outcome(event)
+        if order is not None:
+            self.guards.outcome(order, event.outcome)
         refused = getattr(event.outcome, "reason", None)
         if refused is not None and order is not None and was_open and not order.is_open and order.strategy:
             denied = Denied(Denial.NOT_EXECUTED, 0, "order", "sent", refused)
@@ -311,8 +312,8 @@ class Engine:
         if fill is not None:
             signed = fill.quantity if order.spec.side is Side.BUY else -fill.quantity
             self.protection.filled(order, signed)
-            if self.losses.watches:
-                self.losses.marked(order.instrument)
+            if self.guards.watches:
+                self.guards.marked(order.instrument)
         if order.state in ENDS:
             self.protection.ended(order)
             self.targets.order_changed(order)
@@ -336,7 +337,7 @@ class Engine:
     def _time(self, event: e.TimePassed) -> None:
         self.trading.time_passed()
         self.targets.time_passed()
-        self.losses.time_passed()
+        self.guards.time_passed()
 
     def _clock_jumped(self, event: e.ClockJumped) -> None:
         self.context.paused_until_ns = event.received_at_ns + int(self.context.settings.clock_pause_s * 1e9)
@@ -357,7 +358,7 @@ class Engine:
 
     def _day(self, event: e.DayRolled) -> None:
         if event.day != self.state.day:
-            self.context.record(DayStarted(event.day, self.losses.profits(), self.context.now_ns))
+            self.context.record(DayStarted(event.day, self.guards.losses.profits(), self.context.now_ns))
 
     def _job_done(self, event: e.JobDone) -> None:
         desk = self.desks.get(event.strategy)

@@ -96,9 +96,14 @@ class Intake:
                     context.latch(scope, TradingState.HALTED, "resolution", why)
             case StillUnknown(cause):
                 if not order.is_unknown:
-                    context.record(OperationLost(order.client_order_id, order.operation.number, cause, context.now_ns))
+                    self.lost(order, order.operation, cause)
             case _:
                 assert_never(resolution)
+
+    def lost(self, order: LiveOrder, operation: Operation, cause: str) -> None:
+        """Note that the outcome of a write is unknown; an order that has ended meanwhile is answer enough."""
+        self._context.record(OperationLost(order.client_order_id, operation.number, cause, self._context.now_ns))
+        self._settle_by_end(order)
 
     def _settle(self, order: LiveOrder, operation: Operation, outcome: Outcome) -> None:
         match outcome:
@@ -123,9 +128,7 @@ class Intake:
                 self._settled(order, operation, "not_executed", code=reason)
                 self._refused(order, operation, Trigger.DENY, reason)
             case Unknown(cause):
-                self._context.record(
-                    OperationLost(order.client_order_id, operation.number, cause, self._context.now_ns)
-                )
+                self.lost(order, operation, cause)
                 self._changed(order, None)
             case _:
                 assert_never(outcome)
