@@ -285,6 +285,14 @@ class Trading:
         context.send(Cancel(order.client_order_id, order.operations, order.instrument, order.venue_order_id))
         return True
 
+    @property
+    def waits(self) -> bool:
+        """Whether `time_passed` may find anything: an order that waits for room, or one that is to be cancelled."""
+        orders = self._context.state.orders
+        return orders.has_open and any(
+            order.held or order.cancel_wanted or order.spec.expires_at_ns is not None for order in orders.open_orders()
+        )
+
     def time_passed(self) -> None:
         """Send orders and cancels that waited, and cancel what was sent as a resting order but meant as a passing one."""
         self._release_waiting()
