@@ -91,7 +91,7 @@ def from_script(script: str, *arguments: str) -> list[dict[str, Any]]:
 
 def git(*arguments: str) -> str:
     """Return what git says, or nothing."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "--no-optional-locks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
