@@ -132,11 +132,18 @@ class CursorAdvanced(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class StrategyInterrupted(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A callback of a strategy raised or overran its deadline in the live run; replay repeats it."""
+    """A callback of a strategy overran its deadline in the live run; stands in the input log before the event that it
+    came of, and replay cuts that callback at the same place. With `callback` 0 the strategy is quarantined at once.
+    """
 
     strategy: str
     reason: str
     received_at_ns: int
+    hook: str = "callback"
+    callback: int = 0
+    """Which of the strategy's callbacks since the run began, from 1."""
+    acts: int = 0
+    """Orders, targets, cancels and jobs that it had finished by then; they stand."""
 
 
 class StrategyStarted(msgspec.Struct, frozen=True, gc=False, tag=True):

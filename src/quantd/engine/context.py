@@ -4,17 +4,21 @@ Facts are applied as they are recorded; commands and notices are collected and l
 """
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.commands import Command
-from quantd.domain.events import TradingState
+from quantd.domain.events import StrategyInterrupted, TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.rates import Rates
 from quantd.engine.state import SEVERITY, State
+
+if TYPE_CHECKING:
+    from quantd.engine.callbacks import Callbacks, Meter
 
 
 class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +71,11 @@ class Context:
         """Venue -> why it cannot be used now; absent when it is ready."""
         self.paused_until_ns = 0
         """New exposure waits until then, after a clock jump."""
+        self.running: Callbacks | None = None
+        """Whose code is being called; other threads may read it."""
+        self.interruptions: list[StrategyInterrupted] = []
+        self.meter: Meter | None = None
+        """Set by the runtime; times a sample of the callbacks."""
         self.is_stopping = False
         """The daemon is about to stop: no new exposure."""
 
@@ -86,6 +95,13 @@ class Context:
             return False
         self.record(StateSet(scope, state, by, why, self.state.halt_generation + 1, self.now_ns))
         return True
+
+    def take_interruptions(self) -> list[StrategyInterrupted]:
+        """Return the callbacks that were cut short since the last call: inputs, before the event that they came of."""
+        cuts = self.interruptions
+        if cuts:
+            self.interruptions = []
+        return cuts
 
     def send(self, command: Command) -> None:
         """Hand a command to the executor once the facts of this event are on disk."""

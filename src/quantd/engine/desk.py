@@ -16,6 +16,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import How, Market, Protect, Side
+from quantd.engine.callbacks import SAMPLE, CallbackOverrun, Callbacks, acting
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder, Order, view_of
@@ -30,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class Desk:
+class Desk(Callbacks):
     """One strategy in the engine."""
 
     def __init__(  # noqa: PLR0913 -- what a desk is made of
@@ -44,7 +45,7 @@ class Desk:
         random: Random,
         log: StrategyLog,
     ) -> None:
-        self.id = setup.id
+        super().__init__(setup.id, context)
         self.setup = setup
         self.strategy = strategy
         self.random = random
@@ -60,10 +61,8 @@ class Desk:
         """What came due before the strategy could be called; the newest of each name."""
         self.jobs: list[Job] = []
         self.is_started = False
-        self.is_quarantined = False
         self.late_closes = 0
         """Closes of aligned series that were dropped because some series had no bar in time."""
-        self._context = context
         self._trading = trading
         self._targets = targets
         self._is_declaring = False
@@ -140,15 +139,6 @@ class Desk:
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 
-    def call(self, hook: Callable[..., None], *args: Any) -> None:
-        """Call a hook; what it raises quarantines this strategy and no other."""
-        if self.is_quarantined:
-            return
-        try:
-            hook(*args)
-        except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
-            self.quarantine(getattr(hook, "__name__", "hook"), f"{type(error).__name__}: {error}")
-
     def quarantine(self, hook: str, error: str) -> None:
         """Stop calling the strategy, let it only reduce, and cancel its entries; latched."""
         context = self._context
@@ -165,16 +155,35 @@ class Desk:
 
     def on_bar(self, series: Series, bar: Bar) -> None:
         """Feed a bar to a series and, when it is warm and trading has begun, to the strategy."""
-        warm = series.add(bar)
+        if self.is_broken or self._begins(self.strategy.on_bar):
+            return
+        context = self._context
+        meter = None if self.callbacks % SAMPLE else context.meter
+        if meter is not None:
+            meter.began()
+        try:
+            context.running = self
+            # Indicators may be the author's own, so they run under the same guard as the hook.
+            if series.add(bar) and self._wants(series, bar):
+                self.strategy.on_bar(bar)
+            context.running = None
+        except (Exception, CallbackOverrun, SystemExit) as error:  # noqa: BLE001 -- boundary: an author's code
+            context.running = None
+            self._failed(self.strategy.on_bar, error)
+            return
+        if self._stop_after >= 0:
+            self._failed(self.strategy.on_bar, None)
+            return
+        if meter is not None:
+            meter.ended(self.id, "on_bar")
         if series.is_aligned:
             self._align(series, bar)
-        elif warm and self.is_started and not self.is_quarantined:
-            if series.max_age_s is not None and self._context.now_ns - bar.closed_at_ns > series.max_age_s * 1e9:
-                return  # too old when it arrived
-            try:
-                self.strategy.on_bar(bar)
-            except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
-                self.quarantine("on_bar", f"{type(error).__name__}: {error}")
+
+    def _wants(self, series: Series, bar: Bar) -> bool:
+        """Tell whether a bar of a warm series goes to `on_bar`: not one that was too old when it arrived."""
+        if not self.is_started or self.is_quarantined or series.is_aligned:
+            return False
+        return series.max_age_s is None or self._context.now_ns - bar.closed_at_ns <= series.max_age_s * 1e9
 
     def on_quote(self, quote: Quote) -> None:
         """Pass a quote on, unless it was too old when it arrived."""
@@ -217,11 +226,20 @@ class Desk:
         """Record what `save` returns, if it changed."""
         if type(self.strategy).save is Strategy.save or self.is_quarantined or not self.is_started:
             return
+        if self._begins(self.strategy.save):
+            return
+        context = self._context
         try:
+            context.running = self
             state = self.strategy.save()
             encoded = None if state is None else msgspec.json.encode(state)
-        except Exception as error:  # noqa: BLE001 -- boundary: an author's code may raise anything
-            self.quarantine("save", f"{type(error).__name__}: {error}")
+            context.running = None
+        except (Exception, CallbackOverrun, SystemExit) as error:  # noqa: BLE001 -- boundary: an author's code
+            context.running = None
+            self._failed(self.strategy.save, error)
+            return
+        if self._stop_after >= 0:
+            self._failed(self.strategy.save, None)
             return
         if encoded is not None and encoded != self._saved:
             self._saved = encoded
@@ -293,6 +311,7 @@ class Desk:
 
     # -- acting --------------------------------------------------------------------------------------------------
 
+    @acting
     def order(  # noqa: PLR0913 -- what an author may say of an order
         self, side: Side, instrument: str, quantity: Decimal | float, how: How, *, protect: Protect | None, why: str
     ) -> Order | Denied:
@@ -316,6 +335,7 @@ class Desk:
         if self._is_declaring:
             raise RuntimeError(f"{what} are not possible in setup()")
 
+    @acting
     def target(
         self, instrument: str | None, quantity: Decimal | float, how: How, protect: Protect | None, why: str
     ) -> None:
@@ -323,6 +343,7 @@ class Desk:
         self._must_trade("targets")
         self._targets.set(self.id, self._resolve(instrument), quantity, how, protect, why)
 
+    @acting
     def cancel(self, order: Order) -> bool:
         """Cancel one order."""
         live = self._context.state.orders.get(order.id)
@@ -333,10 +354,12 @@ class Desk:
         self._targets.forget(order)
         return self._trading.cancel(order, urgent=False)
 
+    @acting
     def cancel_all(self, instrument: str | None) -> int:
         """Cancel all orders."""
         return sum(self._cancel(order) for order in self._live_orders(instrument))
 
+    @acting
     def amend(self, order: Order, quantity: Decimal | float | None, price: Decimal | float | None) -> Order | Denied:
         """Change an order."""
         live = self._context.state.orders.get(order.id)
@@ -348,6 +371,7 @@ class Desk:
         changed = self._trading.amend(live, exact, exact_price)
         return changed if isinstance(changed, Denied) else view_of(changed)
 
+    @acting
     def job(self, name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Give slow work away."""
         self._must_trade("jobs")
@@ -361,3 +385,7 @@ class Desk:
             book = self._context.state.portfolio.book(self.id, instrument)
             if book.quantity:
                 self._targets.set(self.id, instrument, ZERO, Market(reduce_only=True), None, why)
+
+
+BOUNDARIES = frozenset(one.__code__ for one in (Callbacks.call, Desk.on_bar, Desk.keep))
+"""Where the engine ends and the author's code begins; a watchdog that reads the stack looks for these."""

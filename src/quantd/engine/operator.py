@@ -122,7 +122,7 @@ class Operator:
             context.record(StateSet(event.scope, TradingState.ACTIVE, event.by, event.why, generation, context.now_ns))
         desk = self._desks.get(event.scope.removeprefix("strategy:"))
         if desk is not None:
-            desk.is_quarantined = False
+            desk.is_quarantined = desk.is_broken
 
     def stop(self, event: Stopping) -> None:
         """Refuse new exposure from now on, call `on_stop`, and apply each strategy's `at_shutdown`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from quantd.domain.commands import Cancel, CancelAll, Command
 from quantd.domain.events import Event, TradingState
@@ -17,6 +18,8 @@ from quantd.engine.core import Engine
 from quantd.errors import JournalFailed
 from quantd.ports import Clock, Journal, Observer
 from quantd.runtime.executor import Executor
+
+_log = structlog.get_logger("quantd.runner")
 
 
 class Inbox(Protocol):
@@ -104,9 +107,10 @@ class Runner:
         engine = self._engine
         for event in batch:
             stamped = self._stamped(event)
-            if self._input_log is not None:
-                self._input_log.append(stamped)
-            commands += engine.handle(stamped)
+            try:
+                commands += engine.handle(stamped)
+            finally:
+                self._remember(stamped)
         self.handled += len(batch)
         facts = engine.take_facts()
         self._observer.observe("quantd_decision_seconds", (self._clock.monotonic_ns() - began_ns) / 1e9)
@@ -117,6 +121,16 @@ class Runner:
             self._watch(facts)
         if commands:
             self._executor.execute(commands)
+
+    def _remember(self, event: Event) -> None:
+        """Keep an input after the interruptions that it led to, so that a replay meets those first."""
+        for cut in self._engine.context.take_interruptions():
+            self._observer.count("quantd_strategy_interruptions_total", 1, strategy=cut.strategy)
+            _log.error("callback_interrupted", strategy=cut.strategy, hook=cut.hook, reason=cut.reason, acts=cut.acts)
+            if self._input_log is not None:
+                self._input_log.append(cut)
+        if self._input_log is not None:
+            self._input_log.append(event)
 
     def _stamped(self, event: Event) -> Event:
         """Return the event with a time that is not before the last one's."""
