@@ -13,7 +13,8 @@ from quantd.journal.latch import Halt, HaltLatch
 from quantd.ports import Clock, Emit
 
 _log = structlog.get_logger("quantd.app")
-_OWN_SCHEDULE = "schedule"
+_OWN = ("schedule", "reject_storm")
+"""Who may end a halt of its own without a person: a trading schedule, and a breaker after its cool-down."""
 
 
 class LatchFollower:
@@ -42,10 +43,10 @@ class LatchFollower:
             self._compare()
 
     def recorded(self, fact: StateSet) -> None:
-        """Take a halt out of the file that the engine itself ended: a trading schedule's."""
-        if fact.state is not TradingState.ACTIVE or fact.by != _OWN_SCHEDULE:
+        """Take a halt out of the file that the engine itself ended, where it was its own."""
+        if fact.state is not TradingState.ACTIVE or fact.by not in _OWN:
             return
-        if any(halt.scope == fact.scope and halt.by == _OWN_SCHEDULE for halt in self._latch.read().halts):
+        if any(halt.scope == fact.scope and halt.by == fact.by for halt in self._latch.read().halts):
             try:
                 self._latch.clear(fact.scope, by=fact.by, why=fact.why, at_ns=fact.at_ns)
             except JournalError as error:

@@ -49,7 +49,7 @@ class State:
         self.last_order_id = ""
         self.last_order_event_ns: dict[InstrumentId, int] = {}
         """When an order of the instrument last changed: a difference to a snapshot asked before means nothing."""
-        self.tallies = Tallies()
+        self.tallies = Tallies(self.orders, self.portfolio)
         self._tally = self.tallies.handlers
         self._apply: dict[type, Callable[[Any], None]] = {
             f.RunStarted: self._run_started,

@@ -5,40 +5,173 @@ counted here means nothing until a control compares it with one.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
+from quantd.domain.fills import Fill
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Origin
+from quantd.engine.orders import LiveOrder, OrderBlotter
+from quantd.engine.portfolio import Portfolio
 
 SCHEDULE = "schedule"
 """Who sets and clears a state where a trading schedule does; that is no person's word."""
+STORM = "reject_storm"
+"""Who latched a state, where it was the breaker of reject storms."""
+RESTART = "restart"
+"""Cause of an unknown outcome that is nobody's fault but our own end."""
+
+
+class DayCount(msgspec.Struct):
+    """What one strategy did in one instrument since the trading day began."""
+
+    orders: int = 0
+    """New orders, those that the engine holds included."""
+    messages: int = 0
+    """Submits, amendments and cancels that were handed to the executor."""
+    trades: int = 0
+    """Executions."""
+    notional: Decimal = ZERO
+    """What was traded, bought and sold alike, in the currency of the instrument's notional."""
+    fees: dict[str, Decimal] = {}
+    """By asset; a rebate counts against it."""
 
 
 class TalliesImage(msgspec.Struct, frozen=True):
     """All counts, for the journal's snapshots."""
 
     resumed: dict[str, int] = {}
+    failures: dict[str, int] = {}
+    cooled: tuple[str, ...] = ()
+    days: tuple[tuple[str, InstrumentId, DayCount], ...] = ()
 
 
 class Tallies:
     """Counters by scope; changed by facts alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, orders: OrderBlotter, portfolio: Portfolio) -> None:
+        self._orders = orders
+        self._portfolio = portfolio
         self.resumed: dict[str, int] = {}
         """Scope -> when a person last cleared it, in nanoseconds UTC: what happened before counts no more."""
-        self.handlers: dict[type, Callable[[Any], None]] = {f.StateSet: self._state_set}
+        self.failures: dict[str, int] = {}
+        """``strategy:ID`` or ``venue:NAME`` -> writes in a row that were refused or went unanswered."""
+        self.cooled: dict[str, None] = {}
+        """Scopes that the breaker let go on by itself, until a write is accepted there."""
+        self.days: dict[tuple[str, InstrumentId], DayCount] = {}
+        """(strategy, instrument) -> what was done since the trading day began."""
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            f.StateSet: self._state_set,
+            f.OperationSettled: self._settled,
+            f.OperationLost: self._lost,
+            f.OrderIntended: self._intended,
+            f.OrderReleased: self._released,
+            f.AmendIntended: self._released,
+            f.CancelIntended: self._cancelled,
+            f.FillRecorded: self._filled,
+            f.FillCorrected: self._corrected,
+            f.DayStarted: self._day_started,
+        }
         """Fact -> what it counts."""
 
     def dump(self) -> TalliesImage:
         """Return all counts."""
-        return TalliesImage(dict(self.resumed))
+        days = tuple((*key, count) for key, count in self.days.items())
+        return TalliesImage(dict(self.resumed), dict(self.failures), tuple(self.cooled), days)
 
     def restore(self, image: TalliesImage) -> None:
         """Take over what `dump` returned."""
         self.resumed = dict(image.resumed)
+        self.failures = dict(image.failures)
+        self.cooled = dict.fromkeys(image.cooled)
+        self.days = {(strategy, instrument): count for strategy, instrument, count in image.days}
+
+    # -- latches and outcomes ------------------------------------------------------------------------------------
 
     def _state_set(self, fact: f.StateSet) -> None:
-        if fact.state is TradingState.ACTIVE and fact.by != SCHEDULE:
-            self.resumed[fact.scope] = fact.at_ns
+        if fact.state is not TradingState.ACTIVE or fact.by == SCHEDULE:
+            return
+        if fact.by == STORM:
+            self.cooled[fact.scope] = None
+            return
+        self.resumed[fact.scope] = fact.at_ns
+        self._forgive(fact.scope)
+
+    def _forgive(self, scope: str) -> None:
+        self.failures.pop(scope, None)
+        self.cooled.pop(scope, None)
+
+    def _settled(self, fact: f.OperationSettled) -> None:
+        """Count the first word on a write; what is found out later of an unanswered one is no news of the source."""
+        order = self._orders[fact.client_order_id]
+        if order.is_unknown:
+            return
+        if fact.result in ("rejected", "not_executed"):
+            self._failed(order)
+        elif self.failures:
+            for scope in sources_of(order):
+                self._forgive(scope)
+
+    def _lost(self, fact: f.OperationLost) -> None:
+        order = self._orders[fact.client_order_id]
+        if not order.is_unknown and fact.cause != RESTART:
+            self._failed(order)
+
+    def _failed(self, order: LiveOrder) -> None:
+        for scope in sources_of(order):
+            self.failures[scope] = self.failures.get(scope, 0) + 1
+
+    # -- the day -------------------------------------------------------------------------------------------------
+
+    def _day(self, strategy: str, instrument: InstrumentId) -> DayCount:
+        count = self.days.get((strategy, instrument))
+        if count is None:
+            count = self.days[strategy, instrument] = DayCount()
+        return count
+
+    def _intended(self, fact: f.OrderIntended) -> None:
+        count = self._day(fact.strategy, fact.spec.instrument)
+        count.orders += 1
+        if not fact.held:
+            count.messages += 1
+
+    def _released(self, fact: f.OrderReleased | f.AmendIntended) -> None:
+        order = self._orders[fact.client_order_id]
+        self._day(order.strategy, order.instrument).messages += 1
+
+    def _cancelled(self, fact: f.CancelIntended) -> None:
+        if fact.operation:
+            order = self._orders[fact.client_order_id]
+            self._day(order.strategy, order.instrument).messages += 1
+
+    def _filled(self, fact: f.FillRecorded) -> None:
+        if self._orders[fact.client_order_id].origin is not Origin.EXTERNAL:
+            count = self._day(fact.strategy, fact.instrument)
+            count.trades += 1
+            self._add(count, fact.instrument, fact.fill, 1)
+
+    def _corrected(self, fact: f.FillCorrected) -> None:
+        order = self._orders.get(fact.client_order_id)
+        if order is not None and order.origin is not Origin.EXTERNAL:
+            count = self._day(fact.strategy, fact.instrument)
+            self._add(count, fact.instrument, fact.before, -1)
+            self._add(count, fact.instrument, fact.after, 1)
+
+    def _add(self, count: DayCount, instrument: InstrumentId, fill: Fill, sign: int) -> None:
+        count.notional += sign * self._portfolio.instruments[instrument].notional(fill.quantity, fill.price)
+        for asset, amount in fill.fees:
+            count.fees[asset] = count.fees.get(asset, ZERO) + sign * amount
+
+    def _day_started(self, fact: f.DayStarted) -> None:
+        self.days.clear()
+
+
+def sources_of(order: LiveOrder) -> tuple[str, ...]:
+    """Return the scopes that a write's outcome speaks of: its venue, and its strategy if it has one."""
+    venue = f"venue:{order.instrument.partition(':')[0]}"
+    return (venue, f"strategy:{order.strategy}") if order.strategy else (venue,)

@@ -84,6 +84,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     named person resumes it."""
     fires_window_s: float | None = None
     """Seconds within which `max_fires` counts; 60 without it."""
+    max_consecutive_rejects: int | None = None
+    """Writes in a row that were refused or not answered, at which the strategy or venue is latched as reducing."""
+    reject_cooldown_s: float | None = None
+    """Seconds after which such a latch opens by itself, once; without it, and the next time, a person must."""
     max_open_orders: int | None = None
     """Largest number of orders that work or are on their way."""
     max_open_notional: Decimal | None = None
@@ -166,6 +170,8 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "cancel_rate": _FLOW,
     "max_fires": ("strategy",),
     "fires_window_s": ("strategy",),
+    "max_consecutive_rejects": ("strategy", "venue"),
+    "reject_cooldown_s": ("strategy", "venue"),
     "max_open_orders": _OPEN,
     "max_open_notional": _OPEN,
     "max_position": _ONE_UNIT,
@@ -199,7 +205,7 @@ _NUMERIC = frozenset(SCOPES) - {
     "loss_action",
 }
 _MAY_BE_ZERO = frozenset({"reserve", "max_open_orders", "max_long", "max_short", "max_position", "max_net_notional"})
-_WHOLE = frozenset({"max_open_orders", "max_fires"})
+_WHOLE = frozenset({"max_open_orders", "max_fires", "max_consecutive_rejects"})
 _AT_MOST_ONE = frozenset({"max_share"})
 
 REQUIRED_LIVE = ("max_gross_notional", "max_daily_loss", "max_open_orders")

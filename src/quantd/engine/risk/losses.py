@@ -3,7 +3,7 @@
 Floats decide nothing: they only tell when it is worth counting exactly. A trip latches its scope once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from quantd.domain.events import TradingState
@@ -24,17 +24,24 @@ Tripped = Callable[[str, TradingState, bool], None]
 class Losses:
     """Follows profit by scope and trips once a limit is exceeded."""
 
-    def __init__(self, context: Context, settings: RiskSettings, strategies: dict[str, Limits]) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
         self._limits: dict[str, Limits] = {}
-        for scope, limits in ((ACCOUNT, settings.account), *((f"strategy:{k}", v) for k, v in strategies.items())):
-            if limits.max_daily_loss is not None or limits.max_drawdown is not None:
-                self._limits[scope] = limits
-        self.watches = bool(self._limits)
+        self.watches = False
         """Whether any limit is set; nothing is done otherwise."""
         self.tripped: Tripped = lambda scope, state, flatten: None
         """Set by the engine: cancels and closes after a trip."""
         self._peaks_changed: dict[str, Decimal] = {}
+
+    def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+        """Take over the limits."""
+        scopes = {ACCOUNT: risk.account} | {f"strategy:{name}": limits for name, limits in strategies.items()}
+        self._limits = {
+            scope: limits
+            for scope, limits in scopes.items()
+            if limits.max_daily_loss is not None or limits.max_drawdown is not None
+        }
+        self.watches = bool(self._limits)
 
     def profits(self) -> dict[str, Decimal]:
         """Return profit since the journal began by scope, in the base currency; scopes without a rate are left out."""

@@ -1,0 +1,48 @@
+"""The controls that no order asks for: they watch prices, fills, outcomes and time, and latch a scope when they must.
+
+Built once by the engine; every part does nothing while no limit of its is set.
+"""
+
+from collections.abc import Mapping
+
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.outcomes import NotExecuted, Outcome, Rejected, Unknown
+from quantd.engine.context import Context
+from quantd.engine.orders import LiveOrder
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.losses import Losses
+from quantd.engine.risk.storms import Storms
+from quantd.engine.risk.trips import Trips
+
+
+class Guards:
+    """Loss limits, and the breaker of reject storms."""
+
+    def __init__(self, context: Context, trips: Trips, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+        self.losses = Losses(context)
+        self.storms = Storms(context, trips)
+        self.watches = False
+        """Whether any of them follows prices."""
+        self.set_limits(risk, strategies)
+
+    def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+        """Take over the limits, at the start and whenever they change."""
+        self.losses.set_limits(risk, strategies)
+        self.storms.set_limits(risk, strategies)
+        self.watches = self.losses.watches
+
+    def marked(self, instrument: InstrumentId) -> None:
+        """A price or a fill moved; only called while `watches`."""
+        if self.losses.watches:
+            self.losses.marked(instrument)
+
+    def outcome(self, order: LiveOrder, outcome: Outcome) -> None:
+        """The first word on a write came in."""
+        if self.storms.watches and isinstance(outcome, Rejected | NotExecuted | Unknown):
+            self.storms.failed(order)
+
+    def time_passed(self) -> None:
+        """Time went by."""
+        self.losses.time_passed()
+        if self.storms.watches:
+            self.storms.time_passed()
