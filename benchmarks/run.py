@@ -1,6 +1,6 @@
 """All benchmarks in turn; writes benchmarks/RESULTS.md. Run by `make bench`.
 
-Run: python benchmarks/run.py [--rounds 5] [--only backtest,place] [--date 2026-01-01] [--data DIR]
+Run: python benchmarks/run.py [--rounds 5] [--only backtest,place] [--date 2026-01-01] [--commit ID] [--data DIR]
 
 What a run leaves out (`--only`) is missing from the page. The date is that of the command line, else of the commit.
 """
@@ -91,7 +91,9 @@ def from_script(script: str, *arguments: str) -> list[dict[str, Any]]:
 
 def git(*arguments: str) -> str:
     """Return what git says, or nothing."""
-    done = subprocess.run(["git", "--no-optional-locks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "--no-optional-locks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return done.stdout.strip()
 
 
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(PARTS), help="comma-separated parts: " + ", ".join(PARTS))
     parser.add_argument("--date", default="", help="ISO date for the page; the commit's without it")
+    parser.add_argument("--commit", default="", help="commit id for the page; the checkout's without it")
     parser.add_argument("--data", type=Path, default=ROOT / "var" / "bench", help="folder of the generated bars")
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
     given = parser.parse_args()
