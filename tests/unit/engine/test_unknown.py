@@ -85,6 +85,18 @@ def test_a_cancel_of_an_unknown_order_leaves_once_it_is_found(unknown: tuple[Rig
     assert len(rig.sent(Cancel)) == 1
 
 
+def test_a_cancel_that_is_lost_after_its_order_was_filled_needs_no_answer() -> None:
+    rig = Rig()
+    order = buy(rig, 2, 99)
+    rig.accept(order)
+    rig.do(lambda s: s.cancel(order))
+    number = rig.live(order).operations
+    rig.handle(rig.report_of(order.id, filled_quantity=D(2), state=OrderState.FILLED))
+    rig.handle(OutcomeReceived(rig.live(order).client_order_id, number, Unknown("timeout"), rig.now_ns))
+    assert (order.state, order.is_unknown) == (OrderState.FILLED, False)
+    assert rig.state.portfolio.nets[BTC].unknown == 0
+
+
 def test_after_a_restart_what_was_on_its_way_is_unknown_and_not_sent_again() -> None:
     rig = Rig()
     order = buy(rig)

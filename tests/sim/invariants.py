@@ -1,0 +1,444 @@
+"""What must hold of a daemon whatever the world does to it: one checker for simulations, property and process tests.
+
+`Model` reads facts and keeps a naive picture beside the engine's: every transition by the tables, every sum anew.
+`Wire` looks at what leaves for the venue. `same_as_venue` compares with the simulated venue's own truth. All of them
+raise `Violation` with a sentence; none of them uses the engine's arithmetic.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from quantd.domain import facts as f
+from quantd.domain.events import TradingState
+from quantd.domain.fills import Quality
+from quantd.domain.orders import (
+    ENDS,
+    OPERATION_TRANSITIONS,
+    ORDER_TRANSITIONS,
+    OperationKind,
+    OperationPhase,
+    OperationTrigger,
+    OrderState,
+    Origin,
+    Role,
+    Side,
+    Trigger,
+)
+from quantd.engine.state import State
+from quantd.ports import HttpRequest
+
+ZERO = Decimal(0)
+EXACT = Decimal("1e-12")
+"""Average prices are quotients: sums of money agree to this."""
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: object, what: str, *details: object) -> None:
+    """Raise unless `holds`; the details are only made into text then."""
+    if not holds:
+        raise Violation(" ".join([what, *map(str, details)]))
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits that a scenario sets, as the checker counts them."""
+
+    max_position: Mapping[str, Decimal] = {}
+    """By strategy; each side, in the instrument's unit."""
+    max_open_orders: int | None = None
+    max_order_notional: Decimal | None = None
+
+
+class ModelOrder:
+    """One order as its facts tell it."""
+
+    __slots__ = ("cash", "confirmed", "filled", "intent", "operation", "operations", "quantity", "state", "venue_ids")
+
+    def __init__(self, intent: f.OrderIntended) -> None:
+        self.intent = intent
+        self.state = OrderState.WORKING
+        self.quantity = intent.spec.quantity
+        self.filled = ZERO
+        self.cash = ZERO
+        """Signed money that its fills moved, fees apart."""
+        self.confirmed = True
+        self.operation: tuple[int, OperationKind, OperationPhase, Decimal | None] | None = None
+        self.operations = 0
+        self.venue_ids: list[str] = []
+        if not intent.held:
+            self.begin(1, OperationKind.SUBMIT, None)
+
+    def begin(self, number: int, kind: OperationKind, quantity: Decimal | None) -> None:
+        """A write is intended."""
+        require(self.operation is None, "two writes of one order in flight:", self.id, self.operation, number)
+        require(number > self.operations, "a write's number repeats:", self.id, number)
+        self.operation = (number, kind, OperationPhase.PENDING, quantity)
+        self.operations = number
+
+    def step(self, number: int, trigger: OperationTrigger) -> None:
+        """A write's phase changes."""
+        require(self.operation is not None, "no write in flight:", self.id, number, trigger)
+        assert self.operation is not None
+        current, kind, phase, quantity = self.operation
+        require(current == number, "another write is in flight:", self.id, current, number)
+        require((phase, trigger) in OPERATION_TRANSITIONS, "no such step of a write:", self.id, phase, trigger)
+        after = OPERATION_TRANSITIONS[phase, trigger]
+        self.operation = None if after is None else (number, kind, after, quantity)
+
+    def move(self, trigger: Trigger) -> None:
+        """The order's state changes."""
+        require((self.state, trigger) in ORDER_TRANSITIONS, "no such step of an order:", self.id, self.state, trigger)
+        self.state = ORDER_TRANSITIONS[self.state, trigger]
+
+    @property
+    def id(self) -> str:
+        """Our id."""
+        return self.intent.client_order_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still trade."""
+        return self.state not in ENDS
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a write's outcome is unknown."""
+        return self.operation is not None and self.operation[2] is OperationPhase.UNKNOWN
+
+    @property
+    def worst(self) -> Decimal:
+        """The largest total that may trade."""
+        pending = self.operation[3] if self.operation is not None else None
+        return self.quantity if pending is None else max(self.quantity, pending)
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still trade."""
+        return max(self.worst - self.filled, ZERO) if self.is_open else ZERO
+
+    @property
+    def sign(self) -> int:
+        """1 for a buy, -1 for a sell."""
+        return 1 if self.intent.spec.side is Side.BUY else -1
+
+
+class Model:
+    """The naive picture.
+
+    Args:
+        bounds: Limits to hold the intents against.
+        externals: Whether orders that are not ours may appear (a restored backup has forgotten some).
+    """
+
+    def __init__(self, bounds: Bounds, *, externals: bool = False) -> None:
+        self._bounds = bounds
+        self._externals = externals
+        self.orders: dict[str, ModelOrder] = {}
+        self.open: dict[str, ModelOrder] = {}
+        self.positions: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.latches: dict[str, f.StateSet] = {}
+        self.bases: dict[str, str] = {}
+        """Instrument -> base asset."""
+        self._handlers: dict[type, Any] = {
+            f.InstrumentRecorded: lambda fact: self.bases.update({fact.instrument.id: fact.instrument.base}),
+            f.OrderIntended: self._intended,
+            f.OrderReleased: self._released,
+            f.AmendIntended: lambda fact: self._order(fact).begin(
+                fact.operation, OperationKind.AMEND, fact.quantity
+            ),
+            f.CancelIntended: self._cancel,
+            f.OperationSentRecorded: lambda fact: self._order(fact).step(fact.operation, OperationTrigger.SEND),
+            f.OperationLost: lambda fact: self._order(fact).step(fact.operation, OperationTrigger.LOSE),
+            f.OperationSettled: self._settled,
+            f.OrderAcknowledged: self._acknowledged,
+            f.OrderAmended: self._amended,
+            f.OrderMoved: self._moved,
+            f.FillRecorded: self._filled,
+            f.FillCorrected: self._corrected,
+            f.ExternalOrderSeen: self._external,
+            f.PositionAdjusted: self._adjusted,
+            f.StateSet: self._state_set,
+        }
+
+    def take(self, facts: Iterable[f.Fact], *, checks_limits: bool = True) -> None:
+        """Follow facts, in order; limits are held against intents unless they are old news."""
+        for fact in facts:
+            handler = self._handlers.get(type(fact))
+            if handler is not None:
+                handler(fact)
+            if checks_limits and isinstance(fact, f.OrderIntended):
+                self._check_limits(fact)
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    def _order(self, fact: Any) -> ModelOrder:
+        order = self.orders.get(fact.client_order_id)
+        require(order is not None, "a fact about an order that nobody intended:", fact)
+        assert order is not None
+        return order
+
+    def _intended(self, fact: f.OrderIntended) -> None:
+        require(fact.client_order_id not in self.orders, "client order id repeated:", fact.client_order_id)
+        require(fact.spec.quantity > 0, "an order of nothing:", fact)
+        self.orders[fact.client_order_id] = self.open[fact.client_order_id] = ModelOrder(fact)
+
+    def _released(self, fact: f.OrderReleased) -> None:
+        order = self._order(fact)
+        order.begin(order.operations + 1, OperationKind.SUBMIT, None)
+        order.quantity = fact.spec.quantity
+
+    def _cancel(self, fact: f.CancelIntended) -> None:
+        if fact.operation:
+            self._order(fact).begin(fact.operation, OperationKind.CANCEL, None)
+
+    def _settled(self, fact: f.OperationSettled) -> None:
+        order = self._order(fact)
+        order.step(fact.operation, OperationTrigger.SETTLE)
+        self._whole(order)
+
+    def _whole(self, order: ModelOrder) -> None:
+        if order.is_open and order.filled >= order.worst:
+            order.move(Trigger.FILL_WHOLE)
+        self._sort(order)
+
+    def _sort(self, order: ModelOrder) -> None:
+        if order.is_open:
+            self.open[order.id] = order
+        else:
+            self.open.pop(order.id, None)
+
+    def _acknowledged(self, fact: f.OrderAcknowledged) -> None:
+        self._order(fact).venue_ids.append(fact.venue_order_id)
+
+    def _amended(self, fact: f.OrderAmended) -> None:
+        order = self._order(fact)
+        order.quantity = fact.quantity
+        if order.operation is None:
+            self._whole(order)
+
+    def _moved(self, fact: f.OrderMoved) -> None:
+        order = self._order(fact)
+        order.move(fact.trigger)
+        self._sort(order)
+
+    def _filled(self, fact: f.FillRecorded) -> None:
+        order, fill = self._order(fact), fact.fill
+        require(fill.quantity > 0 and fill.price > 0, "a fill of nothing:", fact)
+        require(fact.cumulative == order.filled + fill.quantity, "fills do not add up:", fact, order.filled)
+        require(fact.cumulative <= order.worst, "more filled than ordered:", fact, order.worst)
+        order.filled = fact.cumulative
+        order.confirmed = order.confirmed and fill.quality is Quality.CONFIRMED
+        order.cash -= order.sign * fill.quantity * fill.price
+        if order.state is not OrderState.FILLED:
+            order.move(Trigger.FILL_WHOLE if order.filled >= order.worst else Trigger.FILL)
+        self._sort(order)
+        base = self.bases.get(fact.instrument, "")
+        in_base = sum((amount for asset, amount in fill.fees if asset == base), ZERO)
+        self.positions[fact.strategy, fact.instrument] += order.sign * fill.quantity - in_base
+
+    def _corrected(self, fact: f.FillCorrected) -> None:
+        require(fact.before.quantity == fact.after.quantity, "a correction moves quantity:", fact)
+        order = self.orders.get(fact.client_order_id)
+        if order is not None:
+            order.cash += order.sign * fact.before.quantity * (fact.before.price - fact.after.price)
+
+    def _external(self, fact: f.ExternalOrderSeen) -> None:
+        require(self._externals, "an order at the venue that we do not know as ours:", fact)
+        intent = f.OrderIntended(
+            fact.client_order_id, "", fact.spec, Origin.EXTERNAL, Role.ENTRY, 0, fact.at_ns, held=True
+        )
+        order = self.orders[fact.client_order_id] = self.open[fact.client_order_id] = ModelOrder(intent)
+        order.filled = fact.filled_quantity
+        if order.filled:
+            order.state = OrderState.PARTIALLY_FILLED
+        order.venue_ids.append(fact.venue_order_id)
+
+    def _adjusted(self, fact: f.PositionAdjusted) -> None:
+        self.positions["", fact.instrument] += fact.quantity
+
+    def _state_set(self, fact: f.StateSet) -> None:
+        if fact.state is TradingState.ACTIVE:
+            self.latches.pop(fact.scope, None)
+        else:
+            self.latches[fact.scope] = fact
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def _check_limits(self, fact: f.OrderIntended) -> None:
+        """Hold a fresh intent against the limits, everything in flight counted."""
+        spec, bounds = fact.spec, self._bounds
+        mine = [
+            order for order in self.open.values()
+            if order.intent.strategy == fact.strategy and order.intent.spec.instrument == spec.instrument
+            and order.intent.spec.side is spec.side
+        ]  # fmt: skip
+        sign = 1 if spec.side is Side.BUY else -1
+        held = self.positions[fact.strategy, spec.instrument] * sign
+        working = sum((order.remaining for order in mine), ZERO)
+        if fact.exit:
+            require(held + working <= 0, "an exit that may open:", fact, "held", held, "working", working)
+            return
+        self._check_latches(fact)
+        limit = bounds.max_position.get(fact.strategy)
+        if limit is not None:
+            require(held + working <= limit, "position limit:", fact, "worst", held + working)
+        if bounds.max_open_orders is not None:
+            require(len(self.open) <= bounds.max_open_orders, "too many open orders:", len(self.open), fact)
+        price = spec.price or fact.reference
+        if bounds.max_order_notional is not None and price is not None and spec.trigger is None:
+            require(spec.quantity * price <= bounds.max_order_notional, "order too large:", fact)
+
+    def _check_latches(self, fact: f.OrderIntended) -> None:
+        instrument = fact.spec.instrument
+        scopes = ("all", f"venue:{instrument.partition(':')[0]}", f"instrument:{instrument}", f"strategy:{fact.strategy}")
+        for scope in scopes:
+            require(scope not in self.latches, "exposure added while latched:", fact, self.latches.get(scope))
+
+    # -- against the engine --------------------------------------------------------------------------------------
+
+    def compare(self, state: State) -> None:
+        """Hold the engine's state against this picture."""
+        for order in state.orders.all_orders():
+            known = self.orders.get(order.client_order_id)
+            require(known is not None, "the engine has an order without an intent:", order.client_order_id)
+            assert known is not None
+            require(order.state is known.state, "state of", order.client_order_id, order.state, known.state)
+            require(order.filled == known.filled, "filled of", order.client_order_id, order.filled, known.filled)
+            require(order.remaining == known.remaining, "remaining of", order.client_order_id, order.remaining)
+            phase = None if order.operation is None else (order.operation.number, order.operation.phase)
+            told = None if known.operation is None else (known.operation[0], known.operation[2])
+            require(order.is_open or not order.is_unknown, "unknown, and yet ended:", order.client_order_id)
+            require(phase == told, "write of", order.client_order_id, phase, told)
+        for book in state.portfolio.books():
+            told_quantity = self.positions[book.strategy, book.instrument.id]
+            require(book.quantity == told_quantity, "book of", book.strategy, book.quantity, told_quantity)
+        require(state.latches == self.latches, "latches:", state.latches, self.latches)
+
+    def signed(self, instrument: str) -> Decimal:
+        """Return the sum of all books of an instrument."""
+        return sum((amount for (_, one), amount in self.positions.items() if one == instrument), ZERO)
+
+
+class Wire:
+    """Looks at each request that leaves: nothing reaches the venue that is not on disk, no id carries two orders."""
+
+    def __init__(self) -> None:
+        self._written: set[tuple[str, int]] = set()
+        self._cancels: defaultdict[str, int] = defaultdict(int)
+        self._ids: dict[str, str] = {}
+        self._exits: set[str] = set()
+        self._bodies: dict[str, bytes] = {}
+        self._operations: defaultdict[str, int] = defaultdict(int)
+
+    def durable(self, facts: Iterable[f.Fact]) -> None:
+        """Facts are on disk from now on."""
+        for fact in facts:
+            match fact:
+                case f.OrderIntended():
+                    if not fact.held:
+                        self._written.add((fact.client_order_id, 1))
+                    self._operations[fact.client_order_id] = 0 if fact.held else 1
+                    if fact.exit:
+                        self._exits.add(fact.client_order_id)
+                case f.OrderReleased():
+                    self._operations[fact.client_order_id] += 1
+                    self._written.add((fact.client_order_id, self._operations[fact.client_order_id]))
+                case f.AmendIntended() | f.CancelIntended():
+                    self._operations[fact.client_order_id] = max(
+                        self._operations[fact.client_order_id], fact.operation
+                    )
+                    if fact.operation:
+                        self._cancels[fact.client_order_id] += 1
+                case f.OrderAcknowledged():
+                    self._ids[fact.venue_order_id] = fact.client_order_id
+                case f.ExternalOrderSeen():
+                    self._ids[fact.venue_order_id] = fact.client_order_id
+
+    def leaving(self, request: HttpRequest, standing: TradingState, *, is_failed: bool = False) -> None:
+        """Judge a request of the ionloop connector.
+
+        Args:
+            request: What leaves.
+            standing: The strictest state that holds for everything.
+            is_failed: The journal has failed: cancels may leave without being written.
+        """
+        if request.method == "POST":
+            key = request.headers.get("Idempotency-Key", "")
+            order_id, _, operation = key.rpartition("-")
+            require(operation.isdecimal(), "a create without a key of ours:", key)
+            require((order_id, int(operation)) in self._written, "a create that is not on disk:", key)
+            before = self._bodies.setdefault(key, request.body)
+            require(before == request.body, "one id for two orders:", key, before, request.body)
+            require(standing is not TradingState.HALTED, "a create leaves while halted:", key)
+            if standing is TradingState.REDUCING:
+                require(order_id in self._exits, "an entry leaves while reducing:", key)
+        elif request.method == "DELETE" and not is_failed:
+            venue_order_id = request.path.rpartition("/")[2]
+            order = self._ids.get(venue_order_id)
+            require(order is not None, "a cancel of an order that is not ours:", request.path)
+            require(self._cancels[order or ""], "a cancel that is not on disk:", request.path)
+
+    def forget_after_restore(self, facts: Iterable[f.Fact]) -> None:
+        """A backup was restored: only what is in it is on disk; ids that left once stay used."""
+        bodies = self._bodies
+        self.__init__()  # type: ignore[misc] # all but the bodies starts anew
+        self._bodies = bodies
+        self.durable(facts)
+
+
+def orders_at_venue(truth: Mapping[str, Any]) -> None:
+    """At most one order for each idempotency key and each client order id, dead or alive.
+
+    Raises:
+        Violation: naming the twins.
+    """
+    seen: dict[str, str] = {}
+    for order in truth["orders"]:
+        client_order_id = order["idempotencyKey"].rpartition("-")[0]
+        twin = seen.setdefault(client_order_id, order["id"])
+        require(twin == order["id"], "two orders of one intent:", client_order_id, twin, order["id"])
+
+
+def same_as_venue(model: Model, state: State, truth: Mapping[str, Any], *, account: str = "main") -> None:
+    """Hold our books against the venue's own truth, to the last digit, once all has come to rest.
+
+    Raises:
+        Violation: naming the first difference.
+    """
+    ours = {venue_id: order for order in model.orders.values() for venue_id in order.venue_ids}
+    for theirs in truth["orders"]:
+        order = ours.pop(theirs["id"], None)
+        require(order is not None, "the venue has an order that we do not know:", theirs)
+        assert order is not None
+        require(order.filled == Decimal(theirs["filledQuantity"]), "filled:", order.id, order.filled, theirs)
+        require(order.is_open == (theirs["status"] == "open"), "state:", order.id, order.state, theirs)
+        if order.confirmed and order.filled:
+            told = sum((Decimal(one["quantity"]) * Decimal(one["price"]) for one in theirs["fills"]), ZERO)
+            require(abs(told + order.sign * order.cash) < EXACT, "money:", order.id, order.cash, told)
+    require(not ours, "we have orders that the venue does not:", list(ours))
+    for order in model.orders.values():
+        require(order.operation is None, "a write was never settled:", order.id, order.operation)
+    _same_balances(model, state, truth, account)
+
+
+def _same_balances(model: Model, state: State, truth: Mapping[str, Any], account: str) -> None:
+    known = state.portfolio.accounts["ionloop"]
+    opening = {asset: Decimal(amount) for asset, amount in truth["opening_balances"][account].items()}
+    flows: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in truth["transactions"]:
+        if row["account"] == account and row["type"] in ("deposit", "withdrawal"):
+            flows[row["asset"]] += Decimal(row["amount"]) * (1 if row["type"] == "deposit" else -1)
+    for asset, balance in truth["balances"][account].items():
+        total = Decimal(balance["total"])
+        require(known.totals.get(asset, ZERO) == total, "balance of", asset, known.totals.get(asset), total)
+        require(known.free(asset) == Decimal(balance["free"]), "free", asset, known.free(asset), balance["free"])
+        for instrument, base in model.bases.items():
+            if base == asset:
+                held = total - opening.get(asset, ZERO) - flows[asset]
+                require(model.signed(instrument) == held, "position in", instrument, model.signed(instrument), held)

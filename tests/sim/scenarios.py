@@ -1,0 +1,52 @@
+"""What is simulated: which strategies trade, and what the operator may do to the disk."""
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from quantd.config import Settings, load
+
+_FILE = Path(__file__).with_name("sim.yaml")
+
+
+class Scenario(NamedTuple):
+    """One kind of simulation."""
+
+    name: str
+    strategies: tuple[str, ...]
+    restores: bool = False
+    """Whether backups of the journal are restored."""
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("grid", ("grid",)),
+        Scenario("cross", ("cross", "grid")),
+        Scenario("trader", ("trader",)),
+        Scenario("crowd", ("grid", "cross", "trader")),
+        Scenario("backup", ("trader", "grid"), restores=True),
+    )
+}
+
+
+@cache
+def _loaded(idempotency: bool) -> Settings:
+    environ = {
+        "QUANTD__VENUES__IONLOOP__API_KEY": "sim-key",
+        "QUANTD__VENUES__IONLOOP__WEBHOOK_SECRET": "whsec",
+        "QUANTD__VENUES__IONLOOP__IDEMPOTENCY": str(idempotency).lower(),
+    }
+    return load([_FILE], environ)
+
+
+def settings_of(scenario: Scenario, seed: int, *, keys: bool) -> Settings:
+    """Return the configuration of one seed."""
+    loaded = _loaded(keys)
+    strategies = tuple(
+        one.model_copy(update={"params": {"seed": seed}}) if one.id == "trader" else one
+        for one in loaded.strategies
+        if one.id in scenario.strategies
+    )
+    return dataclasses.replace(loaded, strategies=strategies)
