@@ -203,7 +203,8 @@ class AccountFollower:
         working = [
             order.ref()
             for order in self._orders()
-            if order.is_acknowledged and (everything or order.operation is None or order.is_unknown)
+            if order.is_acknowledged
+            and (everything or order.operation is None or order.is_unknown or order.pending_amend is not None)
         ]
         if working:
             self._emit_all(await self.connector.order_reports(working))
