@@ -39,7 +39,6 @@ from quantd.engine.rates import Rates
 from quantd.engine.risk.controls import DEFAULTS, gate_of
 from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import Limits, RiskSettings
-from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.engine.series import Series
 from quantd.engine.state import State
@@ -69,12 +68,11 @@ class Engine:
         self.context = Context(settings, Rates(risk.base_currency))
         limits = {setup.id: own for setup, _, own in strategies}
         self._gate = gate_of(risk, limits, self.context.capabilities, defaults)
-        self.trips = Trips(self.context)
-        self.trading = Trading(self.context, self._gate, self.trips)
+        self.guards = Guards(self.context, risk, limits)
+        self.trading = Trading(self.context, self._gate, self.guards.trips)
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)
         self.intake = Intake(self.context, self.trading, self._order_changed)
-        self.guards = Guards(self.context, self.trips, risk, limits)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
                 setup,
@@ -90,7 +88,7 @@ class Engine:
         self._notices = Notices(settings.notices_max)
         self.operator = Operator(self.context, self.trading, self.targets, self.desks)
         self.trading.changed, self.trading.held = self._ended_here, self.protection.hold
-        self.guards.losses.tripped, self.trips.followed = self.operator.tripped, self.operator.reduced
+        self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}

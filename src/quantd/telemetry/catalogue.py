@@ -39,10 +39,14 @@ _LANES: Final = ("cancel", "flatten", "reconcile", "submit", "account", "market_
 _FEEDS: Final = ("quote", "book", "bar")
 _DENIALS: Final = (
     "malformed", "order_quantity", "order_notional", "price_collar", "reference", "order_type", "session",
-    "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "open_orders",
-    "open_notional", "position", "gross", "net", "leverage", "concentration", "balance", "capital", "loss",
-    "drawdown", "trading_state", "unknown_outcome", "venue_not_ready", "rate_missing", "clock", "not_open", "busy",
-    "unsupported", "not_executed", "control_failed",
+    "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "daily_orders",
+    "daily_notional", "daily_fees", "order_to_trade", "open_orders", "open_notional", "position", "gross", "net",
+    "leverage", "concentration", "balance", "capital", "loss", "drawdown", "trading_state", "unknown_outcome",
+    "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported", "not_executed", "control_failed",
+)  # fmt: skip
+_HALTS: Final = (
+    "operator", "journal", "loss_limit", "reconciliation", "reject_storm", "repeated_execution", "resolution", "schedule",
+    "supervision",
 )  # fmt: skip
 _ANOMALIES: Final = (
     "not_finite", "non_positive", "crossed", "inconsistent", "empty", "duplicate", "out_of_order", "stale", "future",
@@ -119,7 +123,12 @@ _RISK: Final = (
     ),
     _gauge("quantd_trading_state", "scope", "0 active, 1 reducing, 2 halted; the strictest of all scopes holds."),
     _gauge("quantd_halted", "", "1 while the halt latch is set, else 0."),
-    _counter("quantd_halts_total", "reason", "Times the halt latch was set, by reason."),
+    _counter(
+        "quantd_halts_total",
+        "reason",
+        "Times a trading state was latched, by the control that did it, or by a person.",
+        {"reason": _HALTS},
+    ),
 )
 
 _BOOKS: Final = (

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.instruments import InstrumentId
+from quantd.engine.risk.budgets import daily_budgets
 from quantd.engine.risk.exposure import exposure_controls
 from quantd.engine.risk.flow import Flow
 from quantd.engine.risk.gate import Control, Gate, Scoped
@@ -29,4 +30,9 @@ def gate_of(
     def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield Twin(capabilities)
 
-    return Gate(risk, strategies, (order_controls, twins, Flow().controls, throttle, exposure_controls), own=defaults)
+    return Gate(
+        risk,
+        strategies,
+        (order_controls, twins, Flow().controls, throttle, daily_budgets, exposure_controls),
+        own=defaults,
+    )

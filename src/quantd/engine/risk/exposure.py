@@ -43,24 +43,32 @@ class OpenNotional(Stateless):
 
     def check(self, wish: Wish) -> Denied | None:
         """See the class."""
-        if wish.unit_value is None:
+        total = open_notional(wish, self._scope)
+        if total is None:
             return wish.deny(Denial.RATE_MISSING, 15, self._scope, self._limit, "no price or rate")
-        total = wish.remaining * wish.unit_value
-        rates = wish.state.rates
-        for order in wish.state.orders.open_orders():
-            if order is wish.amends or not in_scope(self._scope, order.strategy, order.instrument):
-                continue
-            rules = wish.state.portfolio.instruments[order.instrument]
-            price = order.spec.price or order.spec.trigger or order.reference or ZERO
-            if order.operation is not None and order.operation.price is not None:
-                price = max(price, order.operation.price)
-            value = rates.notional(rules, order.remaining, price) if price > 0 else None
-            if value is None:
-                return wish.deny(Denial.RATE_MISSING, 15, self._scope, self._limit, "no price or rate")
-            total += value
         if total > self._limit:
             return wish.deny(Denial.OPEN_NOTIONAL, 15, self._scope, self._limit, total)
         return None
+
+
+def open_notional(wish: Wish, scope: str) -> Decimal | None:
+    """Return what all open orders of a scope and the wish are worth, in the base currency; None without a rate."""
+    if wish.unit_value is None:
+        return None
+    total = wish.remaining * wish.unit_value
+    rates = wish.state.rates
+    for order in wish.state.orders.open_orders():
+        if order is wish.amends or not in_scope(scope, order.strategy, order.instrument):
+            continue
+        rules = wish.state.portfolio.instruments[order.instrument]
+        price = order.spec.price or order.spec.trigger or order.reference or ZERO
+        if order.operation is not None and order.operation.price is not None:
+            price = max(price, order.operation.price)
+        value = rates.notional(rules, order.remaining, price) if price > 0 else None
+        if value is None:
+            return None
+        total += value
+    return total
 
 
 def in_scope(scope: str, strategy: str, instrument: str) -> bool:

@@ -18,9 +18,10 @@ from quantd.engine.risk.trips import Trips
 class Guards:
     """Loss limits, and the breaker of reject storms."""
 
-    def __init__(self, context: Context, trips: Trips, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+    def __init__(self, context: Context, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+        self.trips = Trips(context)
         self.losses = Losses(context)
-        self.storms = Storms(context, trips)
+        self.storms = Storms(context, self.trips)
         self.watches = False
         """Whether any of them follows prices."""
         self.set_limits(risk, strategies)

@@ -88,6 +88,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Writes in a row that were refused or not answered, at which the strategy or venue is latched as reducing."""
     reject_cooldown_s: float | None = None
     """Seconds after which such a latch opens by itself, once; without it, and the next time, a person must."""
+    max_daily_orders: int | None = None
+    """New orders in one trading day; exits count and pass."""
+    max_daily_notional: Decimal | None = None
+    """Largest value traded in one trading day, bought and sold alike, open orders included, in the base currency."""
+    max_daily_fees: Decimal | None = None
+    """Largest sum of fees in one trading day, those that open orders will cost included, in the base currency."""
+    max_order_to_trade: Decimal | None = None
+    """Submits, amendments and cancels for each trade of the trading day; exits and cancels count and pass."""
     max_open_orders: int | None = None
     """Largest number of orders that work or are on their way."""
     max_open_notional: Decimal | None = None
@@ -172,6 +180,10 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "fires_window_s": ("strategy",),
     "max_consecutive_rejects": ("strategy", "venue"),
     "reject_cooldown_s": ("strategy", "venue"),
+    "max_daily_orders": _OPEN,
+    "max_daily_notional": _OPEN,
+    "max_daily_fees": _OPEN,
+    "max_order_to_trade": _OPEN,
     "max_open_orders": _OPEN,
     "max_open_notional": _OPEN,
     "max_position": _ONE_UNIT,
@@ -205,7 +217,7 @@ _NUMERIC = frozenset(SCOPES) - {
     "loss_action",
 }
 _MAY_BE_ZERO = frozenset({"reserve", "max_open_orders", "max_long", "max_short", "max_position", "max_net_notional"})
-_WHOLE = frozenset({"max_open_orders", "max_fires", "max_consecutive_rejects"})
+_WHOLE = frozenset({"max_open_orders", "max_fires", "max_consecutive_rejects", "max_daily_orders"})
 _AT_MOST_ONE = frozenset({"max_share"})
 
 REQUIRED_LIVE = ("max_gross_notional", "max_daily_loss", "max_open_orders")
