@@ -4,12 +4,11 @@ Prices are real ones where the data lie beside the checkout, synthetic elsewhere
 lengthen the runs (the campaign's are 120 s and 20 kills).
 """
 
-import json
 import os
 import random
 import re
+import socket
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +31,7 @@ venues:
     base_url: http://127.0.0.1:{port}
     api_key_file: key
     webhook_secret_file: secret
+    register_webhook: {register}
     reconcile: adopt
     idempotency: {idempotency}
 risk:
@@ -71,7 +71,12 @@ class Site:
 
     def configure(self, *, idempotency: bool = True, webhooks: str = "") -> None:
         """Write the daemon's configuration."""
-        text = CONFIG.format(port=self.port, strategies=ROOT / "strategies", idempotency=str(idempotency).lower())
+        text = CONFIG.format(
+            port=self.port,
+            strategies=ROOT / "strategies",
+            idempotency=str(idempotency).lower(),
+            register=str(bool(webhooks)).lower(),
+        )
         (self.directory / "q.yaml").write_text(text + webhooks)
 
     def settle(self, daemon: Process) -> list[str]:
@@ -125,10 +130,10 @@ def test_it_trades_on_real_prices_and_agrees_with_the_venue_to_the_last_digit(si
 
 @pytest.mark.timeout(300)
 def test_webhooks_confirm_the_prices_of_fills(site: Site) -> None:
-    site.configure(webhooks="webhooks: {port: 0}\n")
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    site.configure(webhooks=f"webhooks: {{port: {port}, public_url: '{address}'}}\n")
     with quantd(["run", "q.yaml"], site.directory) as daemon:
-        port = daemon.wait_line("webhooks_listen")["port"]
-        _register(site, int(port))
+        assert daemon.wait_line("webhook_registered", 60)["url"] == f"{address}/webhooks/ionloop"
         until(lambda: fills(daemon) >= FILLS_AT_LEAST, RUN_S * 2, f"{FILLS_AT_LEAST} fills")
         assert site.settle(daemon) == []
         state = folded(site.directory / "var/q.db")
@@ -139,23 +144,19 @@ def test_webhooks_confirm_the_prices_of_fills(site: Site) -> None:
         assert daemon.metric("quantd_webhook_events_total", venue="ionloop", result="taken") > 0
         assert site.venue.read("counters")["webhooks"]["given_up"] == 0
         assert daemon.signal(SIGTERM) == 0
+    with quantd(["run", "q.yaml"], site.directory) as daemon:
+        daemon.wait_line("venue_ready", 60)
+        until(lambda: daemon.metric("quantd_feed_polls_total", venue="ionloop") > 0, 30, "data after the start")
+        told = site.venue.read("counters")["webhooks"]
+        assert (told["registered"], told["registered_again"]) == (1, 0), "a restart registers nothing anew"
+        assert daemon.signal(SIGTERM) == 0
 
 
-def _register(site: Site, port: int) -> None:
-    """Register the webhook by the venue's API, as the console would."""
-    body = {
-        "url": f"http://127.0.0.1:{port}/webhooks/ionloop",
-        "events": ["order.filled", "order.cancelled", "order.updated"],
-        "secret": "sim-webhook-secret",
-    }
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{site.port}/v1/webhooks",
-        json.dumps(body).encode(),
-        {"Authorization": "Bearer sim-key", "Content-Type": "application/json"},
-        method="POST",
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
+def free_port() -> int:
+    """A port that nobody listens on now; the venue must be told it before the daemon does."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port: int = one.getsockname()[1]
+    return port
 
 
 @pytest.mark.timeout(900)

@@ -7,6 +7,7 @@ import structlog
 from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
+from quantd.app.webhooks import keep_registered
 from quantd.domain.events import ReconcileAction, TradingState, VenueChanged
 from quantd.errors import AuthFailed, VenueError
 from quantd.runtime.accounts import AccountFollower
@@ -62,7 +63,11 @@ class VenueKeeper:
         connector = parts.connector
         if isinstance(connector, IonloopConnector):
             feeds.append((f"cash {self._name}", lambda: follow_cash(shared, self._name, connector)))
-        await self._supervise(feeds)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_registered(shared, self._name, connector), name=f"webhook {self._name}")
+                tasks.create_task(self._supervise(feeds), name=f"feeds {self._name}")
+        else:
+            await self._supervise(feeds)
 
     def _symbols(self) -> list[str]:
         """What strategies trade there, and what is held or ordered there from before."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from quantd.app.webhooks import register_webhook
 from quantd.domain.events import Event, OrderReport
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
@@ -102,5 +103,34 @@ def test_a_webhook_is_registered_and_a_refusal_raises() -> None:
         rig.venue.faults["create_webhook"] = ["drop_after"]
         with pytest.raises(Unavailable, match="not known"):
             await rig.connector.create_webhook("https://x.example/", events, "s")
+
+    run(body)
+
+
+URL = "https://x.example/webhooks/ionloop"
+
+
+def test_an_address_that_could_not_be_told_is_told_again_and_one_that_was_is_not() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.answers["create_webhook"] = [rig.venue.error(429, "RATE_LIMITED")]
+        assert await register_webhook(rig.connector, URL, "s")
+        assert rig.venue.count("POST", "/v1/webhooks") == 2
+
+    run(body)
+
+
+def test_an_address_of_which_nobody_knows_whether_it_was_told_is_not_told_twice() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.faults["create_webhook"] = ["drop_after"]
+        assert await register_webhook(rig.connector, URL, "s")
+        assert rig.venue.count("POST", "/v1/webhooks") == 1
+
+    run(body)
+
+
+def test_a_refused_address_is_left_for_the_next_start() -> None:
+    async def body(rig: Rig) -> None:
+        assert not await register_webhook(rig.connector, "http://x.example", "s")
+        assert rig.venue.count("POST", "/v1/webhooks") == 1
 
     run(body)
