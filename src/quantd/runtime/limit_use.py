@@ -39,6 +39,10 @@ class LimitUse:
     def __init__(self, engine: Engine, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
         self._engine = engine
         self._currency = risk.base_currency
+        self.set_limits(risk, strategies)
+
+    def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+        """Take over the limits, at the start and whenever they change."""
         self._limits: dict[str, Limits] = {ACCOUNT: risk.account}
         self._limits |= {f"venue:{name}": limits for name, limits in risk.venues.items()}
         self._limits |= {f"instrument:{name}": limits for name, limits in risk.instruments.items()}
@@ -109,7 +113,7 @@ class LimitUse:
         if limits.max_daily_loss is limits.max_drawdown is None:
             return
         state = self._engine.state
-        profit = self._engine.losses.profit(scope)
+        profit = self._engine.guards.losses.profit(scope)
         if profit is None:
             return
         yield "max_daily_loss", max(ZERO, state.day_profits.get(scope, ZERO) - profit)

@@ -11,8 +11,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from quantd.domain.commands import Cancel, CancelAll, Command
-from quantd.domain.events import Event, TradingState
+from quantd.domain.commands import Cancel, CancelAll, Command, Submit
+from quantd.domain.events import Event, MarketEvent, TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.engine.core import Engine
 from quantd.errors import JournalFailed
@@ -54,7 +54,7 @@ class Runner:
         journal: Where facts go.
         executor: Where commands go.
         clock: Stamps what arrives with a time that never decreases.
-        observer: Gets ``quantd_decision_seconds``.
+        observer: Gets ``quantd_decision_seconds`` and ``quantd_events_total``.
         latch: See `Latch`.
         watch: See `Watch`.
     """
@@ -104,13 +104,21 @@ class Runner:
         """
         began_ns = self._clock.monotonic_ns()
         commands: list[Command] = []
+        ticks: dict[str, int] = {}
         engine = self._engine
         for event in batch:
             stamped = self._stamped(event)
             try:
-                commands += engine.handle(stamped)
+                caused = engine.handle(stamped)
             finally:
                 self._remember(stamped)
+            if caused:
+                commands += caused
+                if isinstance(stamped, MarketEvent):
+                    for command in caused:
+                        if isinstance(command, Submit):
+                            ticks[command.client_order_id] = stamped.received_at_ns
+        self._observer.count("quantd_events_total", len(batch))
         self.handled += len(batch)
         facts = engine.take_facts()
         self._observer.observe("quantd_decision_seconds", (self._clock.monotonic_ns() - began_ns) / 1e9)
@@ -120,7 +128,7 @@ class Runner:
             await self._write(facts, commands)
             self._watch(facts)
         if commands:
-            self._executor.execute(commands)
+            self._executor.execute(commands, ticks)
 
     def _remember(self, event: Event) -> None:
         """Keep an input after the interruptions that it led to, so that a replay meets those first."""

@@ -23,7 +23,8 @@ class Stopwatch:
         self._began_ns = 0
 
     def attach(self, engine: Engine) -> None:
-        """Time a sample of the gate's passes from here on."""
+        """Time a sample of the hooks and of the gate's passes from here on."""
+        engine.context.meter = self
         engine.trading.around_gate = self.gate
 
     def began(self) -> None:

@@ -19,6 +19,19 @@ from quantd.ports import Clock, Observer
 from quantd.runtime.limit_use import ACCOUNT, LimitUse
 
 _LEVELS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+CONTROLS = frozenset(
+    {
+        "journal",
+        "loss_limit",
+        "reconciliation",
+        "reject_storm",
+        "repeated_execution",
+        "resolution",
+        "schedule",
+        "supervision",
+    }
+)
+"""Who latches a trading state without a person."""
 NO_LIMITS: Mapping[str, Limits] = {}
 _log = structlog.get_logger("quantd.trading")
 
@@ -211,7 +224,9 @@ class Watcher:
     def _state_set(self, fact: f.StateSet) -> None:
         self._observer.gauge("quantd_trading_state", _LEVELS[fact.state], scope=_scope(fact.scope))
         if fact.state is not TradingState.ACTIVE:
-            self._observer.count("quantd_halts_total", 1, reason=fact.by)
+            # Who it was, when it was a person, stands in the journal; a label has no room for names.
+            reason = fact.by if fact.by in CONTROLS else "operator"
+            self._observer.count("quantd_halts_total", 1, reason=reason)
         _log.warning("state_set", scope=fact.scope, state=fact.state.value, by=fact.by, reason=fact.why)
 
     def _faulted(self, fact: f.StrategyFaulted) -> None:
@@ -274,7 +289,7 @@ class Watcher:
     def _drawdown(self) -> None:
         """Tell the fall from the highest profit, known from the journal or seen in this run, as a share of equity then."""
         state = self._engine.state
-        profit = self._engine.losses.profit(ACCOUNT)
+        profit = self._engine.guards.losses.profit(ACCOUNT)
         equities = [state.equity(venue) for venue in state.portfolio.accounts]
         if profit is None or not equities or None in equities:
             return

@@ -12,6 +12,7 @@ from quantd.domain.fills import Quality
 from quantd.domain.orders import ENDS, OperationKind
 from quantd.engine.risk.wish import Denial
 from quantd.feeds.quality import Anomaly, DataKind
+from quantd.runtime.watcher import CONTROLS
 from quantd.telemetry.catalogue import CATALOGUE
 from quantd.telemetry.metric import LABELS, Kind, Metric, bound, faults
 from quantd.telemetry.reference import metrics_page
@@ -64,6 +65,7 @@ def test_closed_sets_of_label_values_are_those_of_the_code(metric: str, label: s
 def test_closed_sets_that_differ_in_form_agree_too() -> None:
     assert set(CATALOGUE["quantd_orders_total"].values["outcome"]) == {state.value for state in ENDS}
     assert set(CATALOGUE["quantd_rate_wait_seconds"].values["lane"]) == {lane.name.lower() for lane in Lane}
+    assert set(CATALOGUE["quantd_halts_total"].values["reason"]) == {*CONTROLS, "operator"}
     assert {kind.value for kind in OperationKind} <= set(CATALOGUE["quantd_order_operations_total"].values["operation"])
 
 
@@ -109,6 +111,16 @@ def test_the_code_counts_only_what_is_declared_with_the_labels_declared() -> Non
     sources = [path for path in SOURCE.rglob("*.py") if path.name not in ("catalogue.py", "metric.py")]
     assert len(sources) > 20
     assert [wrong for path in sources for wrong in wrongs(path)] == []
+
+
+def test_everything_that_is_declared_is_counted_somewhere() -> None:
+    counted = {
+        name
+        for path in SOURCE.rglob("*.py")
+        if path.name not in ("catalogue.py", "metric.py")
+        for _, name in names_in(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert set(CATALOGUE) - counted == set()
 
 
 def test_a_name_or_label_that_was_never_declared_is_found_in_the_code(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Every documented metric in one scrape of a running daemon, on paper and against the simulated ionloop."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from quantd.telemetry.catalogue import CATALOGUE
+from tests.process.harness import ROOT, SIGTERM, Process, quantd, until
+
+CONFIG = """
+journal: {{path: var/q.db, state_dir: var/state}}
+venues: {{{venue}}}
+risk:
+  base_currency: USDT
+  account: {{max_gross_notional: 60000, max_daily_loss: 20000, max_drawdown: 30000, max_open_orders: 40}}
+  order: {{passive_collar_bps: 1000}}
+  strategy: {{long_only: true}}
+strategies:
+  - id: grid
+    use: grid_maker.GridMaker
+    instruments: ["{name}:BTC-USDT"]
+    params: {{levels: 3, step_bps: 2, quantity: 0.01}}
+    risk: {{max_position: 0.2}}
+  - id: cross
+    use: sma_cross.SmaCross
+    instruments: ["{name}:BTC-USDT"]
+    bars: 1s
+    params: {{fast: 2, slow: 3, quantity: 0.02}}
+    risk: {{max_position: 0.1}}
+strategies_dir: {strategies}
+feeds: {{quote_every_s: 0.5, bar_store: var/bars.db}}
+health: {{port: 0}}
+logging: {{format: json}}
+"""
+PAPER = """
+paper: {type: paper, balances: {USDT: 100000}, latency_s: 0.01, data: {synthetic: {seed: 7, speed: 60, instruments: [
+  {symbol: BTC-USDT, price: 65000, tick: 0.01, lot: 0.00001, min_notional: 10, volatility: 0.8}]}}}
+"""
+IONLOOP = """
+ionloop: {{type: ionloop, environment: custom, base_url: "http://127.0.0.1:{port}", api_key_file: key, reconcile: adopt}}
+"""
+NEVER_IN_GOOD_DAYS = {
+    "quantd_metric_series_folded_total",
+    "quantd_rebates_total",
+    "quantd_rejects_total",
+    "quantd_venue_anomalies_total",
+}
+"""Counters with labels that only trouble names; they have help and type, and no series before it."""
+ONLY_OVER_HTTP = {
+    "quantd_feed_polls_total",
+    "quantd_feed_skipped_slots_total",
+    "quantd_feed_up",
+    "quantd_rate_budget_left_ratio",
+    "quantd_venue_clock_offset_seconds",
+    "quantd_venue_request_seconds",
+}
+
+
+def absent(text: str, *, series: bool) -> set[str]:
+    """Return the metrics that a scrape does not describe, or of which it has no series."""
+    if series:
+        found = set(re.findall(r"^(quantd_\w+?)(?:_bucket|_count|_sum)?(?:\{.*\})? \S+$", text, re.MULTILINE))
+    else:
+        found = {
+            name
+            for name, metric in CATALOGUE.items()
+            if f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind.value}\n" in text
+        }
+    return set(CATALOGUE) - found
+
+
+def traded(daemon: Process, fills: int) -> str:
+    """Return a scrape that was taken after the daemon has traded and found itself ready."""
+    until(lambda: len(daemon.lines("order_filled")) >= fills, 60, f"{fills} fills")
+    until(lambda: daemon.metric("quantd_ready") == 1, 20, "ready")
+    until(lambda: daemon.metric("quantd_strategy_callback_seconds_count") > 0, 20, "a callback that was timed")
+    return daemon.get("/metrics")[1]
+
+
+@pytest.mark.timeout(120)
+def test_a_paper_run_serves_every_metric(tmp_path: Path) -> None:
+    text = CONFIG.format(venue=PAPER, name="paper", strategies=ROOT / "strategies")
+    (tmp_path / "q.yaml").write_text(text)
+    with quantd(["run", "q.yaml"], tmp_path) as daemon:
+        scrape = traded(daemon, 3)
+        assert absent(scrape, series=False) == set()
+        assert absent(scrape, series=True) <= NEVER_IN_GOOD_DAYS | ONLY_OVER_HTTP
+        run_id = daemon.lines("order_filled")[0]["run_id"]
+        assert daemon.metric("quantd_config_info", environment="paper", run_id=run_id) == 1
+        assert daemon.metric("quantd_build_info") == 1
+        assert daemon.metric("quantd_events_total") > 10
+        assert daemon.metric("quantd_tick_to_order_seconds_count", venue="paper") > 0
+        assert daemon.metric("quantd_gate_seconds_count") > 0
+        assert daemon.metric("quantd_filled_notional_total", venue="paper", currency="USDT") > 0
+        assert 0 < daemon.metric("quantd_limit_use_ratio", scope="account", limit="max_gross_notional") < 1
+        assert daemon.metric("quantd_halted") == 0
+        with quantd(["halt", "q.yaml", "--by", "ann", "--why", "drill"], tmp_path) as halt:
+            assert halt.popen.wait(20) == 0, halt.text()
+        until(lambda: daemon.metric("quantd_halts_total", reason="operator") == 1, 10, "the halt counted")
+        assert daemon.metric("quantd_trading_state", scope="account") == 2
+        assert daemon.signal(SIGTERM) == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_run_over_http_serves_every_metric(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sim-key")
+    with quantd(["simulate", "ionloop", "--port", "0", "--seed", "7"], tmp_path) as simulator:
+        found = until(lambda: re.search(r"ionloop on http://127\.0\.0\.1:(\d+)", simulator.text()), 20, "the address")
+        venue = IONLOOP.format(port=found[1])
+        (tmp_path / "q.yaml").write_text(CONFIG.format(venue=venue, name="ionloop", strategies=ROOT / "strategies"))
+        with quantd(["run", "q.yaml"], tmp_path) as daemon:
+            scrape = traded(daemon, 1)
+            assert absent(scrape, series=False) == set()
+            assert absent(scrape, series=True) <= NEVER_IN_GOOD_DAYS
+            assert daemon.metric("quantd_config_info", environment="practice") == 1
+            assert daemon.signal(SIGTERM) == 0
