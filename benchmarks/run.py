@@ -133,10 +133,10 @@ def main() -> None:
         found["tick"] = from_script("tick_to_order.py", "--rounds", str(given.rounds))
     if "throttle" in parts:
         found["throttle"] = from_script("throttle.py")
+    changed = " with changes" if git("status", "--porcelain", "src") else ""
     found["about"] = {
         "date": given.date or git("log", "-1", "--format=%cs"),
-        "commit": git("rev-parse", "--short", "HEAD")
-        + (" with changes" if git("status", "--porcelain", "src") else ""),
+        "commit": given.commit or git("rev-parse", "--short", "HEAD") + changed,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),

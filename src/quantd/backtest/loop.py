@@ -75,6 +75,8 @@ _WEIGHTY = frozenset(
     {BalancesRecorded, CashFlowRecorded, FillCorrected, FillRecorded, InstrumentRecorded, PositionAdjusted}
 )
 """Facts that change what the accounts are worth at given prices."""
+_TELLING = _WEIGHTY | {RequestDenied, StrategyFaulted}
+"""Facts that the loop looks at; most are for the journal only."""
 
 MakeScheduler = Callable[[Clock], Scheduler]
 """Makes the scheduler on the clock of the run, which stands at the first event."""
@@ -292,6 +294,8 @@ class Backtest:
         self.journal.append(facts)
         weighs = False
         for fact in facts:
+            if fact.__class__ not in _TELLING:
+                continue
             weighs = weighs or fact.__class__ in _WEIGHTY
             if isinstance(fact, FillRecorded):
                 self.fills.append(fact)
