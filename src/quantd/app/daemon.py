@@ -13,6 +13,7 @@ import structlog
 
 import quantd
 from quantd.app.budgets import BudgetKeeper
+from quantd.app.control import build_control
 from quantd.app.ending import cancel_entries, settle
 from quantd.app.engine import build_engine
 from quantd.app.latches import LatchFollower
@@ -218,6 +219,8 @@ class Daemon:
                     follower.look_soon()
             elif isinstance(fact, StateSet):
                 self._latches.recorded(fact)
+        for tell in self._shared.fact_readers:
+            tell(facts)
         self._jobs.start_waiting()
 
     def _resolve(self, client_order_id: str) -> None:
@@ -319,14 +322,14 @@ class Daemon:
         listener = HealthListener(
             health.host, health.port, reasons=self.reasons, observer=self.observer, clean=self._clean
         )
-        await listener.start()
-        self._services.append(listener)
-        _log.info("health_listens", host=health.host, port=listener.port)
         webhooks = build_webhooks(self._shared)
-        if webhooks is not None:
-            await webhooks.start()
-            self._services.append(webhooks)
-            _log.info("webhooks_listen", port=webhooks.port)
+        control = build_control(self._shared, self._storage, self.strategies, self.reasons, self._clean)
+        services = (("health_listens", listener), ("webhooks_listen", webhooks), ("control_listens", control))
+        for told, service in services:
+            if service is not None:
+                await service.start()
+                self._services.append(service)
+                _log.info(told, port=service.port)
 
     async def _background(self) -> None:
         """Everything that runs beside the engine; ends by cancellation."""

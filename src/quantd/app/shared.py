@@ -1,10 +1,11 @@
 """What the parts of one daemon share: made by the daemon once it is built, handed to each part that runs beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from quantd.app.venues import VenueParts
 from quantd.config import Settings
+from quantd.domain.facts import Fact
 from quantd.engine.core import Engine
 from quantd.feeds.polling import FeedChange
 from quantd.feeds.store import BarStore
@@ -34,3 +35,5 @@ class Shared:
     followers: dict[str, AccountFollower] = field(default_factory=dict)
     """By venue, from its start on."""
     feed_changed: Callable[[FeedChange], None]
+    fact_readers: list[Callable[[Sequence[Fact]], None]] = field(default_factory=list)
+    """Told of each batch of facts once it is on disk; they change nothing of the engine."""

@@ -1,0 +1,278 @@
+"""The control API's listener: one port on this machine, for whoever shows a token that opens the route.
+
+Used by the composition root as a `Service`. Every request passes the same checks in the same order: path, host,
+origin, token, route, scope, body. What is answered leaves through one door that takes secrets out.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from quantd.control.connections import Connections
+from quantd.control.openapi import ID_PATTERN, document
+from quantd.control.refusal import Problem, Refusal
+from quantd.control.routes import ROUTES, Call, Route, Services
+from quantd.control.settings import LOOPBACK, ControlSettings
+from quantd.control.tokens import Caller, Tokens
+from quantd.errors import JournalError, VenueError
+
+DOCUMENT = "/openapi.json"
+"""Where the OpenAPI document lies; the only path that takes no token."""
+
+_log = structlog.get_logger("quantd.control")
+_PATH = re.compile(r"/(?:[A-Za-z0-9_:-][A-Za-z0-9._:-]*/)*[A-Za-z0-9_:-][A-Za-z0-9._:-]*")
+_ID = re.compile(ID_PATTERN)
+_PATH_MAX = 256
+_CONNECTIONS_MAX = 64
+_IDLE_S = 5.0
+_STOP_S = 2.0
+_SLACK_S = 2.0
+
+
+class ControlListener:
+    """Serves the control API.
+
+    Args:
+        settings: Where to listen, and for whom.
+        services: What the routes answer from.
+        clean: Takes secrets out of a text, e.g. `Redactor.clean`.
+    """
+
+    def __init__(
+        self,
+        settings: ControlSettings,
+        services: Services,
+        *,
+        clean: Callable[[str], str],
+        idle_s: float = _IDLE_S,
+    ) -> None:
+        self._settings = settings
+        self._services = services
+        self._clean = clean
+        self._tokens = Tokens(settings.tokens)
+        self._document = msgspec.json.encode(document(services.daemon.version))
+        self._server = web.Server(
+            self._handle,
+            access_log=None,
+            lingering_time=0.2,
+            keepalive_timeout=idle_s,
+            max_line_size=4096,
+            max_field_size=4096,
+            auto_decompress=False,
+        )
+        busy_s = settings.request_timeout_s + _SLACK_S
+        self._connections = Connections(self._server, most=_CONNECTIONS_MAX, idle_s=idle_s, busy_s=busy_s)
+        self._listening: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once started."""
+        if self._listening is not None and self._listening.sockets:
+            return int(self._listening.sockets[0].getsockname()[1])
+        return self._settings.port
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: when the address is taken.
+        """
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(self._connections, self._settings.host, self._settings.port)
+        self._connections.start()
+
+    async def stop(self) -> None:
+        """Close the port, let requests under way finish for two seconds, and cut the rest off."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
+            self._connections.stop()
+            await self._server.shutdown(_STOP_S)
+
+    # -- one request ---------------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._connections.busy(request.protocol)
+        began = asyncio.get_running_loop().time()
+        caller: Caller | None = None
+        route: Route | None = None
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                path = _checked_path(request)
+                _check_source(request)
+                if path == DOCUMENT and request.method == "GET":
+                    return self._send(200, self._document)
+                caller = self._caller(request)
+                route, ident = _find(request.method, path)
+                if not caller.may(*route.scopes):
+                    raise Refusal(
+                        403, "scope_missing", f"this takes a token with the scope {' or '.join(route.scopes)}"
+                    )
+                given = await self._given(request, route)
+                answer = await route.handle(self._services, Call(caller, given, ident))
+                response = self._answer(200, answer, "application/json")
+                self._tell(request, caller, route, 200, "", began)
+                return response
+        except Refusal as refusal:
+            problem, headers = refusal.problem, refusal.headers
+        except TimeoutError:
+            problem, headers = Problem(504, "too slow", "too_slow", "not done within the time of a request"), {}
+        except VenueError as error:
+            problem, headers = Problem(502, "venue failing", "venue_failing", str(error)), {}
+        except JournalError as error:
+            problem, headers = Problem(503, "journal failing", "journal_failing", str(error)), {}
+        except Exception as error:  # noqa: BLE001 # boundary: a fault in an answer must not end the daemon
+            _log.error("control_fault", path=request.path, error=f"{type(error).__name__}: {error}")
+            problem, headers = Problem(500, "fault", "fault", "a fault of quantd's; its log says more"), {}
+        finally:
+            self._connections.idle(request.protocol)
+        self._tell(request, caller, route, problem.status, problem.code, began)
+        if caller is not None and route is not None and route.action and problem.code != "denied":
+            self._services.actions.refused(caller, route.action, problem.code)
+        response = self._answer(problem.status, problem, "application/problem+json", headers)
+        response.force_close()  # what is left of a refused body is never read
+        return response
+
+    def _caller(self, request: web.BaseRequest) -> Caller:
+        shown = request.headers.getall("Authorization", [])
+        caller = self._tokens.caller(shown[0]) if len(shown) == 1 else None
+        if caller is None:
+            detail = "send the header Authorization: Bearer TOKEN" if not shown else "this token opens nothing here"
+            raise Refusal(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+        return caller
+
+    async def _given(self, request: web.BaseRequest, route: Route) -> Any:
+        """Return the query parameters or the body as what the route takes."""
+        query = request.query
+        if route.method == "GET":
+            if len(query) != len(set(query)):
+                raise Refusal(400, "bad_parameters", "each parameter once")
+            try:
+                return msgspec.convert(dict(query), route.takes, strict=False)
+            except msgspec.ValidationError as error:
+                raise Refusal(400, "bad_parameters", str(error)) from None
+        if query:
+            raise Refusal(400, "bad_parameters", "this route takes a body, no parameters")
+        body = await self._body(request)
+        try:
+            return msgspec.json.decode(body, type=route.takes)
+        except msgspec.ValidationError as error:
+            raise Refusal(422, "bad_body", str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Refusal(400, "bad_json", "the body is no JSON") from None
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+            raise Refusal(415, "bad_media_type", "send application/json, not compressed")
+        limit = self._settings.body_limit
+        if (request.content_length or 0) > limit:
+            raise Refusal(413, "too_large", f"a body of at most {limit} bytes")
+        parts = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s / 2):
+                async for part in request.content.iter_any():
+                    parts += part
+                    if len(parts) > limit:
+                        raise Refusal(413, "too_large", f"a body of at most {limit} bytes")
+        except TimeoutError:
+            raise Refusal(408, "too_slow", "the body did not come in time") from None
+        except web.PayloadAccessError:
+            raise Refusal(400, "bad_body", "the body broke off") from None
+        return bytes(parts)
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _answer(
+        self, status: int, answer: msgspec.Struct, media_type: str, headers: dict[str, str] | None = None
+    ) -> web.Response:
+        body = msgspec.json.encode(answer)
+        text = body.decode()
+        if self._clean(text) != text:
+            # Cleaned leaf by leaf, so that it is JSON still.
+            body = msgspec.json.encode(_cleaned(msgspec.json.decode(body), self._clean))
+        return self._send(status, body, media_type, headers)
+
+    def _send(
+        self, status: int, body: bytes, media_type: str = "application/json", headers: dict[str, str] | None = None
+    ) -> web.Response:
+        told = {
+            "Server": "quantd",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+            **(headers or {}),
+        }
+        return web.Response(status=status, body=body + b"\n", content_type=media_type, headers=told)
+
+    def _tell(  # noqa: PLR0913 -- the parts of one line of the audit log
+        self,
+        request: web.BaseRequest,
+        caller: Caller | None,
+        route: Route | None,
+        status: int,
+        code: str,
+        began: float,
+    ) -> None:
+        level = _log.warning if status >= 400 else _log.info if route is not None and route.action else _log.debug
+        level(
+            "control_request",
+            by="" if caller is None else caller.name,
+            method=request.method[:16],
+            path=request.path[:_PATH_MAX],
+            status=status,
+            reason=code,
+            duration_s=round(asyncio.get_running_loop().time() - began, 4),
+        )
+
+
+def _checked_path(request: web.BaseRequest) -> str:
+    """Return the path as it was sent; nothing is decoded, joined or climbed here, so odd ones lead nowhere."""
+    path = request.raw_path.partition("?")[0]
+    if len(request.raw_path) > 4 * _PATH_MAX:
+        raise Refusal(414, "path_too_long", f"a path of at most {_PATH_MAX} characters")
+    if len(path) > _PATH_MAX or not _PATH.fullmatch(path):
+        raise Refusal(404, "not_found", f"there is nothing here; {DOCUMENT} tells what there is")
+    return path
+
+
+def _check_source(request: web.BaseRequest) -> None:
+    """Refuse browsers: a page that somebody has open must not reach a port on this machine."""
+    host = request.headers.get("Host", "")
+    name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+    if name.lower() not in LOOPBACK:
+        raise Refusal(421, "wrong_host", "this listener answers to 127.0.0.1, ::1 and localhost only")
+    if any(header in request.headers for header in ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")):
+        raise Refusal(403, "browser", "requests of browsers are not answered")
+
+
+def _find(method: str, path: str) -> tuple[Route, str]:
+    """Return the route of a path, and what stands for its ``{id}``."""
+    parent, _, last = path.rpartition("/")
+    fitting = [
+        (route, last if route.path.endswith("{id}") else "")
+        for route in ROUTES
+        if route.path == path or (route.path == f"{parent}/{{id}}" and _ID.fullmatch(last))
+    ]
+    if not fitting:
+        raise Refusal(404, "not_found", f"there is nothing here; {DOCUMENT} tells what there is")
+    for route, ident in fitting:
+        if route.method == method:
+            return route, ident
+    allowed = ", ".join(sorted({route.method for route, _ in fitting}))
+    raise Refusal(405, "method_not_allowed", f"this takes {allowed}", headers={"Allow": allowed})
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return clean(value)
+        case list():
+            return [_cleaned(item, clean) for item in value]
+        case dict():
+            return {key: _cleaned(item, clean) for key, item in value.items()}
+    return value

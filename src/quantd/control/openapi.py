@@ -1,0 +1,82 @@
+"""The OpenAPI 3.1 document of the control API, made from the routes and the Structs that they take and answer.
+
+Served at ``/openapi.json``. Says nothing that the code does not do: it is generated, not written.
+"""
+
+from typing import Any
+
+import msgspec
+
+from quantd.control.refusal import Problem
+from quantd.control.routes import ROUTES, Route
+
+ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+"""What may stand for ``{id}`` in a path."""
+_REF = "#/components/schemas/{name}"
+
+
+def document(version: str) -> dict[str, Any]:
+    """Return the document as plain data."""
+    types: list[Any] = [Problem, *(route.takes for route in ROUTES)]
+    types += [route.answers for route in ROUTES if route.answers is not None]
+    unique = list(dict.fromkeys(types))
+    _, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+    queries = {route.takes.__name__ for route in ROUTES if route.method == "GET"}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "quantd control API",
+            "version": version,
+            "description": "Amounts are decimal text, times nanoseconds since 1970 UTC. On this machine only.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {name: one for name, one in components.items() if name not in queries},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+    opens = " or ".join((*route.scopes, "admin") if "admin" not in route.scopes else route.scopes)
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}_{route.path.removeprefix('/v1/').replace('/{id}', '').replace('/', '_')}",
+        "summary": route.summary,
+        "description": f"Takes a token with the scope {opens}.",
+        "responses": {"default": _answer("Why it was not carried out", Problem, "application/problem+json")},
+    }
+    if route.answers is not None:
+        operation["responses"]["200"] = _answer(route.summary, route.answers, "application/json")
+    parameters = []
+    if "{id}" in route.path:
+        schema = {"type": "string", "pattern": ID_PATTERN}
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    if route.method == "GET":
+        taken = components[route.takes.__name__]
+        parameters += [
+            {"name": name, "in": "query", "required": name in taken.get("required", ()), "schema": _given(schema)}
+            for name, schema in taken["properties"].items()
+        ]
+    else:
+        body = {"application/json": {"schema": {"$ref": _REF.format(name=route.takes.__name__)}}}
+        operation["requestBody"] = {"required": True, "content": body}
+    if parameters:
+        operation["parameters"] = parameters
+    return operation
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a query parameter: leaving it out is how none is said."""
+    arms = [arm for arm in schema.get("anyOf", ()) if arm.get("type") != "null"]
+    return arms[0] if len(arms) == 1 else {key: value for key, value in schema.items() if value is not None}
+
+
+def _answer(description: str, kind: type[msgspec.Struct], media_type: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {media_type: {"schema": {"$ref": _REF.format(name=kind.__name__)}}},
+    }

@@ -1,0 +1,125 @@
+"""What the control API takes: bodies and query parameters, each a Struct that refuses what it does not know.
+
+Used by the routes and by the OpenAPI document. Holds no behaviour.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Scope = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^(all|(venue|strategy|instrument):[A-Za-z0-9._:/-]{1,80})$",
+        examples=["all", "venue:paper", "strategy:btc-cross", "instrument:paper:BTC-USDT"],
+    ),
+]
+Why = Annotated[str, msgspec.Meta(min_length=1, max_length=300, pattern="^[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")]
+Amount = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,15}(\\.[0-9]{1,18})?$", examples=["0.01"])]
+"""A decimal number as text: nothing is lost, and nothing is infinite."""
+InstrumentName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}:[A-Za-z0-9._/-]{1,48}$")]
+StrategyName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,31}$")]
+PageSize = Annotated[int, msgspec.Meta(ge=1, le=500)]
+Cursor = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._:-]{0,120}$")]
+Seq = Annotated[int, msgspec.Meta(ge=1, le=9_007_199_254_740_991)]
+
+
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A route that takes none."""
+
+
+class OrdersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which orders."""
+
+    all: bool = False
+    """Ended ones too, from the journal, newest first."""
+    strategy: StrategyName | None = None
+    instrument: InstrumentName | None = None
+    limit: PageSize = 100
+    before: Cursor = ""
+
+
+class FillsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which fills."""
+
+    strategy: StrategyName | None = None
+    instrument: InstrumentName | None = None
+    limit: PageSize = 100
+    before: Cursor = ""
+
+
+class DenialsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which denials."""
+
+    strategy: StrategyName | None = None
+    limit: PageSize = 100
+    before: Seq | None = None
+
+
+class StepsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much of a chain."""
+
+    limit: PageSize = 100
+
+
+class HaltRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Halt a scope, or let it only reduce."""
+
+    why: Why
+    scope: Scope = "all"
+    state: Literal["halted", "reducing"] = "halted"
+
+
+class ResumeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Clear a scope."""
+
+    scope: Scope
+    why: Why
+    by: Name | None = None
+    """Another person in whose name this is done; `admin` only."""
+
+
+class CancelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Cancel all open orders of a scope."""
+
+    scope: Scope
+
+
+class FlattenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Close all positions of a scope: first without `confirm`, then with the one that was answered."""
+
+    scope: Scope
+    why: Why
+    confirm: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+
+
+class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An order by hand; it passes the risk gate and stands in EXTERNAL's book."""
+
+    instrument: InstrumentName
+    side: Literal["buy", "sell"]
+    quantity: Amount
+    why: Why
+    kind: Literal["market", "limit", "stop", "stop_limit"] = "market"
+    price: Amount | None = None
+    """For `limit` and `stop_limit`."""
+    trigger: Amount | None = None
+    """For `stop` and `stop_limit`."""
+    time_in_force: Literal["gtc", "ioc", "fok", "day"] = "gtc"
+    """For `limit`."""
+    post_only: bool = False
+    """For `limit`."""
+    reduce_only: bool = False
+
+
+class ReconcileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Compare our books with a venue's."""
+
+    venue: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
+    apply: Literal["adopt", "close", "ignore", "refuse"] | None = None
+    """Carry the plan out by this policy; `admin` only."""
+
+
+class ReloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Take over a changed configuration."""

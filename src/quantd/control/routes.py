@@ -1,0 +1,170 @@
+"""The routes of the control API: path, who may ask, what is taken and answered, and who answers.
+
+One table, read by the listener to serve them and by the OpenAPI document to describe them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from quantd.control import answers as a
+from quantd.control import requests as r
+from quantd.control import views
+from quantd.control.actions import Actions
+from quantd.control.daemon_access import DaemonAccess
+from quantd.control.limit_views import limits
+from quantd.control.refusal import Refusal, unknown
+from quantd.control.tokens import Caller
+from quantd.control.trail import Trail
+
+
+class Call(NamedTuple):
+    """One request, after every check."""
+
+    caller: Caller
+    given: Any
+    """The body or the query parameters, of the route's `takes`."""
+    id: str
+    """What stands for ``{id}`` in the path."""
+
+
+class Services(NamedTuple):
+    """What the routes answer from."""
+
+    daemon: DaemonAccess
+    trail: Trail
+    actions: Actions
+
+
+class Route(NamedTuple):
+    """One route."""
+
+    method: str
+    path: str
+    """With ``{id}`` for a last segment that names something."""
+    scopes: tuple[str, ...]
+    """Any of them opens it; `admin` opens everything."""
+    takes: type[msgspec.Struct]
+    """Query parameters of a GET, the body of a POST."""
+    answers: type[msgspec.Struct] | None
+    """None: it is not built yet."""
+    summary: str
+    handle: Callable[[Services, Call], Awaitable[msgspec.Struct]]
+
+    @property
+    def action(self) -> str:
+        """The bounded name under which it stands in the journal."""
+        return self.path.removeprefix("/v1/").rstrip("s") if self.method == "POST" else ""
+
+
+async def _status(services: Services, call: Call) -> msgspec.Struct:
+    return views.status(services.daemon)
+
+
+async def _orders(services: Services, call: Call) -> msgspec.Struct:
+    query: r.OrdersQuery = call.given
+    if query.all:
+        return await services.trail.orders(query)
+    shown = [views.order_view(order) for order in services.daemon.engine.state.orders.open_orders()]
+    wanted = (query.strategy, query.instrument)
+    found = [one for one in shown if wanted[0] in (None, one.strategy) and wanted[1] in (None, one.instrument)]
+    found.sort(key=lambda one: (one.created_at_ns, one.client_order_id), reverse=True)
+    return a.Orders(tuple(found))
+
+
+async def _fills(services: Services, call: Call) -> msgspec.Struct:
+    return await services.trail.fills(call.given)
+
+
+async def _positions(services: Services, call: Call) -> msgspec.Struct:
+    return views.positions(services.daemon.engine.state)
+
+
+async def _balances(services: Services, call: Call) -> msgspec.Struct:
+    return views.balances(services.daemon.engine.state)
+
+
+async def _limits(services: Services, call: Call) -> msgspec.Struct:
+    return limits(services.daemon)
+
+
+async def _denials(services: Services, call: Call) -> msgspec.Struct:
+    return await services.trail.denials(call.given)
+
+
+async def _why_order(services: Services, call: Call) -> msgspec.Struct:
+    return await services.trail.order_chain(call.id, call.given.limit)
+
+
+async def _why_strategy(services: Services, call: Call) -> msgspec.Struct:
+    desk = services.daemon.engine.desks.get(call.id)
+    if desk is None:
+        known = ", ".join(services.daemon.engine.desks)
+        raise Refusal(404, "unknown_strategy", unknown("strategy", call.id, known).problem.detail)
+    steps = await services.trail.decisions(call.id, call.given.limit)
+    return a.StrategyChain(
+        call.id, views.strategy_state(desk), tuple(views.blockers(services.daemon, desk)), tuple(steps)
+    )
+
+
+async def _halt(services: Services, call: Call) -> msgspec.Struct:
+    return await services.actions.halt(call.caller, call.given)
+
+
+async def _resume(services: Services, call: Call) -> msgspec.Struct:
+    return await services.actions.resume(call.caller, call.given)
+
+
+async def _cancel(services: Services, call: Call) -> msgspec.Struct:
+    return await services.actions.cancel(call.caller, call.given)
+
+
+async def _flatten(services: Services, call: Call) -> msgspec.Struct:
+    return await services.actions.flatten(call.caller, call.given)
+
+
+async def _order(services: Services, call: Call) -> msgspec.Struct:
+    return await services.actions.order(call.caller, call.given)
+
+
+async def _reconcile(services: Services, call: Call) -> msgspec.Struct:
+    return await services.actions.reconcile(call.caller, call.given)
+
+
+async def _reload(services: Services, call: Call) -> msgspec.Struct:
+    raise Refusal(501, "not_built_yet", "this version takes over a changed configuration at a restart only")
+
+
+_READ = ("read", "trade", "halt")
+ROUTES = (
+    Route("GET", "/v1/status", _READ, r.NoParameters, a.Status, "The daemon at a glance", _status),
+    Route("GET", "/v1/orders", _READ, r.OrdersQuery, a.Orders, "Open orders, or all of them by page", _orders),
+    Route("GET", "/v1/fills", _READ, r.FillsQuery, a.Fills, "Fills by page", _fills),
+    Route("GET", "/v1/positions", _READ, r.NoParameters, a.Positions, "What each strategy holds", _positions),
+    Route("GET", "/v1/balances", _READ, r.NoParameters, a.Balances, "What the accounts hold", _balances),
+    Route("GET", "/v1/limits", _READ, r.NoParameters, a.LimitList, "Limits in effect and their use", _limits),
+    Route("GET", "/v1/denials", _READ, r.DenialsQuery, a.Denials, "What the risk gate denied, by page", _denials),
+    Route("GET", "/v1/why/order/{id}", _READ, r.StepsQuery, a.OrderChain, "The chain behind an order", _why_order),
+    Route(
+        "GET",
+        "/v1/why/strategy/{id}",
+        _READ,
+        r.StepsQuery,
+        a.StrategyChain,
+        "Why a strategy trades or not",
+        _why_strategy,
+    ),
+    Route("POST", "/v1/halt", ("halt",), r.HaltRequest, a.HaltAnswer, "Halt a scope, latched", _halt),
+    Route("POST", "/v1/resume", ("halt",), r.ResumeRequest, a.HaltAnswer, "Clear a scope", _resume),
+    Route("POST", "/v1/cancel", ("trade", "halt"), r.CancelRequest, a.CancelAnswer, "Cancel a scope's orders", _cancel),
+    Route(
+        "POST", "/v1/flatten", ("trade",), r.FlattenRequest, a.FlattenAnswer, "Close a scope, in two steps", _flatten
+    ),
+    Route("POST", "/v1/orders", ("trade",), r.OrderRequest, a.OrderAnswer, "An order by hand", _order),
+    Route(
+        "POST", "/v1/reconcile", ("trade",), r.ReconcileRequest, a.ReconcileAnswer, "Compare with a venue", _reconcile
+    ),
+    Route("POST", "/v1/reload", ("admin",), r.ReloadRequest, None, "Take over a changed configuration", _reload),
+)
+"""Every route but the document's own."""
