@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quantd.domain.events import TradingState
-from quantd.engine.risk import budgets, exposure, flow, order_controls, throttle
+from quantd.engine.risk import budgets, exposure, flow, margins, markets, order_controls, throttle
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.wish import Denial, Wish
 from quantd.engine.trading import Trading
@@ -23,11 +23,11 @@ TESTS = "tests/unit/risk"
 
 CONTROLS: dict[str, type] = {
     one.__name__: one
-    for module in (order_controls, flow, throttle, budgets, exposure)
+    for module in (order_controls, flow, throttle, budgets, exposure, margins, markets)
     for one in vars(module).values()
     if isinstance(one, type) and hasattr(one, "guards_exits") and hasattr(one, "number") and hasattr(one, "check")
 }
-"""Controls 1 to 13 and 15 to 18, by class."""
+"""Controls 1 to 13, 15 to 18, 20 and 24, by class."""
 
 
 def never(kind: type) -> None:

@@ -67,8 +67,8 @@ class Engine:
         strategies = list(strategies)
         self.context = Context(settings, Rates(risk.base_currency))
         limits = {setup.id: own for setup, _, own in strategies}
-        self._gate = gate_of(risk, limits, self.context.capabilities, defaults)
-        self.guards = Guards(self.context, risk, limits)
+        self.guards = Guards(self.context, risk, limits, defaults)
+        self._gate = gate_of(risk, limits, self.context.capabilities, defaults, self.guards.markets.controls)
         self.trading = Trading(self.context, self._gate, self.guards.trips)
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)

@@ -23,6 +23,7 @@ CONTROLS = frozenset(
     {
         "journal",
         "loss_limit",
+        "margin",
         "reconciliation",
         "reject_storm",
         "repeated_execution",

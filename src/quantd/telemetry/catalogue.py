@@ -40,12 +40,13 @@ _FEEDS: Final = ("quote", "book", "bar")
 _DENIALS: Final = (
     "malformed", "order_quantity", "order_notional", "price_collar", "reference", "order_type", "session",
     "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "daily_orders",
-    "daily_notional", "daily_fees", "order_to_trade", "open_orders", "open_notional", "position", "gross", "net",
-    "leverage", "concentration", "balance", "capital", "loss", "drawdown", "trading_state", "unknown_outcome",
-    "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported", "not_executed", "control_failed",
+    "daily_notional", "daily_fees", "order_to_trade", "market_pause", "margin_ratio", "open_orders", "open_notional",
+    "position", "gross", "net", "leverage", "concentration", "balance", "capital", "loss", "drawdown",
+    "trading_state", "unknown_outcome", "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported",
+    "not_executed", "control_failed",
 )  # fmt: skip
 _HALTS: Final = (
-    "operator", "journal", "loss_limit", "reconciliation", "reject_storm", "repeated_execution", "resolution", "schedule",
+    "operator", "journal", "loss_limit", "margin", "reconciliation", "reject_storm", "repeated_execution", "resolution", "schedule",
     "supervision",
 )  # fmt: skip
 _ANOMALIES: Final = (

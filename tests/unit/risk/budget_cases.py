@@ -4,10 +4,24 @@ from collections.abc import Callable
 
 from quantd.domain.instruments import FeeSchedule
 from quantd.domain.orders import OrderState
-from quantd.engine.risk import budgets, throttle
+from quantd.engine.risk import budgets, margins, markets, throttle
+from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.wish import Denial
-from quantd.testing.builders import Rig, make_instrument
-from tests.unit.risk.cases import AROUND_5, BUY, SCOPES, Answer, Cases, D, by_quantity, grown, resting, with_limits
+from quantd.testing.builders import SECOND_NS, Rig, make_instrument
+from tests.unit.risk.cases import (
+    AROUND_5,
+    BUY,
+    SCOPES,
+    SELL,
+    Answer,
+    Cases,
+    D,
+    by_quantity,
+    grown,
+    place,
+    resting,
+    with_limits,
+)
 from tests.unit.risk.exposure_cases import beside
 from tests.unit.risk.order_cases import nth_amendment, nth_order
 
@@ -91,3 +105,82 @@ for scope in SCOPES[1:]:
         amend=paid(grown()),
         scope=scope,
     )
+
+# -- 20: margin distance ---------------------------------------------------------------------------------------------
+WHOLE_MARGIN = {"margin": True, "balances": {"USD": 1_000}, "instruments": [make_instrument(margin_rate=D(1))]}
+for scope in SCOPES[3:]:
+    for side in (BUY, SELL):
+        cases.add(
+            f"margin-ratio-{side.value}-{scope}",
+            margins.MarginDistance,
+            Denial.MARGIN_RATIO,
+            rig=with_limits(scope, WHOLE_MARGIN, min_margin_ratio=D(2)),
+            levels=AROUND_5,
+            new=beside("2", "1", side, by_quantity(side)),
+            amend=beside("2", "1", side, grown(side)),
+            scope=scope,
+        )
+
+# -- 24: markets -----------------------------------------------------------------------------------------------------
+Shows = Callable[[Rig, str], None]
+
+
+def seen(show: Shows) -> tuple[Callable[[Rig, str], Answer], Callable[[Rig, str], Answer]]:
+    """Return a new order, and an amendment, after the market showed the level."""
+
+    def new(rig: Rig, level: str) -> Answer:
+        show(rig, level)
+        return place(rig, BUY, "1", "100")
+
+    def amend(rig: Rig, level: str) -> Answer:
+        order = resting(rig, BUY, "1", "100")
+        show(rig, level)
+        answer: Answer = rig.do(lambda s: s.amend(order, quantity=D(2)))
+        return answer
+
+    return new, amend
+
+
+def wide(rig: Rig, level: str) -> None:
+    """Quote a spread of two levels around 100."""
+    rig.quote(100 - float(level), 100 + float(level))
+
+
+def moved_to(rig: Rig, level: str) -> None:
+    """Move to the level within the window."""
+    rig.now_ns += SECOND_NS
+    rig.quote(float(level))
+
+
+def calm_for(rig: Rig, level: str) -> None:
+    """Show no price, then a calm market for so many nanoseconds."""
+    rig.quote(0, 100)
+    rig.quote(100)
+    rig.now_ns += int(level)
+    rig.quote(100)
+
+
+for scope in ("order", *SCOPES[2:]):
+    for name, limits, levels, show in (
+        ("spread", {"max_spread_bps": D(100)}, ("0.49", "0.5", "0.51"), wide),
+        ("rise", {"max_move_pct": D(4)}, ("103.99", "104", "104.01"), moved_to),
+        ("fall", {"max_move_pct": D(25)}, ("80.01", "80", "79.99"), moved_to),
+        (
+            "calm",
+            {"resume_after_s": 10.0},
+            (str(10 * SECOND_NS + 1), str(10 * SECOND_NS), str(10 * SECOND_NS - 1)),
+            calm_for,
+        ),
+    ):
+        make: Callable[..., Callable[[], Rig]] = with_limits
+        new, amend = seen(show)
+        cases.add(
+            f"market-{name}-{scope}",
+            markets.MarketPause,
+            Denial.MARKET_PAUSE,
+            rig=make(scope, {"defaults": Limits()}, **limits),
+            levels=levels,
+            new=new,
+            amend=amend if name != "calm" else None,
+            scope=scope,
+        )

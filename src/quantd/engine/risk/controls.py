@@ -8,8 +8,9 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
 from quantd.engine.risk.exposure import exposure_controls
 from quantd.engine.risk.flow import Flow
-from quantd.engine.risk.gate import Control, Gate, Scoped
+from quantd.engine.risk.gate import Builder, Control, Gate, Scoped
 from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.margins import margin_controls
 from quantd.engine.risk.order_controls import Twin, order_controls
 from quantd.engine.risk.throttle import throttle
 
@@ -23,16 +24,21 @@ DEFAULTS = Limits(
 
 
 def gate_of(
-    risk: RiskSettings, strategies: dict[str, Limits], capabilities: dict[str, Capabilities], defaults: Limits
+    risk: RiskSettings,
+    strategies: dict[str, Limits],
+    capabilities: dict[str, Capabilities],
+    defaults: Limits,
+    *more: Builder,
 ) -> Gate:
     """Return the gate with all its controls."""
 
     def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield Twin(capabilities)
 
+    counting = (Flow().controls, throttle, daily_budgets)
     return Gate(
         risk,
         strategies,
-        (order_controls, twins, Flow().controls, throttle, daily_budgets, exposure_controls),
+        (order_controls, twins, *more, *counting, exposure_controls, margin_controls),
         own=defaults,
     )

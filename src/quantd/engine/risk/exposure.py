@@ -9,6 +9,7 @@ from quantd.domain.orders import Side
 from quantd.engine.reservations import cost_of
 from quantd.engine.risk.gate import Control, Scoped, Stateless
 from quantd.engine.risk.limits import Limits
+from quantd.engine.risk.margins import margin_of_positions
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
 
@@ -237,17 +238,9 @@ class FreeBalance(Stateless):
         rate = state.rates.rate(wish.instrument.settlement_currency)
         if equity is None or not rate:
             return None
-        used = ZERO
-        for instrument in state.portfolio.exposures():
-            if instrument.partition(":")[0] != venue:
-                continue
-            rules = state.portfolio.instruments[instrument]
-            quantity = abs(state.portfolio.nets[instrument].quantity)
-            price = state.rates.marks[instrument].exact()
-            value = None if price is None else state.rates.notional(rules, quantity, price)
-            if value is None:
-                return None
-            used += value * (rules.margin_rate or ZERO)
+        used = margin_of_positions(state, venue)
+        if used is None:
+            return None
         for asset, amount in wish.account.reserved.items():
             its_rate = state.rates.rate(asset)
             if its_rate is None:

@@ -11,17 +11,21 @@ from quantd.engine.context import Context
 from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
+from quantd.engine.risk.margins import Margins
+from quantd.engine.risk.markets import Markets
 from quantd.engine.risk.storms import Storms
 from quantd.engine.risk.trips import Trips
 
 
 class Guards:
-    """Loss limits, and the breaker of reject storms."""
+    """Loss limits, margin distance, the breaker of reject storms, and the markets that must be calm."""
 
-    def __init__(self, context: Context, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+    def __init__(self, context: Context, risk: RiskSettings, strategies: Mapping[str, Limits], own: Limits) -> None:
         self.trips = Trips(context)
         self.losses = Losses(context)
         self.storms = Storms(context, self.trips)
+        self.margins = Margins(context, self.trips)
+        self.markets = Markets(context.state.rates, own)
         self.watches = False
         """Whether any of them follows prices."""
         self.set_limits(risk, strategies)
@@ -30,12 +34,18 @@ class Guards:
         """Take over the limits, at the start and whenever they change."""
         self.losses.set_limits(risk, strategies)
         self.storms.set_limits(risk, strategies)
-        self.watches = self.losses.watches
+        self.margins.set_limits(risk)
+        self.markets.set_limits(risk)
+        self.watches = self.losses.watches or self.margins.watches or self.markets.watches
 
     def marked(self, instrument: InstrumentId) -> None:
         """A price or a fill moved; only called while `watches`."""
         if self.losses.watches:
             self.losses.marked(instrument)
+        if self.margins.watches:
+            self.margins.marked(instrument)
+        if self.markets.watches:
+            self.markets.marked(instrument)
 
     def outcome(self, order: LiveOrder, outcome: Outcome) -> None:
         """The first word on a write came in."""
@@ -47,3 +57,5 @@ class Guards:
         self.losses.time_passed()
         if self.storms.watches:
             self.storms.time_passed()
+        if self.margins.watches:
+            self.margins.time_passed()

@@ -59,6 +59,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Seconds after which a quote no longer counts as a reference price."""
     max_jump_pct: Decimal | None = None
     """Per cent that the reference may move from one quote to the next before new exposure is denied."""
+    max_spread_bps: Decimal | None = None
+    """Basis points between bid and ask above which new exposure pauses."""
+    max_move_pct: Decimal | None = None
+    """Per cent between the lowest and the highest price within `move_window_s` above which new exposure pauses."""
+    move_window_s: float | None = None
+    """Seconds over which `max_move_pct` looks; 60 without it."""
+    resume_after_s: float | None = None
+    """Seconds for which fresh prices must show a calm market after a pause, a halt or a start before new exposure."""
     order_types: tuple[OrderKind, ...] | None = None
     """Types of order that are allowed; every type without it."""
     time_in_force: tuple[TimeInForce, ...] | None = None
@@ -118,6 +126,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Money allotted: what positions and orders may bind at the most, in the base currency."""
     reserve: Decimal | None = None
     """Money that must stay free whatever is ordered, in the base currency."""
+    min_margin_ratio: Decimal | None = None
+    """Least equity as a multiple of margin used: below it new exposure is denied and the venue latched as reducing. Set
+    it well above the venue's own margin call."""
     max_daily_loss: Decimal | None = None
     """Loss since the start of the trading day, unrealised included, that trips `loss_action`, in the base currency."""
     max_drawdown: Decimal | None = None
@@ -154,6 +165,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 _EVERYWHERE: tuple[Scope, ...] = ("order", "strategy", "instrument", "venue", "account")
+_MARKET: tuple[Scope, ...] = ("order", "instrument", "venue", "account")
 _ONE_UNIT: tuple[Scope, ...] = ("strategy", "instrument")
 _FLOW: tuple[Scope, ...] = ("strategy", "venue", "account")
 _OPEN: tuple[Scope, ...] = ("strategy", "instrument", "venue", "account")
@@ -166,6 +178,10 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "passive_collar_bps": _EVERYWHERE,
     "max_quote_age_s": _EVERYWHERE,
     "max_jump_pct": _EVERYWHERE,
+    "max_spread_bps": _MARKET,
+    "max_move_pct": _MARKET,
+    "move_window_s": _MARKET,
+    "resume_after_s": _MARKET,
     "order_types": _EVERYWHERE,
     "time_in_force": _EVERYWHERE,
     "sides": _EVERYWHERE,
@@ -195,6 +211,7 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "max_share": ("venue", "account"),
     "capital": ("strategy",),
     "reserve": ("venue", "account"),
+    "min_margin_ratio": ("venue", "account"),
     "max_daily_loss": _EQUITY,
     "max_drawdown": _EQUITY,
     "drawdown_trailing": _EQUITY,

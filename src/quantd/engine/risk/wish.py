@@ -38,6 +38,8 @@ class Denial(Enum):
     DAILY_NOTIONAL = "daily_notional"
     DAILY_FEES = "daily_fees"
     ORDER_TO_TRADE = "order_to_trade"
+    MARKET_PAUSE = "market_pause"
+    MARGIN_RATIO = "margin_ratio"
     OPEN_ORDERS = "open_orders"
     OPEN_NOTIONAL = "open_notional"
     POSITION = "position"
@@ -68,6 +70,7 @@ class Denial(Enum):
 TRANSIENT = frozenset(
     {
         Denial.REFERENCE,
+        Denial.MARKET_PAUSE,
         Denial.MESSAGE_RATE,
         Denial.UNKNOWN_OUTCOME,
         Denial.VENUE_NOT_READY,
