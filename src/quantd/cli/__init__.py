@@ -6,6 +6,7 @@ from quantd import __version__
 from quantd.cli.backtest import backtest
 from quantd.cli.check import check
 from quantd.cli.config import config_app
+from quantd.cli.control import cancel_all, fills, flatten, order, orders, positions, reconcile, status, why
 from quantd.cli.halt import halt, resume
 from quantd.cli.journal import app as journal_app
 from quantd.cli.metrics import metrics
@@ -28,6 +29,15 @@ app.command("backtest")(backtest)
 app.command("replay")(replay)
 app.command("halt")(halt)
 app.command("resume")(resume)
+app.command("status")(status)
+app.command("orders")(orders)
+app.command("fills")(fills)
+app.command("positions")(positions)
+app.command("cancel-all")(cancel_all)
+app.command("flatten")(flatten)
+app.command("order")(order)
+app.command("reconcile")(reconcile)
+app.command("why")(why)
 app.command("new-strategy")(new_strategy)
 app.command("metrics")(metrics)
 app.add_typer(config_app, name="config")

@@ -29,7 +29,7 @@ def _because(why: str) -> str:
 def _intended(fact: f.OrderIntended) -> str:
     who = fact.strategy or fact.origin.value
     held = ", held until its trigger or until there is room" if fact.held else ""
-    return f"{who} meant a {fact.role.value}: {_spec(fact.spec)}{_because(fact.why)}; the gate let it pass{held}"
+    return f"{who}, {fact.role.value}: {_spec(fact.spec)}{_because(fact.why)}; the gate let it pass{held}"
 
 
 def _denied(fact: f.RequestDenied) -> str:
