@@ -8,6 +8,8 @@ import pytest
 from quantd.telemetry.catalogue import CATALOGUE
 from tests.process.harness import ROOT, SIGTERM, Process, quantd, until
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state}}
 venues: {{{venue}}}

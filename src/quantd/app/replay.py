@@ -1,21 +1,25 @@
-"""Replays a recorded run: the same inputs through a fresh engine must give the same journal, byte for byte.
+"""Replays a recorded run: the same inputs through a fresh engine must give the same commands and the same journal, byte
+for byte.
 
 The engine begins at the state that the journal had when the recording began; nothing is sent anywhere.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import quantd
 from quantd.app.engine import build_engine
 from quantd.app.storage import codec
-from quantd.app.strategies import prepare
+from quantd.app.strategies import Prepared, prepare, source_hashes
 from quantd.app.venues import Surroundings, build_venues, over_http
 from quantd.clock import ManualClock
 from quantd.config import Settings
+from quantd.domain.commands import Command
 from quantd.domain.events import Event
 from quantd.domain.facts import Fact, RunStarted
 from quantd.errors import JournalError
-from quantd.journal.inputlog import InputLogReader
+from quantd.journal.inputlog import Answered, InputLogReader, digest_of
 from quantd.journal.records import Record
 from quantd.journal.store import JournalStore
 from quantd.telemetry.metrics import NullObserver
@@ -28,7 +32,9 @@ class Replay(NamedTuple):
     records: int
     commands: int
     difference: str
-    """The first record that differs, empty when none does."""
+    """The first commands or record that differ, empty when none do."""
+    notes: tuple[str, ...] = ()
+    """What is not as it was in that run: configuration, sources of strategies, version."""
 
 
 def replay_inputs(settings: Settings, inputs: Path) -> Replay:
@@ -47,7 +53,8 @@ def replay_inputs(settings: Settings, inputs: Path) -> Replay:
         ManualClock(), NullObserver(), lambda lane: "replay", lambda one: (), lambda venue, reason: None, over_http
     )
     capabilities = {name: parts.connector.capabilities for name, parts in build_venues(settings, around).items()}
-    engine = build_engine(settings, prepare(settings, capabilities).strategies, header.journal_id, header.epoch)
+    strategies = prepare(settings, capabilities).strategies
+    engine = build_engine(settings, strategies, header.journal_id, header.epoch)
     for name, known in capabilities.items():
         engine.connect(name, known)
     engine.declare()
@@ -69,11 +76,43 @@ def replay_inputs(settings: Settings, inputs: Path) -> Replay:
     engine.lose_in_flight("restart", run.at_ns)
     count = commands = 0
     facts: list[Fact] = []
-    for event in reader:
+    unanswered: list[Command] = []
+    difference = ""
+    for told_next in reader.story():
+        if isinstance(told_next, Answered):
+            difference = difference or _other_commands(told_next, unanswered, count)
+            unanswered = []
+            continue
         count += 1
-        commands += len(engine.handle(event))
+        caused = engine.handle(told_next)
+        commands += len(caused)
+        unanswered += caused
         facts += engine.take_facts()
-    return Replay(count, len(facts), commands, _difference(facts, told))
+    # A record says more than a digest does.
+    difference = _difference(facts, told) or difference
+    return Replay(count, len(facts), commands, difference, _notes(settings, run, strategies))
+
+
+def _notes(settings: Settings, run: RunStarted, strategies: Sequence[Prepared]) -> tuple[str, ...]:
+    notes = []
+    if run.version != quantd.__version__:
+        notes.append(f"the run was made by version {run.version}, this is {quantd.__version__}")
+    if run.config_hash != settings.hash:
+        notes.append(f"the run had configuration {run.config_hash[:12]}, this is {settings.hash[:12]}")
+    now = source_hashes(strategies)
+    notes += [
+        f"strategy {one} has another source than in the run"
+        for one, known in run.strategy_sources.items()
+        if now.get(one) != known
+    ]
+    return tuple(notes)
+
+
+def _other_commands(answered: Answered, ours: list[Command], inputs: int) -> str:
+    if (answered.count, answered.digest) == (len(ours), digest_of(ours)):
+        return ""
+    gives = ", ".join(type(one).__name__ for one in ours) or "none"
+    return f"after input {inputs}: the run sent {answered.count} commands, replay gives {len(ours)} ({gives})"
 
 
 def _difference(facts: list[Fact], told: list[Record]) -> str:

@@ -26,8 +26,10 @@ def replay(
     except JournalError as error:
         typer.echo(f"quantd: {error}", err=True)
         raise typer.Exit(1) from None
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
     typer.echo(f"{result.inputs} inputs, {result.records} records, {result.commands} commands")
     if result.difference:
         typer.echo(f"first difference: {result.difference}", err=True)
         raise typer.Exit(1)
-    typer.echo("the same journal, byte for byte")
+    typer.echo("the same commands and journal, byte for byte")

@@ -3,13 +3,16 @@
 Written by the runner through a buffer, read by replay. It is evidence, not the ledger: never synced on the way, and a
 tail that a kill tore off is reported and left out. One file for each process; never appended to by another.
 
+Between the inputs stand notes of what the engine answered, as digests: a replay compares its own commands with them.
+
 A file is a magic line, then frames: payload length and CRC-32 (both 32 bits, big-endian), payload in MessagePack. The
 first frame is the header.
 """
 
+import hashlib
 import struct
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -36,6 +39,21 @@ class InputLogHeader(msgspec.Struct, frozen=True):
     """UTC nanoseconds."""
     version: str = ""
     """Version of quantd that wrote it."""
+
+
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """What the engine answered to the inputs since the last such note."""
+
+    count: int
+    """Commands."""
+    digest: bytes
+    """Of their bytes, in order; see `digest_of`."""
+
+
+def digest_of(commands: Iterable[msgspec.Struct]) -> bytes:
+    """Return the digest of commands, equal for equal commands in equal order."""
+    encode = msgspec.msgpack.Encoder(order="deterministic").encode
+    return hashlib.blake2b(b"".join(map(encode, commands)), digest_size=16).digest()
 
 
 class TornTail(NamedTuple):
@@ -80,6 +98,14 @@ class InputLogWriter(Generic[InputT]):
         """
         self._write(self._encode(event))
         self.count += 1
+
+    def answered(self, commands: Sequence[msgspec.Struct]) -> None:
+        """Note the commands that the inputs since the last note led to.
+
+        Raises:
+            JournalError: when the disk refused.
+        """
+        self._write(self._encode(Answered(len(commands), digest_of(commands))))
 
     def flush(self) -> None:
         """Hand the buffer to the system: a kill of this process loses nothing of it, a power cut may.
@@ -136,7 +162,7 @@ class InputLogReader(Generic[InputT]):
         self.path = path
         self.torn: TornTail | None = None
         """Set when the iteration has come to a tail that was torn off."""
-        self._decode = msgspec.msgpack.Decoder(union).decode
+        self._decode: Callable[[bytes], InputT | Answered] = msgspec.msgpack.Decoder(union | Answered).decode
         frames = self._frames()
         first = next(frames, None)
         frames.close()
@@ -148,7 +174,13 @@ class InputLogReader(Generic[InputT]):
             raise JournalCorrupt(f"{path}: the header of the input log cannot be read: {error}") from error
 
     def __iter__(self) -> Iterator[InputT]:
-        """Yield the inputs.
+        """Yield the inputs; raises as `story`."""
+        for one in self.story():
+            if not isinstance(one, Answered):
+                yield one
+
+    def story(self) -> Iterator[InputT | Answered]:
+        """Yield the inputs, and between them what was answered.
 
         Raises:
             JournalCorrupt: at a frame that is damaged with others behind it; the message names input and place.

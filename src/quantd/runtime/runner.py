@@ -35,6 +35,9 @@ class InputLog(Protocol):
     def append(self, event: Event) -> None:
         """Keep an input."""
 
+    def answered(self, commands: Sequence[Command]) -> None:
+        """Note the commands that the inputs since the last note led to."""
+
     def flush(self) -> None:
         """Hand what was kept to the operating system."""
 
@@ -121,6 +124,8 @@ class Runner:
         self._observer.count("quantd_events_total", len(batch))
         self.handled += len(batch)
         facts = engine.take_facts()
+        if commands and self._input_log is not None:
+            self._input_log.answered(commands)
         self._observer.observe("quantd_decision_seconds", (self._clock.monotonic_ns() - began_ns) / 1e9)
         if facts:
             if self._input_log is not None:
