@@ -96,6 +96,7 @@ def _setup(settings: Settings, one: StrategySettings) -> StrategySetup:
         roles={role: InstrumentId(name) for role, name in one.roles.items()},
         bars_s=one.bars,
         max_gap_s=None if one.max_gap is None else float(one.max_gap),
+        stage=one.stage or "live",
         at_shutdown=one.at_shutdown,
         max_slippage_bps=one.max_slippage_bps or slippage(settings, one),
         seed=_seed(one.id),

@@ -92,6 +92,19 @@ class CrossCheck:
                 self._venue((*path, "venue"), strategy.venue)
             for name in strategy.instrument_ids if strategy.venue in (None, *self._names) else ():
                 self._instrument((*path, "instruments"), name)
+            self._stage(strategy)
+
+    def _stage(self, strategy: StrategySettings) -> None:
+        """Check that a strategy stands where its stage lets it, and that one with real money says its stage."""
+        path = ("strategies", strategy.id)
+        venues = {name.partition(":")[0] for name in strategy.instrument_ids}
+        for name in sorted(venues & self._venues.keys()):
+            venue = self._venues[name]
+            if strategy.stage == "paper" and not isinstance(venue, PaperSettings):
+                found = f"'paper', while it trades at {name}, a real venue"
+                self._report((*path, "stage"), found, "an instrument of a venue of `type: paper`, or `stage: canary`")
+            elif strategy.stage is None and venue.is_production:
+                self._report((*path, "stage"), "nothing", f"canary or live, because {name} moves real money")
 
     def _twice(self, name: str) -> None:
         places = [item for item in self._tree.mapping["strategies"].items if _id_of(item) == name]

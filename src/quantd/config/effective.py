@@ -114,7 +114,7 @@ def _children(value: Any) -> list[tuple[str, Any]] | None:
             return None
         case RiskSettings():
             account = {DAY: value.day_ends} | _set(value.account)
-            rest = {name: getattr(value, name) for name in ("order", "strategy", "venues", "instruments")}
+            rest = {name: getattr(value, name) for name in ("order", "strategy", "venues", "instruments", "canary")}
             return [("base_currency", value.base_currency), ("account", account), *rest.items()]
         case BaseModel():
             return [

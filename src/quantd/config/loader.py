@@ -21,7 +21,8 @@ from quantd.config.settings import Settings
 from quantd.config.shape import Shape
 from quantd.config.tree import Node, Origin, find
 from quantd.config.yaml_source import read_file
-from quantd.engine.risk.limits import RiskSettings
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.stages import staged
 from quantd.plugins.settings import StrategySettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.settings import VenueSettings
@@ -53,7 +54,7 @@ def load(
     if problems or risk is None:
         raise ConfigProblems(_once(problems))
     strategies: list[StrategySettings] = sections.get("strategies", [])
-    merged_strategies = tuple(each.model_copy(update={"risk": each.risk.over(risk.strategy)}) for each in strategies)
+    merged_strategies = tuple(each.model_copy(update={"risk": _limits_of(each, risk)}) for each in strategies)
     root = Root.model_construct(**{**sections, "strategies": list(merged_strategies)})
     return Settings(
         journal=root.journal,
@@ -102,7 +103,13 @@ def _risk(section: RiskSection | None, tree: Node, problems: list[Problem]) -> R
         strategy=section.strategy,
         venues=section.venues,
         instruments=section.instruments,
+        canary=section.canary,
     )
+
+
+def _limits_of(strategy: StrategySettings, risk: RiskSettings) -> Limits:
+    """Return what holds for a strategy: its own limits, the defaults beneath, the caps of its stage above."""
+    return staged(strategy.risk.over(risk.strategy), strategy.stage or "live", risk.canary)
 
 
 def _cross_check(check: CrossCheck, sections: Mapping[str, Any], risk: RiskSettings | None) -> None:

@@ -55,6 +55,9 @@ class RiskSection(BaseModel):
     """Limits by venue."""
     instruments: dict[str, Annotated[Limits, ScopeOf("instrument")]] = {}
     """Limits by instrument, as `venue:SYMBOL`."""
+    canary: Annotated[Limits, ScopeOf("strategy")] = Limits()
+    """Caps of every strategy with `stage: canary`. They only tighten the built-in ones: 1000 an order, 5000 gross, 25000
+    and 200 orders a day, 5 open orders, a daily loss of 250, and a collar of 200 basis points."""
 
 
 class Root(BaseModel):

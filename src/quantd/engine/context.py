@@ -31,6 +31,8 @@ class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
     """Interval of bars where the strategy names none, in seconds."""
     max_gap_s: float | None = None
     """Longest gap between bars before the warm-up starts anew; ten intervals when none."""
+    stage: str = "live"
+    """``paper``, ``canary`` or ``live``."""
     at_shutdown: str = "cancel_entries"
     max_slippage_bps: Decimal | None = None
     seed: int = 0

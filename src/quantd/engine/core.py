@@ -39,6 +39,7 @@ from quantd.engine.rates import Rates
 from quantd.engine.risk.controls import DEFAULTS, gate_of
 from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.stages import staged
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.engine.series import Series
 from quantd.engine.state import State
@@ -66,7 +67,7 @@ class Engine:
     ) -> None:
         strategies = list(strategies)
         self.context = Context(settings, Rates(risk.base_currency))
-        limits = {setup.id: own for setup, _, own in strategies}
+        limits = {setup.id: staged(own, setup.stage, risk.canary) for setup, _, own in strategies}
         self.guards = Guards(self.context, risk, limits, defaults)
         self._gate = gate_of(risk, limits, self.context.capabilities, defaults, self.guards.markets.controls)
         self.trading = Trading(self.context, self._gate, self.guards.trips)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from quantd.engine.risk.limits import Limits
+from quantd.engine.risk.stages import Stage
 from quantd.plugins.cron import check_cron
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -75,6 +76,9 @@ class StrategySettings(BaseModel):
     """Interval of the bars that the strategy gets where it asks for no other."""
     params: dict[str, Any] = {}
     """Parameters of the class, by name."""
+    stage: Stage | None = None
+    """How far it is released: `paper` keeps it from real venues, `canary` caps its limits by `risk.canary` and built-in
+    caps, `live` does neither. Where real money moves it must be said; elsewhere nothing means `live`."""
     risk: Limits = Limits()
     """Limits of this strategy alone; what they leave open comes from `risk.strategy`."""
     schedule: ScheduleSettings = ScheduleSettings()

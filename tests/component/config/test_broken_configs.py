@@ -147,6 +147,39 @@ CASES = [
         GOOD.replace("USDT}\n", "USDT, order: {order_types: [limit, stop_limt]}}\n"),
         ("risk.order.order_types.1: found 'stop_limt'", "one of market, limit", "did you mean stop_limit?"),
     ),
+    Broken(
+        "a daily budget of half an order",
+        GOOD.replace("USDT}\n", "USDT, account: {max_daily_orders: 0.5}}\n"),
+        ("risk.account.max_daily_orders: found '0.5'", "a whole number above 0"),
+    ),
+    Broken(
+        "a throttle for a venue",
+        GOOD.replace("USDT}\n", "USDT, venues: {paper: {max_fires: 5}}}\n"),
+        ("risk.venues.paper.max_fires:", "makes no sense for a venue", "a strategy's risk"),
+    ),
+    Broken(
+        "a margin distance of a strategy",
+        GOOD + STRATEGY + "    risk: {min_margin_ratio: 2}\n",
+        ("strategies.btc-cross.risk.min_margin_ratio:", "makes no sense for a strategy", "risk.venues or risk.account"),
+    ),
+    Broken(
+        "a stage that does not exist",
+        GOOD + STRATEGY + "    stage: canari\n",
+        ("strategies.btc-cross.stage: found 'canari'", "one of paper, canary, live", "did you mean canary?"),
+    ),
+    Broken(
+        "a strategy on paper at a real venue",
+        IONLOOP + STRATEGY.replace("paper:", "ionloop:") + "    stage: paper\n",
+        ("strategies.btc-cross.stage: found 'paper'", "a real venue", "`type: paper`"),
+        KEY,
+    ),
+    Broken(
+        "real money without a stage",
+        IONLOOP.replace("type: ionloop", "type: ionloop\n    environment: production")
+        + STRATEGY.replace("paper:", "ionloop:"),
+        ("strategies.btc-cross.stage: found nothing", "canary or live, because ionloop moves real money"),
+        KEY,
+    ),
     # names
     Broken("no venues", "risk: {base_currency: USD}\n", ("base.yaml:1:1: venues:", "found nothing")),
     Broken(

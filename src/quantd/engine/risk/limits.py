@@ -290,3 +290,5 @@ class RiskSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits by venue name."""
     instruments: Mapping[str, Limits] = {}
     """Limits by instrument id (`venue:SYMBOL`)."""
+    canary: Limits = Limits()
+    """Caps of strategies in their canary stage, beside the built-in ones."""
