@@ -119,7 +119,8 @@ class _Builder:
             return {"type": "array", "items": _plain(get_args(kind)[0])}
         bounds = expectation(name) or ""
         above = {"exclusiveMinimum": 0} if "above 0" in bounds else {"minimum": 0} if bounds else {}
-        return {**_plain(kind), **above, **({"maximum": 1} if "at most 1" in bounds else {})}
+        most = bounds.partition("at most ")[2]
+        return {**_plain(kind), **above, **({"maximum": int(most)} if most else {})}
 
 
 def _plain(kind: Any) -> dict[str, Any]:

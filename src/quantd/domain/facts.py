@@ -325,6 +325,21 @@ class StrategyFaulted(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
 
 
+class SoftLimitCrossed(msgspec.Struct, frozen=True, tag=True):
+    """A share of a hard limit was exceeded, or is no longer: told once each way, it blocks nothing."""
+
+    scope: str
+    limit: str
+    """Name of the limit in the configuration."""
+    instrument: str
+    """Where the limit is one for each instrument, else empty."""
+    is_over: bool
+    soft: str
+    hard: str
+    observed: str
+    at_ns: int
+
+
 class Reconciled(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Our books were compared with a venue's; `differences` by kind."""
 
@@ -374,6 +389,7 @@ Fact = (
     | TimerRecorded
     | CursorMoved
     | StrategyFaulted
+    | SoftLimitCrossed
     | Reconciled
     | OperatorActionRecorded
 )

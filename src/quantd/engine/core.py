@@ -69,7 +69,7 @@ class Engine:
         self.context = Context(settings, Rates(risk.base_currency))
         limits = {setup.id: staged(own, setup.stage, risk.canary) for setup, _, own in strategies}
         self.guards = Guards(self.context, risk, limits, defaults)
-        self._gate = gate_of(risk, limits, self.context.capabilities, defaults, self.guards.markets.controls)
+        self._gate = gate_of(risk, limits, self.context.capabilities, defaults, self.guards)
         self.trading = Trading(self.context, self._gate, self.guards.trips)
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)

@@ -81,6 +81,7 @@ class State:
             f.TimerRecorded: self._timer,
             f.CursorMoved: self._cursor,
             f.StrategyFaulted: self._faulted,
+            f.SoftLimitCrossed: self._nothing,
             f.Reconciled: self._nothing,
             f.OperatorActionRecorded: self._nothing,
         }

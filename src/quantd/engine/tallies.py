@@ -49,6 +49,7 @@ class TalliesImage(msgspec.Struct, frozen=True):
     failures: dict[str, int] = {}
     cooled: tuple[str, ...] = ()
     days: tuple[tuple[str, InstrumentId, DayCount], ...] = ()
+    soft: tuple[tuple[str, str, str], ...] = ()
 
 
 class Tallies:
@@ -65,6 +66,8 @@ class Tallies:
         """Scopes that the breaker let go on by itself, until a write is accepted there."""
         self.days: dict[tuple[str, InstrumentId], DayCount] = {}
         """(strategy, instrument) -> what was done since the trading day began."""
+        self.soft: dict[tuple[str, str, str], None] = {}
+        """(scope, limit, instrument or nothing) of the soft limits that are exceeded."""
         self.handlers: dict[type, Callable[[Any], None]] = {
             f.StateSet: self._state_set,
             f.OperationSettled: self._settled,
@@ -76,19 +79,21 @@ class Tallies:
             f.FillRecorded: self._filled,
             f.FillCorrected: self._corrected,
             f.DayStarted: self._day_started,
+            f.SoftLimitCrossed: self._crossed,
         }
         """Fact -> what it counts."""
 
     def dump(self) -> TalliesImage:
         """Return all counts."""
         days = tuple((*key, count) for key, count in self.days.items())
-        return TalliesImage(dict(self.resumed), dict(self.failures), tuple(self.cooled), days)
+        return TalliesImage(dict(self.resumed), dict(self.failures), tuple(self.cooled), days, tuple(self.soft))
 
     def restore(self, image: TalliesImage) -> None:
         """Take over what `dump` returned."""
         self.resumed = dict(image.resumed)
         self.failures = dict(image.failures)
         self.cooled = dict.fromkeys(image.cooled)
+        self.soft = dict.fromkeys(image.soft)
         self.days = {(strategy, instrument): count for strategy, instrument, count in image.days}
 
     # -- latches and outcomes ------------------------------------------------------------------------------------
@@ -169,6 +174,13 @@ class Tallies:
 
     def _day_started(self, fact: f.DayStarted) -> None:
         self.days.clear()
+
+    def _crossed(self, fact: f.SoftLimitCrossed) -> None:
+        key = (fact.scope, fact.limit, fact.instrument)
+        if fact.is_over:
+            self.soft[key] = None
+        else:
+            self.soft.pop(key, None)
 
 
 def sources_of(order: LiveOrder) -> tuple[str, ...]:

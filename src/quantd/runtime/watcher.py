@@ -235,6 +235,19 @@ class Watcher:
         self._observer.gauge("quantd_strategy_state", 3, strategy=fact.strategy)
         _log.error("strategy_quarantined", strategy=fact.strategy, hook=fact.hook, error=fact.error)
 
+    def _soft_limit(self, fact: f.SoftLimitCrossed) -> None:
+        if fact.is_over:
+            self._observer.count("quantd_soft_limits_total", 1, scope=fact.scope, limit=fact.limit)
+        _log.warning(
+            "soft_limit_exceeded" if fact.is_over else "soft_limit_no_longer_exceeded",
+            scope=fact.scope,
+            limit=fact.limit,
+            instrument=fact.instrument,
+            soft=fact.soft,
+            hard=fact.hard,
+            observed=fact.observed,
+        )
+
     def _reconciled(self, fact: f.Reconciled) -> None:
         count = sum(fact.differences.values())
         self._observer.gauge("quantd_reconcile_differences", count, venue=fact.venue)
@@ -371,5 +384,6 @@ _HANDLERS: Mapping[type, Any] = {
     f.FillCorrected: Watcher._corrected,
     f.StateSet: Watcher._state_set,
     f.StrategyFaulted: Watcher._faulted,
+    f.SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,
 }

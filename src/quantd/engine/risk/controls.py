@@ -8,7 +8,8 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
 from quantd.engine.risk.exposure import exposure_controls
 from quantd.engine.risk.flow import Flow
-from quantd.engine.risk.gate import Builder, Control, Gate, Scoped
+from quantd.engine.risk.gate import Control, Gate, Scoped
+from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.margins import margin_controls
 from quantd.engine.risk.order_controls import Twin, order_controls
@@ -28,17 +29,15 @@ def gate_of(
     strategies: dict[str, Limits],
     capabilities: dict[str, Capabilities],
     defaults: Limits,
-    *more: Builder,
+    guards: Guards,
 ) -> Gate:
     """Return the gate with all its controls."""
 
     def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield Twin(capabilities)
 
+    one_order = (order_controls, twins, guards.markets.controls)
     counting = (Flow().controls, throttle, daily_budgets)
-    return Gate(
-        risk,
-        strategies,
-        (order_controls, twins, *more, *counting, exposure_controls, margin_controls),
-        own=defaults,
-    )
+    gate = Gate(risk, strategies, (*one_order, *counting, exposure_controls, margin_controls), own=defaults)
+    gate.warns = guards.soft
+    return gate

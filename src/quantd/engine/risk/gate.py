@@ -6,7 +6,7 @@ anything to say there. A control that raises denies.
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.orders import Origin
@@ -52,6 +52,16 @@ class Scoped(Protocol):
         """Return (scope, limits) for every scope in which the limit `name` is set."""
 
 
+class Warns(Protocol):
+    """Tells of orders that come near a limit; it never blocks."""
+
+    def controls(self, instrument: InstrumentId, scoped: Scoped) -> Iterable[Any]:
+        """Return what `passed` is to be called with for one (strategy, instrument)."""
+
+    def passed(self, wish: Wish, controls: Iterable[Any]) -> None:
+        """Look at a wish that passed the gate."""
+
+
 Builder = Callable[[InstrumentId, Scoped], Iterable[Control]]
 """Makes a control for one (strategy, instrument) if any limit of its is set there."""
 
@@ -59,13 +69,15 @@ Builder = Callable[[InstrumentId, Scoped], Iterable[Control]]
 class Pipeline:
     """The controls of one (strategy, instrument), in order."""
 
-    __slots__ = ("all", "cancels", "counting", "for_exits", "slippage_bps")
+    __slots__ = ("all", "cancels", "counting", "for_exits", "slippage_bps", "soft")
 
-    def __init__(self, controls: Iterable[Control], slippage_bps: Decimal | None) -> None:
+    def __init__(self, controls: Iterable[Control], slippage_bps: Decimal | None, soft: Iterable[Any] = ()) -> None:
         self.all = tuple(controls)
         self.for_exits = tuple(control for control in self.all if control.guards_exits)
         self.counting = tuple(control for control in self.all if not isinstance(control, Stateless))
         self.cancels = tuple(window for control in self.all if (window := control.cancels) is not None)
+        self.soft = tuple(soft)
+        """What is asked after the gate let an order pass, to tell people."""
         self.slippage_bps = slippage_bps
         """The tightest cap of an emulated market order in any scope."""
 
@@ -102,6 +114,8 @@ class Gate:
         self._builders = tuple(builders)
         self._own = own
         self._pipelines: dict[tuple[str, InstrumentId], Pipeline] = {}
+        self.warns: Warns | None = None
+        """Set by who builds it, where anybody is to be told."""
 
     def check(self, wish: Wish) -> Denied | None:
         """Return the first denial, or None: the wish may be reserved and sent.
@@ -120,6 +134,8 @@ class Gate:
                 return denied
         for control in pipeline.counting:
             control.passed(wish)
+        if pipeline.soft and self.warns is not None:
+            self.warns.passed(wish, pipeline.soft)
         return None
 
     def slippage_bps(self, strategy: str, instrument: Instrument) -> Decimal | None:
@@ -145,7 +161,8 @@ class Gate:
             scoped = self._scoped(strategy, instrument)
             caps = (limits.max_slippage_bps for _, limits in scoped("max_slippage_bps"))
             cap = min((cap for cap in caps if cap is not None), default=None)
-            found = Pipeline((c for build in self._builders for c in build(instrument.id, scoped)), cap)
+            soft = () if self.warns is None else self.warns.controls(instrument.id, scoped)
+            found = Pipeline((c for build in self._builders for c in build(instrument.id, scoped)), cap, soft)
             self._pipelines[key] = found
         return found
 

@@ -13,16 +13,18 @@ from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.margins import Margins
 from quantd.engine.risk.markets import Markets
+from quantd.engine.risk.soft import SoftLimits
 from quantd.engine.risk.storms import Storms
 from quantd.engine.risk.trips import Trips
 
 
 class Guards:
-    """Loss limits, margin distance, the breaker of reject storms, and the markets that must be calm."""
+    """Loss limits, margin distance, the breaker of reject storms, the markets that must be calm, and who is told early."""
 
     def __init__(self, context: Context, risk: RiskSettings, strategies: Mapping[str, Limits], own: Limits) -> None:
         self.trips = Trips(context)
-        self.losses = Losses(context)
+        self.soft = SoftLimits(context)
+        self.losses = Losses(context, self.soft)
         self.storms = Storms(context, self.trips)
         self.margins = Margins(context, self.trips)
         self.markets = Markets(context.state.rates, own)

@@ -137,6 +137,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Measure `max_drawdown` from the highest equity so far (the default), or, if false, from the first equity."""
     loss_action: Literal["reduce", "halt", "flatten"] | None = None
     """What a loss limit does: only exits (`reduce`, the default), nothing but cancels (`halt`), or close all (`flatten`)."""
+    soft_pct: Decimal | None = None
+    """Per cent of each limit of exposure, of open orders, of the day and of loss in this scope, at which people are told;
+    it never blocks."""
     max_slippage_bps: Decimal | None = None
     """Basis points beyond the touch at which a market order is capped where it is sent as a limit."""
 
@@ -216,6 +219,7 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "max_drawdown": _EQUITY,
     "drawdown_trailing": _EQUITY,
     "loss_action": _EQUITY,
+    "soft_pct": _OPEN,
     "max_slippage_bps": ("order", "strategy", "instrument", "venue"),
 }
 """The scopes in which each limit makes sense; the loader refuses it elsewhere, so that none is accepted and then inert."""
@@ -235,7 +239,7 @@ _NUMERIC = frozenset(SCOPES) - {
 }
 _MAY_BE_ZERO = frozenset({"reserve", "max_open_orders", "max_long", "max_short", "max_position", "max_net_notional"})
 _WHOLE = frozenset({"max_open_orders", "max_fires", "max_consecutive_rejects", "max_daily_orders"})
-_AT_MOST_ONE = frozenset({"max_share"})
+_AT_MOST = {"max_share": 1, "soft_pct": 100}
 
 REQUIRED_LIVE = ("max_gross_notional", "max_daily_loss", "max_open_orders")
 """Account limits without which a production venue does not start."""
@@ -245,8 +249,8 @@ def expectation(name: str) -> str | None:
     """Return in words the range of the numeric limit `name`, or None where it is not a plain number."""
     if name not in _NUMERIC:
         return None
-    if name in _AT_MOST_ONE:
-        return "a number above 0 and at most 1"
+    if name in _AT_MOST:
+        return f"a number above 0 and at most {_AT_MOST[name]}"
     noun = "a whole number" if name in _WHOLE else "a number"
     return f"{noun}, at least 0" if name in _MAY_BE_ZERO else f"{noun} above 0"
 
@@ -258,7 +262,7 @@ def refusal(name: str, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, Decimal | float | int):
         return None
     finite = value.is_finite() if isinstance(value, Decimal) else -float("inf") < value < float("inf")
-    fits = finite and (value >= 0 if name in _MAY_BE_ZERO else value > 0) and (name not in _AT_MOST_ONE or value <= 1)
+    fits = finite and (value >= 0 if name in _MAY_BE_ZERO else value > 0) and value <= _AT_MOST.get(name, value)
     return None if fits else expectation(name)
 
 

@@ -12,6 +12,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
 from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.soft import SoftLimits, soft_share
 
 ACCOUNT = "account"
 BY = "loss_limit"
@@ -24,8 +25,9 @@ Tripped = Callable[[str, TradingState, bool], None]
 class Losses:
     """Follows profit by scope and trips once a limit is exceeded."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, soft: SoftLimits) -> None:
         self._context = context
+        self._soft = soft
         self._limits: dict[str, Limits] = {}
         self.watches = False
         """Whether any limit is set; nothing is done otherwise."""
@@ -89,10 +91,18 @@ class Losses:
         if limits.drawdown_trailing is not False and profit > peak:
             self._peaks_changed[scope] = peak = profit
         day_loss = state.day_profits.get(scope, ZERO) - profit
+        if limits.soft_pct is not None:
+            self._warn(scope, limits, "max_daily_loss", day_loss)
+            self._warn(scope, limits, "max_drawdown", peak - profit)
         if limits.max_daily_loss is not None and day_loss > limits.max_daily_loss:
             self._trip(scope, limits, f"daily loss {day_loss} above {limits.max_daily_loss}")
         elif limits.max_drawdown is not None and peak - profit > limits.max_drawdown:
             self._trip(scope, limits, f"drawdown {peak - profit} above {limits.max_drawdown}")
+
+    def _warn(self, scope: str, limits: Limits, name: str, observed: Decimal) -> None:
+        soft = soft_share(limits, name)
+        if soft is not None:
+            self._soft.seen((scope, name, ""), soft, getattr(limits, name), observed if observed > soft else None)
 
     def _trip(self, scope: str, limits: Limits, why: str) -> None:
         context = self._context
