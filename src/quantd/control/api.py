@@ -30,7 +30,6 @@ _ID = re.compile(ID_PATTERN)
 _PATH_MAX = 256
 _CONNECTIONS_MAX = 64
 _IDLE_S = 5.0
-_STOP_S = 2.0
 _SLACK_S = 2.0
 
 
@@ -56,17 +55,10 @@ class ControlListener:
         self._clean = clean
         self._tokens = Tokens(settings.tokens)
         self._document = msgspec.json.encode(document(services.daemon.version))
-        self._server = web.Server(
-            self._handle,
-            access_log=None,
-            lingering_time=0.2,
-            keepalive_timeout=idle_s,
-            max_line_size=4096,
-            max_field_size=4096,
-            auto_decompress=False,
-        )
         busy_s = settings.request_timeout_s + _SLACK_S
-        self._connections = Connections(self._server, most=_CONNECTIONS_MAX, idle_s=idle_s, busy_s=busy_s)
+        self._connections = Connections(
+            self._handle, self._unreadable, most=_CONNECTIONS_MAX, idle_s=idle_s, busy_s=busy_s
+        )
         self._listening: asyncio.Server | None = None
 
     @property
@@ -91,8 +83,7 @@ class ControlListener:
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
-            self._connections.stop()
-            await self._server.shutdown(_STOP_S)
+            await self._connections.stop()
 
     # -- one request ---------------------------------------------------------------------------------------------
 
@@ -196,6 +187,11 @@ class ControlListener:
             # Cleaned leaf by leaf, so that it is JSON still.
             body = msgspec.json.encode(_cleaned(msgspec.json.decode(body), self._clean))
         return self._send(status, body, media_type, headers)
+
+    def _unreadable(self, status: int) -> web.Response:
+        detail = "this is no HTTP request" if status < 500 else ""
+        problem = Problem(status, "unreadable", "unreadable", detail)
+        return self._answer(status, problem, "application/problem+json")
 
     def _send(
         self, status: int, body: bytes, media_type: str = "application/json", headers: dict[str, str] | None = None

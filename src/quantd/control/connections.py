@@ -5,11 +5,42 @@ protocols and gives each a deadline. Used by the control listener. Looks at no c
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 _SWEEP_S = 0.5
+_STOP_S = 2.0
+_log = structlog.get_logger("quantd.control")
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Unreadable = Callable[[int], web.Response]
+"""Makes the answer to bytes that are no HTTP, for a status."""
+
+
+class _Protocol(RequestHandler):
+    """The library's protocol, without its answer to bytes that are no HTTP: that one repeats them, a token among them."""
+
+    __slots__ = ("unreadable",)
+
+    unreadable: Unreadable
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what cannot be read; the log names the kind of error and none of the bytes."""
+        _log.warning("control_unreadable", status=status, error=type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer has left already")
+        response = self.unreadable(status)
+        response.force_close()
+        return response
 
 
 class _Refused(asyncio.Protocol):
@@ -25,14 +56,16 @@ class Connections:
     """A protocol factory around a server's own; see `busy` and `idle`.
 
     Args:
-        server: Makes the protocols.
+        handle: Answers a request; says `busy` and `idle`.
+        unreadable: See `Unreadable`.
         most: Connections at once.
         idle_s: Time to send the headers of a request, to read an answer, and to stay without a request.
         busy_s: Time in which a request is read and answered.
     """
 
-    def __init__(self, server: web.Server, *, most: int, idle_s: float, busy_s: float) -> None:
-        self._server = server
+    def __init__(self, handle: Handle, unreadable: Unreadable, *, most: int, idle_s: float, busy_s: float) -> None:
+        self._server = web.Server(handle, access_log=None)
+        self._unreadable = unreadable
         self._most = most
         self._idle_s = idle_s
         self._busy_s = busy_s
@@ -45,7 +78,17 @@ class Connections:
             self._sweep()
         if len(self._deadlines) >= self._most:
             return _Refused()
-        protocol = self._server()
+        protocol = _Protocol(
+            self._server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # none at all, as AppRunner says it
+            lingering_time=0.2,
+            keepalive_timeout=self._idle_s,
+            max_line_size=4096,
+            max_field_size=4096,
+            auto_decompress=False,
+        )
+        protocol.unreadable = self._unreadable
         self.idle(protocol)
         return protocol
 
@@ -53,10 +96,11 @@ class Connections:
         """Begin to look after connections; in the loop's thread."""
         self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._tick)
 
-    def stop(self) -> None:
-        """Stop looking after them."""
+    async def stop(self) -> None:
+        """Let requests under way finish for two seconds, and cut the rest off."""
         if self._timer is not None:
             self._timer.cancel()
+        await self._server.shutdown(_STOP_S)
 
     def busy(self, protocol: RequestHandler) -> None:
         """A request has arrived, its body perhaps not yet."""
