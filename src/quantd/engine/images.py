@@ -74,6 +74,8 @@ class StateImage(msgspec.Struct, frozen=True):
 
     instruments: tuple[Instrument, ...]
     orders: tuple[OrderImage, ...]
+    sequence: tuple[dict[InstrumentId, tuple[str, ...]], tuple[str, ...]]
+    """See `OrderBlotter.sequence`."""
     books: tuple[BookImage, ...]
     accounts: tuple[AccountImage, ...]
     lots: tuple[tuple[str, tuple[HeldLot, ...]], ...]
@@ -100,6 +102,7 @@ def dump(state: State) -> bytes:
     image = StateImage(
         instruments=tuple(portfolio.instruments.values()),
         orders=tuple(_order_image(order) for order in state.orders.all_orders()),
+        sequence=state.orders.sequence(),
         books=tuple(
             BookImage(book.strategy, book.instrument.id, book.quantity, book.cost, book.realised)
             for book in portfolio.books()
@@ -159,6 +162,7 @@ def restore(state: State, data: bytes) -> None:
         portfolio.exposed[book_image.instrument] = None
     for order_image in image.orders:
         state.take_in(_order(order_image))
+    state.orders.arrange(*image.sequence)
     for venue, held in image.lots:
         state.lots.setdefault(venue, Lots()).restore(held)
     state.latches = {latch.scope: latch for latch in image.latches}

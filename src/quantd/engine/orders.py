@@ -325,6 +325,15 @@ class OrderBlotter:
         if order.state in ENDS:
             self._end(order)
 
+    def sequence(self) -> tuple[dict[InstrumentId, tuple[str, ...]], tuple[str, ...]]:
+        """Return the ids of the open orders by instrument and of the ended ones, each in its sequence."""
+        return {name: tuple(orders) for name, orders in self._open.items()}, tuple(self._ended)
+
+    def arrange(self, opened: dict[InstrumentId, tuple[str, ...]], ended: Iterable[str]) -> None:
+        """Bring all orders into the sequence that a snapshot of the journal holds."""
+        self._open = {name: {one: self._by_id[one] for one in ids} for name, ids in opened.items()}
+        self._ended = dict.fromkeys(ended)
+
     def acknowledge(self, order: LiveOrder, venue_order_id: str) -> None:
         """Note the venue's id of an order; a replacement adds one."""
         if venue_order_id and venue_order_id not in order.venue_order_ids:
