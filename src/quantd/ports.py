@@ -157,6 +157,24 @@ class Connector(Protocol):
         """Close the session."""
 
 
+class KillAnswer(msgspec.Struct, frozen=True):
+    """What became of one cancel of the kill path."""
+
+    gone: bool
+    """The venue confirms that the order works no more: cancelled now, or ended before."""
+    reason: str = ""
+    """Why it is not confirmed, free of secrets."""
+    retry_after_s: float = 0.0
+    """Seconds for which the venue wants no further request."""
+
+
+class KillSwitch(Protocol):
+    """Cancels orders of one account without loop, budget or journal: blocking, from any thread, several at a time."""
+
+    def cancel(self, venue_order_id: str) -> KillAnswer:
+        """Cancel one order. Never raises for what the venue or the network does."""
+
+
 class Feed(Protocol):
     """A source of market data that runs until cancelled; one that merely ends is a fault."""
 

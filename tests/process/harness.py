@@ -34,11 +34,17 @@ def until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
 class Process:
     """One running `quantd`."""
 
-    def __init__(self, arguments: list[str], directory: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        directory: Path,
+        environ: dict[str, str],
+        program: tuple[str, ...] = ("-m", "quantd"),
+    ) -> None:
         self.log = directory / f"{arguments[0]}-{time.monotonic_ns()}.log"
         self._output = self.log.open("wb")
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "quantd", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=directory,
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -122,6 +128,16 @@ def get(url: str) -> tuple[int, str]:
 def quantd(arguments: list[str], directory: Path, **environ: str) -> Iterator[Process]:
     """Run `quantd` with arguments in a directory."""
     process = Process(arguments, directory, environ)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+@contextmanager
+def python(code: str, arguments: list[str], directory: Path) -> Iterator[Process]:
+    """Run Python code that starts `quantd` in some other way."""
+    process = Process(arguments, directory, {}, ("-c", code))
     try:
         yield process
     finally:

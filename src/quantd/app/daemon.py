@@ -24,6 +24,7 @@ from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, o
 from quantd.app.strategies import Prepared, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
 from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
+from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
 from quantd.domain.events import (
@@ -141,19 +142,17 @@ class Daemon:
         limits = {one.setup.id: one.limits for one in self.strategies}
         self._watcher = Watcher(self.engine, observer, clock, settings.risk, limits)
         Stopwatch(clock, observer).attach(self.engine)
+        self.safety = Safety(self.venues, self._storage.latch, self.engine, clock)
         self.executor = Executor(
             {name: parts.connector for name, parts in self.venues.items()},
             self.emit,
             clock=clock,
             observer=observer,
             scopes=self._scopes,
-            halted=lambda scopes: self._storage.latch.read().state_of(scopes),
+            halted=self.safety.halted,
         )
-        self._input_log = (
-            open_input_log(settings, self._storage.store, clock, quantd.__version__)
-            if settings.journal.record
-            else None
-        )
+        store, version = self._storage.store, quantd.__version__
+        self._input_log = open_input_log(settings, store, clock, version) if settings.journal.record else None
         self._runner = Runner(
             self.engine,
             self.inbox,
@@ -210,6 +209,7 @@ class Daemon:
 
     def _watch(self, facts: Sequence[Fact]) -> None:
         self._watcher.facts(facts)
+        self.safety.working.facts(facts, self.engine.state)
         for fact in facts:
             if isinstance(fact, OperationLost):
                 self._resolve(fact.client_order_id)

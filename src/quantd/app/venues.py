@@ -8,9 +8,12 @@ from quantd.domain.cash import Account
 from quantd.domain.instruments import FeeSchedule, InstrumentId
 from quantd.domain.numbers import BPS
 from quantd.ports import Clock, Connector, Observer, Transport
+from quantd.runtime.kill import Target
+from quantd.venues.blocking import BlockingTransport
 from quantd.venues.budget import Bucket, RateBudget, Window
 from quantd.venues.http import LastLook, VenueHttp
 from quantd.venues.ionloop.connector import IonloopConnector
+from quantd.venues.ionloop.kill import OPERATION, IonloopKillSwitch
 from quantd.venues.ionloop.limits import configured
 from quantd.venues.ionloop.options import IonloopOptions
 from quantd.venues.ionloop.settings import IonloopSettings
@@ -19,6 +22,9 @@ from quantd.venues.paper.settings import PaperSettings
 from quantd.venues.settings import RateOverride, VenueSettings
 from quantd.venues.transport import AiohttpTransport
 
+KILL_AT_ONCE = 1
+"""Requests kept back from each budget, so that the first cancel of a kill need not wait."""
+KILL_TIMEOUT_S = 5.0
 MakeTransport = Callable[[str, str], Transport]
 """(venue, base URL) -> how requests travel: aiohttp in production, a simulator in memory in simulations."""
 
@@ -47,6 +53,8 @@ class VenueParts(NamedTuple):
     connector: Connector
     account: Account
     budget: RateBudget | None = None
+    kill: Target | None = None
+    """How the kill path cancels there; None where orders live in this process only."""
 
 
 def build_venue(name: str, settings: VenueSettings, around: Surroundings) -> VenueParts:
@@ -86,7 +94,11 @@ def _ionloop(name: str, settings: IonloopSettings, around: Surroundings) -> Venu
         known_venue_ids=around.known_venue_ids,
         auth_failed=lambda reason: around.auth_failed(name, reason),
     )
-    return VenueParts(settings, connector, connector.account, budget)
+    blocking = BlockingTransport(settings.address, min(settings.timeout_s, KILL_TIMEOUT_S))
+    allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
+    switch = IonloopKillSwitch(blocking, options.api_key, options.paths)
+    kill = Target(switch, OPERATION, allowance.count, allowance.interval_s)
+    return VenueParts(settings, connector, connector.account, budget, kill)
 
 
 def _model(override: RateOverride) -> Bucket | Window:

@@ -17,6 +17,7 @@ from quantd.clock import SystemClock
 from quantd.config import ConfigProblems, Settings, load
 from quantd.domain.numbers import use_exact_arithmetic
 from quantd.errors import ConfigError, JournalError
+from quantd.runtime.watchdog import hold_kill_signal
 from quantd.telemetry.logs import configure_logging
 from quantd.telemetry.metrics import PrometheusObserver
 from quantd.telemetry.redaction import Redactor
@@ -27,6 +28,7 @@ _log = structlog.get_logger("quantd.cli")
 
 def run(files: Files) -> None:
     """Run the daemon until SIGINT or SIGTERM; a second signal hurries the end."""
+    hold_kill_signal()
     use_exact_arithmetic()
     try:
         settings = load(files, os.environ)
@@ -73,4 +75,5 @@ async def _main(settings: Settings, clock: SystemClock, observer: PrometheusObse
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, daemon.stop, signal.Signals(one).name)
     daemon.build()
-    return await daemon.run()
+    with daemon.safety.watched(settings):
+        return await daemon.run()

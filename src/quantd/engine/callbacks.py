@@ -8,7 +8,7 @@ is not called again.
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from quantd.domain.events import StrategyInterrupted
 from quantd.engine.context import Context
@@ -19,16 +19,6 @@ SAMPLE = 16
 
 class CallbackOverrun(BaseException):
     """A hook took longer than its deadline. Not an `Exception`, so that an author's `except Exception` lets it pass."""
-
-
-class Meter(Protocol):
-    """Times callbacks; reads a clock, so it is handed in, and nothing that the engine decides depends on it."""
-
-    def began(self) -> None:
-        """A callback begins."""
-
-    def ended(self, strategy: str, hook: str) -> None:
-        """The callback that began last has returned."""
 
 
 class Callbacks:
@@ -82,6 +72,12 @@ class Callbacks:
         self._stop_after = self.acts
         self._cut_reason = reason
         raise CallbackOverrun(reason)
+
+    def cut_after_act(self, reason: str) -> None:
+        """Cut the author's code short when the acting call that it is in has returned."""
+        if self._stop_after < 0:
+            self._stop_after = self.acts + 1
+            self._cut_reason = reason
 
     def expect(self, event: StrategyInterrupted) -> None:
         """Replay: cut that callback where it was cut in the recorded run."""
@@ -147,6 +143,10 @@ def acting(method: Callable[Concatenate[_Owner, _Args], _Result]) -> Callable[Co
                 raise CallbackOverrun(self._cut_reason)
 
     return cast(Callable[Concatenate[_Owner, _Args], _Result], act)
+
+
+ACT = cast(Any, acting(Callbacks.quarantine)).__code__
+"""The code of every acting call; a watchdog that reads the stack looks for it."""
 
 
 def hook_name(hook: Callable[..., object]) -> str:

@@ -4,7 +4,7 @@ Facts are applied as they are recorded; commands and notices are collected and l
 """
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
@@ -16,9 +16,6 @@ from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.rates import Rates
 from quantd.engine.state import SEVERITY, State
-
-if TYPE_CHECKING:
-    from quantd.engine.callbacks import Callbacks, Meter
 
 
 class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +55,30 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Callbacks that one event may cause for one strategy; more is a storm and quarantines it."""
 
 
+class Called(Protocol):
+    """One strategy whose code is being called."""
+
+    id: str
+    callbacks: int
+    """Callbacks begun in this process."""
+
+    def cut_short(self, reason: str) -> None:
+        """Interrupt the code; in the engine's thread only."""
+
+    def cut_after_act(self, reason: str) -> None:
+        """Interrupt it when the acting call that it is in has returned; in the engine's thread only."""
+
+
+class Meter(Protocol):
+    """Times callbacks; reads a clock, so it is handed in, and nothing that the engine decides depends on it."""
+
+    def began(self) -> None:
+        """A callback begins."""
+
+    def ended(self, strategy: str, hook: str) -> None:
+        """The callback that began last has returned."""
+
+
 class Context:
     """The engine's shared working set; one for each engine."""
 
@@ -73,7 +94,7 @@ class Context:
         """Venue -> why it cannot be used now; absent when it is ready."""
         self.paused_until_ns = 0
         """New exposure waits until then, after a clock jump."""
-        self.running: Callbacks | None = None
+        self.running: Called | None = None
         """Whose code is being called; other threads may read it."""
         self.interruptions: list[StrategyInterrupted] = []
         self.meter: Meter | None = None

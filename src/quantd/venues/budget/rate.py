@@ -314,6 +314,16 @@ class RateBudget:
             interval_s = max(interval_s, weight / per_s)
         return KillAllowance(count, interval_s)
 
+    def silence(self, seconds: float) -> None:
+        """Let nothing out for so long: the kill path is sending at the venue's full rate."""
+        self._pool.ban_until = max(self._pool.ban_until, self._now() + math.ceil(seconds * _SECOND))
+
+    def spent(self, route: str, count: int) -> None:
+        """Count requests that the kill path has sent by itself."""
+        now = self._now()
+        for state, weight in self._draws(route):
+            state.learn(max(0.0, state.left_ratio(now) * state.capacity - count * weight), None, now)
+
     # --- state and figures ---
 
     def state(self) -> BudgetState:

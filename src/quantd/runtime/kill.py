@@ -1,0 +1,235 @@
+"""The kill path: latch the halt, then cancel every working order at every venue, from threads of its own.
+
+Needs neither the loop, the strategies, the API nor the journal: it has its own connections, rate tokens kept back for it
+and a copy of the working orders. Sends nothing but cancels, and repeats each until the venue confirms it.
+"""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import structlog
+
+from quantd.domain.facts import Fact
+from quantd.engine.orders import LiveOrder
+from quantd.engine.state import State
+from quantd.ports import Clock, KillSwitch
+
+WORKERS = 8
+"""Requests of one venue that may be under way at once."""
+LATCH_WAIT_S = 2.0
+"""Longest wait for a disk that does not answer before the cancels go out all the same."""
+_PAUSE_MAX_S = 5.0
+_NS = 1_000_000_000
+
+_log = structlog.get_logger("quantd.kill")
+
+
+class WorkingOrders:
+    """Venue ids of all open orders by venue. Written by the runner's thread, read by others without a lock."""
+
+    def __init__(self) -> None:
+        self._venues: dict[str, dict[str, tuple[str, ...]]] = {}
+
+    def fill(self, orders: Iterable[LiveOrder]) -> None:
+        """Take in what is open after a fold."""
+        for order in orders:
+            self._note(order)
+
+    def facts(self, facts: Iterable[Fact], state: State) -> None:
+        """Follow what was recorded."""
+        for fact in facts:
+            order = state.orders.get(getattr(fact, "client_order_id", ""))
+            if order is not None:
+                self._note(order)
+
+    def _note(self, order: LiveOrder) -> None:
+        venue = self._venues.setdefault(order.instrument.partition(":")[0], {})
+        if order.is_open:
+            venue[order.client_order_id] = tuple(order.venue_order_ids)
+        else:
+            venue.pop(order.client_order_id, None)
+
+    def of(self, venue: str) -> list[str]:
+        """Return the venue ids of the venue's open orders."""
+        # dict.copy() is one step of the interpreter, so another thread cannot change it half-way.
+        return [one for ids in self._venues.get(venue, {}).copy().values() for one in ids]
+
+    def unnamed(self, venue: str) -> int:
+        """Return how many open orders have no venue id yet: sent and not answered."""
+        return sum(not ids for ids in self._venues.get(venue, {}).copy().values())
+
+
+class Target(NamedTuple):
+    """How orders are cancelled at one venue."""
+
+    switch: KillSwitch
+    route: str
+    """What a cancel is called in the venue's budget."""
+    at_once: int
+    """Requests that may leave at once."""
+    interval_s: float
+    """Seconds between further ones."""
+
+
+class KillPath:
+    """Carries a kill out, once at a time.
+
+    Args:
+        targets: By venue; those without one have nothing to cancel outside this process.
+        working: The copy of the working orders.
+        latch: Writes the halt, given who and why; raises when the disk refuses.
+        clock: For pacing.
+        ended: Called from a thread when a venue is done, with its name and how many requests were sent.
+    """
+
+    def __init__(
+        self,
+        targets: Mapping[str, Target],
+        working: WorkingOrders,
+        *,
+        latch: Callable[[str, str], None],
+        clock: Clock,
+        ended: Callable[[str, int], None],
+    ) -> None:
+        self._targets = targets
+        self._working = working
+        self._latch = latch
+        self._clock = clock
+        self._ended = ended
+        self._begin = threading.Lock()
+        self._is_running = False
+        self.busy: frozenset[str] = frozenset()
+        """Venues whose orders are being cancelled."""
+        self.late_s = 1.0
+        """Seconds that it waits for orders that were on their way when it began."""
+        self.pause_s = 0.5
+        """Seconds before what was not confirmed is tried again; doubled each time, up to 5."""
+        self.holds = False
+        """Killed, and no file says so yet: this process must stay halted by itself."""
+
+    def fire(self, by: str, why: str) -> None:
+        """Kill; returns at once. A kill that is under way is not begun twice."""
+        with self._begin:
+            if self._is_running:
+                return
+            self._is_running = self.holds = True
+            self.busy = frozenset(self._targets)
+        threading.Thread(target=self._carry_out, args=(by, why), name="kill", daemon=True).start()
+
+    def _carry_out(self, by: str, why: str) -> None:
+        began_ns = self._clock.monotonic_ns()
+        # In a thread: a disk that hangs must not keep the cancels from leaving.
+        writing = threading.Thread(target=self._write_latch, args=(by, why), name="kill latch", daemon=True)
+        writing.start()
+        writing.join(LATCH_WAIT_S)
+        threads = [
+            threading.Thread(target=self._venue, args=(name, began_ns), name=f"kill {name}", daemon=True)
+            for name in self._targets
+        ]
+        for thread in threads:
+            thread.start()
+        _say("kill_began", by=by, reason=why, is_latched=not self.holds)
+        for thread in threads:
+            thread.join()
+        self._is_running = False
+        _say("kill_ended", duration_s=self._since_s(began_ns))
+
+    def _write_latch(self, by: str, why: str) -> None:
+        try:
+            self._latch(by, why)
+        except Exception as error:  # noqa: BLE001 -- boundary: whatever the disk does, the cancels must leave
+            _say("kill_not_latched", error=str(error))
+        else:
+            self.holds = False
+
+    def _venue(self, name: str, began_ns: int) -> None:
+        round_ = _Round(self._targets[name], self._clock)
+        count, pause_s = 0, self.pause_s
+        is_late = False
+        while True:
+            todo = [one for one in self._working.of(name) if one not in round_.gone]
+            if todo:
+                reason = round_.run(todo)
+                count += len(todo)
+                if reason:
+                    if pause_s == self.pause_s:
+                        _say("kill_venue_failing", venue=name, reason=reason)
+                    threading.Event().wait(pause_s)
+                    pause_s = min(pause_s * 2, _PAUSE_MAX_S)
+            elif is_late:
+                break
+            else:
+                is_late = True
+                threading.Event().wait(self.late_s)
+        took_s, unnamed = self._since_s(began_ns), self._working.unnamed(name)
+        with self._begin:
+            self.busy -= {name}
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._ended(name, count)
+        _say("kill_venue_done", venue=name, cancelled=len(round_.gone), unnamed=unnamed, duration_s=took_s)
+
+    def _since_s(self, began_ns: int) -> float:
+        return round((self._clock.monotonic_ns() - began_ns) / _NS, 3)
+
+
+class _Round:
+    """Sends cancels to one venue, several at a time and at the venue's rate."""
+
+    def __init__(self, target: Target, clock: Clock) -> None:
+        self.gone: set[str] = set()
+        self._switch = target.switch
+        self._interval_ns = round(target.interval_s * _NS)
+        self._clock = clock
+        self._pace = threading.Lock()
+        # A full bucket of `at_once` tokens: the next may leave that many intervals ago.
+        self._next_ns = clock.monotonic_ns() - target.at_once * self._interval_ns
+        self._room_ns = target.at_once * self._interval_ns
+        self._reason = ""
+
+    def run(self, todo: list[str]) -> str:
+        """Try to cancel each once; return why some could not be, empty when all are gone."""
+        waiting = deque(todo)
+        self._reason = ""
+        workers = [threading.Thread(target=self._work, args=(waiting,), daemon=True) for _ in todo[:WORKERS]]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return self._reason
+
+    def _work(self, waiting: "deque[str]") -> None:
+        while True:
+            try:
+                order = waiting.popleft()
+            except IndexError:
+                return
+            self._wait()
+            try:
+                answer = self._switch.cancel(order)
+            except Exception as error:  # noqa: BLE001 -- boundary: one cancel's fault must not end the others
+                self._reason = f"{type(error).__name__}: {error}"
+                continue
+            if answer.gone:
+                self.gone.add(order)
+                continue
+            self._reason = answer.reason
+            if answer.retry_after_s:
+                with self._pace:
+                    self._next_ns = self._clock.monotonic_ns() + round(answer.retry_after_s * _NS)
+
+    def _wait(self) -> None:
+        """Wait for this request's place in the rate."""
+        with self._pace:
+            now_ns = self._clock.monotonic_ns()
+            at_ns = max(self._next_ns, now_ns - self._room_ns)
+            self._next_ns = at_ns + self._interval_ns
+        if at_ns > now_ns:
+            threading.Event().wait((at_ns - now_ns) / _NS)
+
+
+def _say(event: str, **fields: object) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the disk of the log may be full
+        _log.critical(event, **fields)

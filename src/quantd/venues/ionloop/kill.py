@@ -1,0 +1,37 @@
+"""Cancels ionloop orders for the kill path: the connector's own route, headers and classification, without its loop.
+
+Used by the composition root. Sends cancels only.
+"""
+
+from collections.abc import Mapping
+
+from quantd.domain.outcomes import Accepted, NotExecuted, Unknown
+from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
+from quantd.venues.blocking import BlockingTransport
+from quantd.venues.ionloop.classify import ASK_FINAL_STATE, classify
+from quantd.venues.ionloop.routes import route_table, target
+
+OPERATION = "cancel_order"
+
+
+class IonloopKillSwitch:
+    """One account's cancels."""
+
+    def __init__(self, transport: BlockingTransport, api_key: str, paths: Mapping[str, str]) -> None:
+        self._transport = transport
+        self._route = route_table(paths)[OPERATION]
+        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+
+    def cancel(self, venue_order_id: str) -> KillAnswer:
+        """Cancel one order; one that the venue does not know or that has ended counts as gone."""
+        path = target(self._route, {"id": venue_order_id})
+        try:
+            response = self._transport.send(HttpRequest(self._route.method, path, self._headers))
+        except (NotSent, ReplyLost) as error:
+            return KillAnswer(False, f"{type(error).__name__}: {error}")
+        outcome = classify(OPERATION, response.status, response.headers, response.body)
+        if isinstance(outcome, Accepted) or outcome == Unknown(ASK_FINAL_STATE):
+            return KillAnswer(True)
+        if isinstance(outcome, NotExecuted):
+            return KillAnswer(False, outcome.reason, outcome.retry_after_s or 0.0)
+        return KillAnswer(False, f"answered {response.status}")
