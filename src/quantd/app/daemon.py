@@ -27,13 +27,7 @@ from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
-from quantd.domain.events import (
-    Stopping,
-    StrategyStarted,
-    TimePassed,
-    TradingState,
-    VenueChanged,
-)
+from quantd.domain.events import Stopping, StrategyStarted, TimePassed, TradingState, VenueChanged
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, RunStarted, StateSet
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
@@ -142,28 +136,7 @@ class Daemon:
         limits = {one.setup.id: one.limits for one in self.strategies}
         self._watcher = Watcher(self.engine, observer, clock, settings.risk, limits)
         Stopwatch(clock, observer).attach(self.engine)
-        self.safety = Safety(self.venues, self._storage.latch, self.engine, clock)
-        self.executor = Executor(
-            {name: parts.connector for name, parts in self.venues.items()},
-            self.emit,
-            clock=clock,
-            observer=observer,
-            scopes=self._scopes,
-            halted=self.safety.halted,
-        )
-        store, version = self._storage.store, quantd.__version__
-        self._input_log = open_input_log(settings, store, clock, version) if settings.journal.record else None
-        self._runner = Runner(
-            self.engine,
-            self.inbox,
-            self._journal,
-            self.executor,
-            clock=clock,
-            observer=observer,
-            latch=lambda fact: latch_state_set(self._storage.latch, fact),
-            watch=self._watch,
-            input_log=self._input_log,
-        )
+        self._build_runner()
         self._jobs = Jobs(self.engine, self.emit, clock)
         self._shared = Shared(
             settings=settings,
@@ -178,6 +151,35 @@ class Daemon:
             venues=self.venues,
             followers=self.followers,
             feed_changed=self._feed_changed,
+        )
+
+    def _build_runner(self) -> None:
+        """Make what carries commands out and what puts the engine's events through."""
+        settings, clock, observer = self.settings, self.clock, self.observer
+        self.safety = Safety(self.venues, self._storage.latch, self.engine, clock)
+        self.executor = Executor(
+            {name: parts.connector for name, parts in self.venues.items()},
+            self.emit,
+            clock=clock,
+            observer=observer,
+            scopes=self._scopes,
+            halted=self.safety.halted,
+        )
+        self._input_log = (
+            open_input_log(settings, self._storage.store, clock, quantd.__version__)
+            if settings.journal.record
+            else None
+        )
+        self._runner = Runner(
+            self.engine,
+            self.inbox,
+            self._journal,
+            self.executor,
+            clock=clock,
+            observer=observer,
+            latch=lambda fact: latch_state_set(self._storage.latch, fact),
+            watch=self._watch,
+            input_log=self._input_log,
         )
 
     def _open_disk(self) -> None:

@@ -25,6 +25,7 @@ def build_engine(settings: Settings, strategies: Sequence[Prepared], journal_id:
 
 
 def log_of(strategy: str) -> StrategyLog:
+    """Return what a strategy's `log` writes through; each line carries the strategy's id."""
     logger = structlog.get_logger("quantd.strategy").bind(strategy=strategy)
 
     def log(event: str, **fields: Any) -> None:

@@ -47,4 +47,3 @@ def metrics_page() -> str:
 def _row(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     return f"| `{metric.name}` | {metric.kind.value} | {metric.unit} | {labels} | {bound(metric)} | {metric.help} |"
-

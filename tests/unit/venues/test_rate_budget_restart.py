@@ -1,5 +1,6 @@
 """A budget after a restart: what the earlier process may have used a moment ago is not used again."""
 
+from quantd.clock import LoopClock
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
 from quantd.venues.budget import Bucket, Lane, Limit, RateBudget, Window
@@ -12,8 +13,8 @@ def test_short_windows_and_buckets_begin_used_up_after_a_restart_and_long_ones_d
         Limit("key", Window(1200, 60.0), {"account": 1}),
     )
 
-    async def waits(clock: object, *, restarted: bool) -> list[float]:
-        budget = RateBudget("v", limits, clock=clock, observer=RecordingObserver())  # type: ignore[arg-type]  # LoopClock
+    async def waits(clock: LoopClock, *, restarted: bool) -> list[float]:
+        budget = RateBudget("v", limits, clock=clock, observer=RecordingObserver())
         if restarted:
             budget.begin_used()
         found = []
@@ -30,8 +31,8 @@ def test_short_windows_and_buckets_begin_used_up_after_a_restart_and_long_ones_d
 
 
 def test_a_limit_that_is_added_after_a_restart_begins_used_up_too() -> None:
-    async def first_wait_s(clock: object) -> float:
-        budget = RateBudget("v", (), clock=clock, observer=RecordingObserver())  # type: ignore[arg-type]  # LoopClock
+    async def first_wait_s(clock: LoopClock) -> float:
+        budget = RateBudget("v", (), clock=clock, observer=RecordingObserver())
         budget.begin_used()
         budget.reconfigure([Limit("ticker", Window(1, 1.0), {"ticker": 1})])
         with await budget.acquire("ticker", Lane.MARKET_DATA) as permit:
