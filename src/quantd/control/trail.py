@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -44,6 +44,9 @@ _ORDER_COLUMNS = (
     "client_order_id, strategy, instrument, side, kind, quantity, price, trigger_price, state, filled_quantity,"
     " operation, venue_order_id, origin, role, parent, why, reason, created_at_ns"
 )
+_CAUSES = ("TargetSet", "OperatorActionRecorded")
+"""What may lead to an order in the moment of its intent, without naming it."""
+_BEGINNINGS = ("OrderIntended", "ExternalOrderSeen")
 _DECISIONS = (
     "OrderIntended",
     "RequestDenied",
@@ -136,19 +139,15 @@ class Trail:
             ).fetchone()
             if row is None:
                 raise Refusal(404, "unknown_order", f"there is no order {client_order_id}")
-            strategy, instrument, at_ns = row
-            first = _first_at(connection, at_ns)
-            run = next(_records(connection, kinds=("RunStarted",), before=first + 1), None)
             steps: list[Step] = []
-            for record in _mentions(connection, client_order_id, first, at_ns):
-                if record.at_ns == at_ns and record.kind in ("TargetSet", "OperatorActionRecorded"):
-                    fact = self._codec.decode(record)
-                    own = getattr(fact, "strategy", strategy), getattr(fact, "instrument", instrument)
-                    if own != (strategy, instrument):
-                        continue
-                steps.append(self._step(record))
+            for record in _mentions(connection, client_order_id, _first_at(connection, row[2]), row[2]):
+                step = self._step(record)
+                if _belongs(step, client_order_id, row[0], row[1]):
+                    steps.append(step)
                 if len(steps) > limit:
                     break
+            began = next((step.seq for step in steps if step.kind in _BEGINNINGS), 1)
+            run = next(_records(connection, kinds=("RunStarted",), before=began), None)
             told = None if run is None else self._step(run).fact
             return OrderChain(client_order_id, told, tuple(steps[:limit]), len(steps) > limit)
 
@@ -232,11 +231,28 @@ def _mentions(connection: sqlite3.Connection, client_order_id: str, first: int, 
     """Yield the records from `first` on that name an order, and those of its first moment that may be its cause."""
     rows = connection.execute(
         "SELECT * FROM records WHERE seq >= ? AND (instr(payload, CAST(? AS BLOB)) > 0"
-        " OR (at_ns = ? AND kind IN ('TargetSet', 'OperatorActionRecorded'))) ORDER BY seq",
-        (first, client_order_id, at_ns),
+        " OR (at_ns = ? AND kind IN (?, ?))) ORDER BY seq",
+        (first, client_order_id, at_ns, *_CAUSES),
     )
     for row in rows:
         yield Record(*row)
+
+
+def _belongs(step: Step, client_order_id: str, strategy: str, instrument: str) -> bool:
+    """Whether a record is part of an order's chain: it names it, or may be its cause."""
+    if step.kind in _CAUSES:
+        own = step.fact.get("strategy", strategy), step.fact.get("instrument", instrument)
+        return own == (strategy, instrument)
+    return _names(step.fact, client_order_id)
+
+
+def _names(value: Any, client_order_id: str) -> bool:
+    """Whether an id stands somewhere in plain data, as it is: one id may be the beginning of another."""
+    if isinstance(value, dict):
+        return any(_names(item, client_order_id) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_names(item, client_order_id) for item in value)
+    return bool(value == client_order_id)
 
 
 def _first_at(connection: sqlite3.Connection, at_ns: int) -> int:

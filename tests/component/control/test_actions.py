@@ -1,0 +1,210 @@
+"""What operators do through the control API: each action reaches engine, journal and latch, under the token's name."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from quantd.domain.commands import Cancel, Submit
+from quantd.domain.events import TradingState
+from quantd.domain.facts import OrderIntended, Reconciled, RequestDenied, StateSet
+from quantd.domain.orders import Limit
+from quantd.journal.latch import HaltLatch
+from quantd.testing.builders import BTC, make_snapshot
+from tests.component.control.house import House
+
+D = Decimal
+
+
+async def test_a_halt_is_in_the_latchs_file_in_the_engine_and_in_the_journal(house: House) -> None:
+    order = house.rig.do(lambda s: s.buy(BTC, 1, Limit(D(90))))
+    house.rig.accept(order)
+    status, told = await house.ask("POST", "/v1/halt", {"why": "drill"}, by="halter")
+    assert (status, told["done"], told["state"], told["by"]) == (200, True, "halted", "halter")
+    (halt,) = HaltLatch(house.latch.path).read().halts
+    assert (halt.scope, halt.state, halt.by, halt.why) == ("all", TradingState.HALTED, "halter", "drill")
+    assert house.rig.state.latches["all"].by == "halter"
+    assert isinstance(house.rig.commands[-1], Cancel)
+    fact = house.audit[-1]
+    assert (fact.by, fact.action, fact.result) == ("halter", "halt", "accepted")
+    assert msgspec.json.decode(fact.detail) == {"why": "drill", "scope": "all", "state": "halted"}
+
+
+async def test_a_halt_does_not_wait_for_an_engine_that_stands_still(house: House) -> None:
+    house.is_stalled = True
+    status, told = await house.ask("POST", "/v1/halt", {"why": "it hangs", "scope": "venue:paper"})
+    assert (status, told["done"], told["state"]) == (200, False, "halted")
+    assert house.latch.read().state_of(("venue:paper",)) is TradingState.HALTED
+    house.is_stalled = False
+    house.step()
+    assert house.rig.state.latches["venue:paper"].state is TradingState.HALTED
+
+
+async def test_a_halt_holds_though_the_latchs_disk_refuses(house: House) -> None:
+    house.latch.path.parent.write_text("in the way")
+    status, told = await house.ask("POST", "/v1/halt", {"why": "drill"})
+    assert (status, told["done"], told["state"]) == (200, True, "halted")
+    assert house.rig.state.latches["all"].state is TradingState.HALTED
+
+
+async def test_reducing_does_not_loosen_a_halt(house: House) -> None:
+    await house.ask("POST", "/v1/halt", {"why": "drill"})
+    _, told = await house.ask("POST", "/v1/halt", {"why": "less", "state": "reducing"})
+    assert told["state"] == "halted"
+    assert house.latch.read().state is TradingState.HALTED
+
+
+async def test_resuming_clears_file_and_engine_in_the_callers_name(house: House) -> None:
+    await house.ask("POST", "/v1/halt", {"why": "drill", "scope": "strategy:s1"})
+    status, told = await house.ask("POST", "/v1/resume", {"scope": "strategy:s1", "why": "over"}, by="halter")
+    assert (status, told["state"], told["by"]) == (200, "active", "halter")
+    assert not house.latch.read().halts
+    assert not house.rig.state.latches
+    fact = house.rig.of(StateSet)[-1]
+    assert (fact.state, fact.by, fact.why) == (TradingState.ACTIVE, "halter", "over")
+
+
+async def test_only_an_admin_resumes_in_anothers_name_and_the_token_stays_visible(house: House) -> None:
+    await house.ask("POST", "/v1/halt", {"why": "drill"})
+    body = {"scope": "all", "why": "over", "by": "Carla"}
+    status, problem = await house.ask("POST", "/v1/resume", body, by="halter")
+    assert (status, problem["code"]) == (403, "scope_missing")
+    assert house.rig.state.latches
+    status, told = await house.ask("POST", "/v1/resume", body)
+    assert (status, told["by"]) == (200, "Carla")
+    fact = house.rig.of(StateSet)[-1]
+    assert (fact.by, fact.why) == ("Carla", "over (by token ann)")
+    assert house.audit[-1].by == "ann"
+
+
+async def test_resuming_what_is_not_halted_is_a_conflict(house: House) -> None:
+    status, problem = await house.ask("POST", "/v1/resume", {"scope": "all", "why": "over"})
+    assert (status, problem["code"]) == (409, "not_halted")
+
+
+async def test_cancelling_names_the_orders_of_the_scope_and_leaves_the_others(house: House) -> None:
+    mine = house.rig.do(lambda s: s.buy(BTC, 1, Limit(D(90))))
+    other = house.rig.do(lambda s: s.buy(BTC, 1, Limit(D(91))), "s2")
+    house.rig.accept(mine)
+    house.rig.accept(other)
+    status, told = await house.ask("POST", "/v1/cancel", {"scope": "strategy:s1"}, by="trader")
+    assert (status, told["orders"], told["done"]) == (200, [mine.id], True)
+    assert [one.client_order_id for one in house.rig.commands if isinstance(one, Cancel)] == [mine.id]
+
+
+async def test_flattening_takes_two_steps(house: House) -> None:
+    house.rig.hold(2)
+    body = {"scope": "strategy:s1", "why": "weekend"}
+    _, plan = await house.ask("POST", "/v1/flatten", body, by="trader")
+    assert plan["executed"] is False
+    assert [(one["strategy"], D(one["quantity"]), D(one["value"])) for one in plan["positions"]] == [
+        ("s1", D(2), D(200))
+    ]
+    assert not house.audit
+    sent = len(house.rig.commands)
+    _, told = await house.ask("POST", "/v1/flatten", body | {"confirm": plan["confirm"]}, by="trader")
+    assert (told["executed"], told["done"]) == (True, True)
+    (command,) = house.rig.commands[sent:]
+    assert isinstance(command, Submit)
+    assert (command.spec.quantity, command.exit) == (D(2), True)
+    assert plan["confirm"] not in house.audit[-1].detail
+
+
+@pytest.mark.parametrize("how", ["again", "late", "by_another", "of_another_scope", "made_up"])
+async def test_a_confirmation_serves_once_soon_and_for_its_own_plan(house: House, how: str) -> None:
+    house.rig.hold(2)
+    body = {"scope": "all", "why": "drill"}
+    _, plan = await house.ask("POST", "/v1/flatten", body, by="trader")
+    confirmed, by = body | {"confirm": plan["confirm"]}, "trader"
+    if how == "again":
+        assert (await house.ask("POST", "/v1/flatten", confirmed, by=by))[0] == 200
+    elif how == "late":
+        house.clock.set(house.clock.now_ns() + 60_000_000_001)
+    elif how == "by_another":
+        by = "ann"
+    elif how == "of_another_scope":
+        confirmed["scope"] = "strategy:s1"
+    else:
+        confirmed["confirm"] = "confirm-9"
+    sent = len(house.rig.commands)
+    status, problem = await house.ask("POST", "/v1/flatten", confirmed, by=by)
+    assert (status, problem["code"]) == (409, "not_confirmed")
+    assert len(house.rig.commands) == sent
+
+
+ORDER = {"instrument": BTC, "side": "buy", "quantity": "1.5", "why": "by hand"}
+
+
+async def test_an_order_by_hand_passes_the_gate_and_is_named(house: House) -> None:
+    body = ORDER | {"kind": "limit", "price": "99.5", "time_in_force": "ioc"}
+    status, told = await house.ask("POST", "/v1/orders", body, by="trader")
+    assert (status, told["done"]) == (200, True)
+    fact = house.rig.of(OrderIntended)[-1]
+    assert told["client_order_id"] == fact.client_order_id
+    assert (fact.spec.quantity, fact.spec.price, fact.strategy) == (D("1.5"), D("99.5"), "")
+    assert fact.why == "by trader: by hand"
+    assert told["order"]["origin"] == "operator"
+    chain = (await house.ask("GET", f"/v1/why/order/{fact.client_order_id}"))[1]
+    assert chain["steps"][0]["summary"].startswith("trader asked by the API: order")
+
+
+async def test_an_order_that_the_gate_denies_says_which_limit_and_what_was_seen(house: House) -> None:
+    await house.ask("POST", "/v1/halt", {"why": "drill", "scope": "venue:paper"})
+    sent = len(house.rig.commands)
+    status, problem = await house.ask("POST", "/v1/orders", ORDER, by="trader")
+    assert (status, problem["code"]) == (409, "denied")
+    assert problem["denial"]["code"] == "trading_state"
+    assert problem["denial"]["scope"] == "venue:paper"
+    assert len(house.rig.of(RequestDenied)) == 1
+    assert len(house.rig.commands) == sent
+    assert [fact.result for fact in house.audit] == ["accepted", "accepted"], "the denial has a fact of its own"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"quantity": "1e3"}, "bad_body"),
+        ({"quantity": "NaN"}, "bad_body"),
+        ({"quantity": "-1"}, "bad_body"),
+        ({"quantity": 1}, "bad_body"),
+        ({"quantity": "9" * 16}, "bad_body"),
+        ({"quantity": "0"}, "denied"),
+        ({"price": "1"}, "malformed_order"),
+        ({"kind": "limit"}, "malformed_order"),
+        ({"kind": "stop", "price": "1"}, "malformed_order"),
+        ({"kind": "stop_limit", "trigger": "1"}, "malformed_order"),
+        ({"post_only": True}, "malformed_order"),
+        ({"instrument": "paper:NOTHING"}, "unknown_instrument"),
+        ({"instrument": "BTC-USD"}, "bad_body"),
+        ({"side": "hold"}, "bad_body"),
+        ({"why": " "}, "bad_body"),
+    ],
+)
+async def test_an_order_that_makes_no_sense_is_not_sent(house: House, changes: dict[str, object], code: str) -> None:
+    sent = len(house.rig.commands)
+    status, problem = await house.ask("POST", "/v1/orders", ORDER | changes)
+    assert 400 <= status < 500
+    assert problem["code"] == code
+    assert len(house.rig.commands) == sent
+
+
+async def test_reconciling_shows_the_plan_and_applies_it_only_by_a_policy_of_an_admin(house: House) -> None:
+    house.snapshot = make_snapshot({"USD": 5, "BTC": 1}, at_ns=house.rig.now_ns + 1)
+    status, told = await house.ask("POST", "/v1/reconcile", {"venue": "paper"}, by="trader")
+    assert (status, told["applied"]) == (200, "")
+    assert {one["subject"]: D(one["theirs"]) for one in told["differences"]} == {"USD": 5, "BTC": 1}
+    assert not house.rig.of(Reconciled)
+    body = {"venue": "paper", "apply": "adopt"}
+    assert (await house.ask("POST", "/v1/reconcile", body, by="trader"))[0] == 403
+    status, told = await house.ask("POST", "/v1/reconcile", body)
+    assert (status, told["applied"], told["done"]) == (200, "adopt", True)
+    assert house.rig.state.portfolio.accounts["paper"].totals == {"USD": 5, "BTC": 1}
+    assert (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["differences"] == []
+
+
+async def test_the_journal_with_the_audit_folds_to_the_same_state(house: House) -> None:
+    await house.ask("POST", "/v1/halt", {"why": "drill"})
+    await house.ask("POST", "/v1/resume", {"scope": "all", "why": "over"})
+    await house.ask("POST", "/v1/orders", ORDER)
+    assert [house.codec.decode(record) for record in house.store.records()] == house.rig.facts
+    assert house.rig.shadow.latches == house.rig.state.latches
