@@ -181,6 +181,18 @@ class Resumed(msgspec.Struct, frozen=True, gc=False, tag=True):
     received_at_ns: int
 
 
+class LimitsChanged(msgspec.Struct, frozen=True, tag=True):
+    """A named person sets limits of one scope, or takes back what was set."""
+
+    scope: str
+    """``order``, ``account``, ``strategy:ID``, ``instrument:ID`` or ``venue:NAME``."""
+    limits: str
+    """JSON object of limits by name; null takes a limit back to what is configured."""
+    by: str
+    why: str
+    received_at_ns: int
+
+
 class CancelOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An operator wants all working orders of a scope cancelled."""
 
@@ -269,6 +281,7 @@ Event = (
     | Stopping
     | HaltOrdered
     | Resumed
+    | LimitsChanged
     | CancelOrdered
     | FlattenOrdered
     | OrderOrdered
@@ -292,6 +305,7 @@ __all__ = [
     "HaltOrdered",
     "InstrumentListed",
     "JobDone",
+    "LimitsChanged",
     "MarketEvent",
     "OperationResolved",
     "OperationSent",

@@ -325,6 +325,21 @@ class StrategyFaulted(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
 
 
+class LimitsSet(msgspec.Struct, frozen=True, tag=True):
+    """Limits of one scope were changed at run time, or a change was refused."""
+
+    scope: str
+    limits: str
+    """JSON object of the changed limits by name; null where one was taken back to what is configured."""
+    loosened: tuple[str, ...]
+    """Names of those that bind less than before."""
+    by: str
+    why: str
+    at_ns: int
+    refused: str = ""
+    """Why nothing was changed, empty where it was."""
+
+
 class SoftLimitCrossed(msgspec.Struct, frozen=True, tag=True):
     """A share of a hard limit was exceeded, or is no longer: told once each way, it blocks nothing."""
 
@@ -389,6 +404,7 @@ Fact = (
     | TimerRecorded
     | CursorMoved
     | StrategyFaulted
+    | LimitsSet
     | SoftLimitCrossed
     | Reconciled
     | OperatorActionRecorded

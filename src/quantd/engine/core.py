@@ -36,10 +36,9 @@ from quantd.engine.operator import Operator
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
 from quantd.engine.rates import Rates
-from quantd.engine.risk.controls import DEFAULTS, gate_of
-from quantd.engine.risk.guards import Guards
+from quantd.engine.risk.changes import RiskOffice
+from quantd.engine.risk.controls import DEFAULTS
 from quantd.engine.risk.limits import Limits, RiskSettings
-from quantd.engine.risk.stages import staged
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.engine.series import Series
 from quantd.engine.state import State
@@ -67,10 +66,9 @@ class Engine:
     ) -> None:
         strategies = list(strategies)
         self.context = Context(settings, Rates(risk.base_currency))
-        limits = {setup.id: staged(own, setup.stage, risk.canary) for setup, _, own in strategies}
-        self.guards = Guards(self.context, risk, limits, defaults)
-        self._gate = gate_of(risk, limits, self.context.capabilities, defaults, self.guards)
-        self.trading = Trading(self.context, self._gate, self.guards.trips)
+        self.risk = RiskOffice(self.context, risk, [(setup, own) for setup, _, own in strategies], defaults)
+        self.guards = self.risk.guards
+        self.trading = Trading(self.context, self.risk.gate, self.guards.trips)
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)
         self.intake = Intake(self.context, self.trading, self._order_changed)
@@ -119,6 +117,7 @@ class Engine:
             e.Stopping: self.operator.stop,
             e.HaltOrdered: self.operator.halt,
             e.Resumed: self.operator.resume,
+            e.LimitsChanged: self.risk.change,
             e.CancelOrdered: self.operator.cancel,
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
@@ -185,7 +184,7 @@ class Engine:
         for order in state.orders.all_orders():
             self.context.ids.seen(order.client_order_id)
         self.context.ids.seen(state.last_order_id)
-        self._gate.restored(state.orders.all_orders(), state.portfolio.instruments)
+        self.risk.restored()
         self.protection.restore()
         self.targets.restore()
 

@@ -82,6 +82,7 @@ class State:
             f.CursorMoved: self._cursor,
             f.StrategyFaulted: self._faulted,
             f.SoftLimitCrossed: self._nothing,
+            f.LimitsSet: self._nothing,
             f.Reconciled: self._nothing,
             f.OperatorActionRecorded: self._nothing,
         }

@@ -50,6 +50,7 @@ class TalliesImage(msgspec.Struct, frozen=True):
     cooled: tuple[str, ...] = ()
     days: tuple[tuple[str, InstrumentId, DayCount], ...] = ()
     soft: tuple[tuple[str, str, str], ...] = ()
+    limits: dict[str, dict[str, Any]] = {}
 
 
 class Tallies:
@@ -68,6 +69,8 @@ class Tallies:
         """(strategy, instrument) -> what was done since the trading day began."""
         self.soft: dict[tuple[str, str, str], None] = {}
         """(scope, limit, instrument or nothing) of the soft limits that are exceeded."""
+        self.limits: dict[str, dict[str, Any]] = {}
+        """Scope -> the limits that were changed at run time by name, as JSON values."""
         self.handlers: dict[type, Callable[[Any], None]] = {
             f.StateSet: self._state_set,
             f.OperationSettled: self._settled,
@@ -80,13 +83,16 @@ class Tallies:
             f.FillCorrected: self._corrected,
             f.DayStarted: self._day_started,
             f.SoftLimitCrossed: self._crossed,
+            f.LimitsSet: self._limits_set,
         }
         """Fact -> what it counts."""
 
     def dump(self) -> TalliesImage:
         """Return all counts."""
         days = tuple((*key, count) for key, count in self.days.items())
-        return TalliesImage(dict(self.resumed), dict(self.failures), tuple(self.cooled), days, tuple(self.soft))
+        return TalliesImage(
+            dict(self.resumed), dict(self.failures), tuple(self.cooled), days, tuple(self.soft), dict(self.limits)
+        )
 
     def restore(self, image: TalliesImage) -> None:
         """Take over what `dump` returned."""
@@ -94,6 +100,7 @@ class Tallies:
         self.failures = dict(image.failures)
         self.cooled = dict.fromkeys(image.cooled)
         self.soft = dict.fromkeys(image.soft)
+        self.limits = dict(image.limits)
         self.days = {(strategy, instrument): count for strategy, instrument, count in image.days}
 
     # -- latches and outcomes ------------------------------------------------------------------------------------
@@ -181,6 +188,16 @@ class Tallies:
             self.soft[key] = None
         else:
             self.soft.pop(key, None)
+
+    def _limits_set(self, fact: f.LimitsSet) -> None:
+        if fact.refused:
+            return
+        merged = self.limits.get(fact.scope, {}) | msgspec.json.decode(fact.limits)
+        values = {name: value for name, value in merged.items() if value is not None}
+        if values:
+            self.limits[fact.scope] = values
+        else:
+            self.limits.pop(fact.scope, None)
 
 
 def sources_of(order: LiveOrder) -> tuple[str, ...]:

@@ -235,6 +235,18 @@ class Watcher:
         self._observer.gauge("quantd_strategy_state", 3, strategy=fact.strategy)
         _log.error("strategy_quarantined", strategy=fact.strategy, hook=fact.hook, error=fact.error)
 
+    def _limits_set(self, fact: f.LimitsSet) -> None:
+        result = "refused" if fact.refused else "loosened" if fact.loosened else "tightened"
+        self._observer.count("quantd_limit_changes_total", 1, scope=fact.scope, result=result)
+        _log.warning(
+            f"limits_{result}",
+            scope=fact.scope,
+            limits=fact.limits,
+            loosened=fact.loosened,
+            by=fact.by,
+            reason=fact.refused or fact.why,
+        )
+
     def _soft_limit(self, fact: f.SoftLimitCrossed) -> None:
         if fact.is_over:
             self._observer.count("quantd_soft_limits_total", 1, scope=fact.scope, limit=fact.limit)
@@ -384,6 +396,7 @@ _HANDLERS: Mapping[type, Any] = {
     f.FillCorrected: Watcher._corrected,
     f.StateSet: Watcher._state_set,
     f.StrategyFaulted: Watcher._faulted,
+    f.LimitsSet: Watcher._limits_set,
     f.SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,
 }

@@ -122,6 +122,12 @@ _RISK: Final = (
     _gauge(
         "quantd_limit_use_ratio", "scope limit", "Worst case as a share of the limit; 1 is the limit.", unit="ratio"
     ),
+    _counter(
+        "quantd_limit_changes_total",
+        "scope result",
+        "Changes of limits at run time.",
+        {"result": ("tightened", "loosened", "refused")},
+    ),
     _counter("quantd_soft_limits_total", "scope limit", "Times that a soft limit was exceeded."),
     _gauge("quantd_trading_state", "scope", "0 active, 1 reducing, 2 halted; the strictest of all scopes holds."),
     _gauge("quantd_halted", "", "1 while the halt latch is set, else 0."),

@@ -35,7 +35,7 @@ def test_a_decision_with_nearly_every_limit_set_stays_under_the_ceiling() -> Non
     for number in range(10):
         resting(rig, Side.BUY, "0.01", str(90 - number))
     state, rules = rig.state, rig.instruments[0]
-    gate: Gate = rig.engine._gate
+    gate: Gate = rig.engine.risk.gate
     spec = OrderSpec(BTC, Side.BUY, D(1), OrderKind.LIMIT, D("99.5"))
     wish = Wish(
         state=state,

@@ -8,7 +8,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
 from quantd.engine.risk.exposure import exposure_controls
 from quantd.engine.risk.flow import Flow
-from quantd.engine.risk.gate import Control, Gate, Scoped
+from quantd.engine.risk.gate import Builder, Control, Gate, Scoped
 from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.margins import margin_controls
@@ -24,6 +24,16 @@ DEFAULTS = Limits(
 """What holds for every order unless `risk.order` says otherwise."""
 
 
+def builders_of(capabilities: dict[str, Capabilities], guards: Guards) -> tuple[Builder, ...]:
+    """Return what makes the controls, in the order in which they are asked; counters begin empty."""
+
+    def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
+        yield Twin(capabilities)
+
+    one_order = (order_controls, twins, guards.markets.controls)
+    return (*one_order, Flow().controls, throttle, daily_budgets, exposure_controls, margin_controls)
+
+
 def gate_of(
     risk: RiskSettings,
     strategies: dict[str, Limits],
@@ -32,12 +42,6 @@ def gate_of(
     guards: Guards,
 ) -> Gate:
     """Return the gate with all its controls."""
-
-    def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
-        yield Twin(capabilities)
-
-    one_order = (order_controls, twins, guards.markets.controls)
-    counting = (Flow().controls, throttle, daily_budgets)
-    gate = Gate(risk, strategies, (*one_order, *counting, exposure_controls, margin_controls), own=defaults)
+    gate = Gate(risk, strategies, builders_of(capabilities, guards), own=defaults)
     gate.warns = guards.soft
     return gate

@@ -117,6 +117,13 @@ class Gate:
         self.warns: Warns | None = None
         """Set by who builds it, where anybody is to be told."""
 
+    def set_limits(self, settings: RiskSettings, strategies: dict[str, Limits], builders: Iterable[Builder]) -> None:
+        """Take over other limits: the next wish is held against them. Call `restored` next, as all counters are new."""
+        self._settings = settings
+        self._strategies = strategies
+        self._builders = tuple(builders)
+        self._pipelines = {}
+
     def check(self, wish: Wish) -> Denied | None:
         """Return the first denial, or None: the wish may be reserved and sent.
 
