@@ -152,11 +152,17 @@ def order(
 ) -> None:
     """Send an order by hand, through the risk gate."""
     kinds = {(True, True): "stop_limit", (True, False): "limit", (False, True): "stop", (False, False): "market"}
-    body = {"instrument": instrument, "side": side, "quantity": quantity, "why": why, "price": limit, "trigger": stop}
-    body |= {"kind": kinds[limit is not None, stop is not None]}
-    flags = {"reduce_only": reduce_only, "post_only": post_only}
+    body = {"instrument": instrument, "side": side, "quantity": quantity, "why": why, "reduce_only": reduce_only}
+    terms: dict[str, Any] = {"kind": kinds[limit is not None, stop is not None], "price": limit, "trigger": stop}
+    terms |= {"post_only": True} if post_only else {}
     client = _client(files, url, token_file, as_, ("trade",))
-    told = _ask(client, "POST", "/v1/orders", body | flags, as_json=as_json)
+    told = _ask(
+        client,
+        "POST",
+        "/v1/orders",
+        body | {key: one for key, one in terms.items() if one is not None},
+        as_json=as_json,
+    )
     if told is not None:
         typer.echo(f"order {told['client_order_id'] or 'on its way'}" + _unless(told["done"]))
 

@@ -7,6 +7,7 @@ in the latch's file before that. Never calls the engine and never a venue, excep
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import assert_never
 
 import msgspec
 
@@ -26,9 +27,13 @@ from quantd.control.requests import (
     CancelRequest,
     FlattenRequest,
     HaltRequest,
+    LimitOrder,
+    MarketOrder,
     OrderRequest,
     ReconcileRequest,
     ResumeRequest,
+    StopLimitOrder,
+    StopOrder,
 )
 from quantd.control.tokens import Caller
 from quantd.control.trail import denial_view
@@ -231,19 +236,13 @@ class Actions:
 
 
 def _how(body: OrderRequest) -> How:
-    """Return the kind of order with exactly the prices that it takes."""
-    price = None if body.price is None else Decimal(body.price)
-    trigger = None if body.trigger is None else Decimal(body.trigger)
-    resting = body.kind == "limit"
-    if not resting and (body.post_only or body.time_in_force != "gtc"):
-        raise Refusal(422, "malformed_order", "post_only and time_in_force belong to limit orders")
-    match body.kind, price, trigger:
-        case "market", None, None:
+    match body:
+        case MarketOrder():
             return Market(reduce_only=body.reduce_only)
-        case "limit", Decimal() as at, None:
-            return Limit(at, TimeInForce(body.time_in_force), body.post_only, body.reduce_only)
-        case "stop", None, Decimal() as at:
-            return Stop(at, reduce_only=body.reduce_only)
-        case "stop_limit", Decimal() as limit, Decimal() as at:
-            return StopLimit(at, limit, reduce_only=body.reduce_only)
-    raise Refusal(422, "malformed_order", "price belongs to limit and stop_limit, trigger to stop and stop_limit")
+        case LimitOrder():
+            return Limit(Decimal(body.price), TimeInForce(body.time_in_force), body.post_only, body.reduce_only)
+        case StopOrder():
+            return Stop(Decimal(body.trigger), body.reduce_only)
+        case StopLimitOrder():
+            return StopLimit(Decimal(body.trigger), Decimal(body.price), body.reduce_only)
+    assert_never(body)

@@ -23,9 +23,15 @@ Unreadable = Callable[[int], web.Response]
 class _Protocol(RequestHandler):
     """The library's protocol, without its answer to bytes that are no HTTP: that one repeats them, a token among them."""
 
-    __slots__ = ("unreadable",)
+    __slots__ = ("gone", "unreadable")
 
     unreadable: Unreadable
+    gone: Callable[[RequestHandler], None]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room for another connection."""
+        self.gone(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -75,8 +81,6 @@ class Connections:
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
         if len(self._deadlines) >= self._most:
-            self._sweep()
-        if len(self._deadlines) >= self._most:
             return _Refused()
         protocol = _Protocol(
             self._server,
@@ -89,12 +93,13 @@ class Connections:
             auto_decompress=False,
         )
         protocol.unreadable = self._unreadable
-        self.idle(protocol)
+        protocol.gone = self._gone
+        self._deadlines[protocol] = asyncio.get_running_loop().time() + self._idle_s
         return protocol
 
     def start(self) -> None:
         """Begin to look after connections; in the loop's thread."""
-        self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     async def stop(self) -> None:
         """Let requests under way finish for two seconds, and cut the rest off."""
@@ -104,26 +109,25 @@ class Connections:
 
     def busy(self, protocol: RequestHandler) -> None:
         """A request has arrived, its body perhaps not yet."""
-        self._deadlines[protocol] = asyncio.get_running_loop().time() + self._busy_s
+        self._give(protocol, self._busy_s)
 
     def idle(self, protocol: RequestHandler) -> None:
         """The answer is ready to be read, and then the next request may come."""
-        self._deadlines[protocol] = asyncio.get_running_loop().time() + self._idle_s
+        self._give(protocol, self._idle_s)
 
-    def _tick(self) -> None:
-        self._sweep()
-        self.start()
+    def _give(self, protocol: RequestHandler, seconds: float) -> None:
+        if protocol in self._deadlines:
+            self._deadlines[protocol] = asyncio.get_running_loop().time() + seconds
+
+    def _gone(self, protocol: RequestHandler) -> None:
+        self._deadlines.pop(protocol, None)
 
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
-        alive = set(self._server.connections)
-        for protocol, deadline in list(self._deadlines.items()):
-            if protocol not in alive:
-                # Made a moment ago, or gone: either way nothing is lost by keeping it until its deadline.
-                if protocol.transport is None and deadline < now + self._idle_s - _SWEEP_S:
-                    del self._deadlines[protocol]
-            elif deadline < now:
-                protocol.force_close()
-                if protocol.transport is not None:
-                    protocol.transport.abort()
-                del self._deadlines[protocol]
+        for protocol in [one for one, deadline in self._deadlines.items() if deadline < now]:
+            self._gone(protocol)
+            transport = protocol.transport
+            protocol.force_close()
+            if transport is not None:
+                transport.abort()
+        self.start()

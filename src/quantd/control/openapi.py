@@ -17,14 +17,14 @@ _REF = "#/components/schemas/{name}"
 
 def document(version: str) -> dict[str, Any]:
     """Return the document as plain data."""
-    types: list[Any] = [Problem, *(route.takes for route in ROUTES)]
-    types += [route.answers for route in ROUTES if route.answers is not None]
-    unique = list(dict.fromkeys(types))
-    _, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    built = [route for route in ROUTES if route.answers is not None]
+    types: list[Any] = list(dict.fromkeys([Problem, *(r.takes for r in built), *(r.answers for r in built)]))
+    references, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schemas = dict(zip(types, references, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
-    queries = {route.takes.__name__ for route in ROUTES if route.method == "GET"}
+    for route in built:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, components)
+    queries = {route.takes.__name__ for route in built if route.method == "GET"}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -41,16 +41,15 @@ def document(version: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     opens = " or ".join((*route.scopes, "admin") if "admin" not in route.scopes else route.scopes)
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{route.path.removeprefix('/v1/').replace('/{id}', '').replace('/', '_')}",
         "summary": route.summary,
         "description": f"Takes a token with the scope {opens}.",
-        "responses": {"default": _answer("Why it was not carried out", Problem, "application/problem+json")},
+        "responses": {"default": _answer("Why it was not carried out", schemas[Problem], "application/problem+json")},
     }
-    if route.answers is not None:
-        operation["responses"]["200"] = _answer(route.summary, route.answers, "application/json")
+    operation["responses"]["200"] = _answer(route.summary, schemas[route.answers], "application/json")
     parameters = []
     if "{id}" in route.path:
         schema = {"type": "string", "pattern": ID_PATTERN}
@@ -62,7 +61,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
             for name, schema in taken["properties"].items()
         ]
     else:
-        body = {"application/json": {"schema": {"$ref": _REF.format(name=route.takes.__name__)}}}
+        body = {"application/json": {"schema": schemas[route.takes]}}
         operation["requestBody"] = {"required": True, "content": body}
     if parameters:
         operation["parameters"] = parameters
@@ -75,8 +74,5 @@ def _given(schema: dict[str, Any]) -> dict[str, Any]:
     return arms[0] if len(arms) == 1 else {key: value for key, value in schema.items() if value is not None}
 
 
-def _answer(description: str, kind: type[msgspec.Struct], media_type: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {media_type: {"schema": {"$ref": _REF.format(name=kind.__name__)}}},
-    }
+def _answer(description: str, schema: dict[str, Any], media_type: str) -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": schema}}}

@@ -50,4 +50,4 @@ class Refusal(Exception):
 
 def unknown(what: str, found: str, known: str = "") -> Refusal:
     """Return the refusal of a name that means nothing here."""
-    return Refusal(422, f"unknown_{what}", f"there is no {what} {found!r}" + (f"; there are {known}" if known else ""))
+    return Refusal(404, f"unknown_{what}", f"there is no {what} {found!r}" + (f"; there are {known}" if known else ""))

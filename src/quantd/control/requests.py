@@ -21,7 +21,10 @@ Amount = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,15}(\\.[0-9]{1,18})?$", e
 InstrumentName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}:[A-Za-z0-9._/-]{1,48}$")]
 StrategyName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,31}$")]
 PageSize = Annotated[int, msgspec.Meta(ge=1, le=500)]
-Cursor = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._:-]{0,120}$")]
+_TIME = "([0-9]{1,18}|[1-8][0-9]{18})"
+OrdersCursor = Annotated[str, msgspec.Meta(pattern=f"^({_TIME}:[A-Za-z0-9._:-]{{1,128}})?$")]
+FillsCursor = Annotated[str, msgspec.Meta(pattern=f"^({_TIME}:[0-9]{{1,18}})?$")]
+"""The `next` of the page before, as it is."""
 Seq = Annotated[int, msgspec.Meta(ge=1, le=9_007_199_254_740_991)]
 
 
@@ -37,7 +40,7 @@ class OrdersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     strategy: StrategyName | None = None
     instrument: InstrumentName | None = None
     limit: PageSize = 100
-    before: Cursor = ""
+    before: OrdersCursor = ""
 
 
 class FillsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -46,7 +49,7 @@ class FillsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     strategy: StrategyName | None = None
     instrument: InstrumentName | None = None
     limit: PageSize = 100
-    before: Cursor = ""
+    before: FillsCursor = ""
 
 
 class DenialsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,7 +57,7 @@ class DenialsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     strategy: StrategyName | None = None
     limit: PageSize = 100
-    before: Seq | None = None
+    before: Seq = 9_007_199_254_740_991
 
 
 class StepsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,23 +97,43 @@ class FlattenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     confirm: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
 
 
-class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderByHand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
     """An order by hand; it passes the risk gate and stands in EXTERNAL's book."""
 
     instrument: InstrumentName
     side: Literal["buy", "sell"]
     quantity: Amount
     why: Why
-    kind: Literal["market", "limit", "stop", "stop_limit"] = "market"
-    price: Amount | None = None
-    """For `limit` and `stop_limit`."""
-    trigger: Amount | None = None
-    """For `stop` and `stop_limit`."""
-    time_in_force: Literal["gtc", "ioc", "fok", "day"] = "gtc"
-    """For `limit`."""
-    post_only: bool = False
-    """For `limit`."""
     reduce_only: bool = False
+
+
+class MarketOrder(OrderByHand, frozen=True, tag="market", forbid_unknown_fields=True, kw_only=True):
+    """At the best price to be had."""
+
+
+class LimitOrder(OrderByHand, frozen=True, tag="limit", forbid_unknown_fields=True, kw_only=True):
+    """At a price or better."""
+
+    price: Amount
+    time_in_force: Literal["gtc", "ioc", "fok", "day"] = "gtc"
+    post_only: bool = False
+
+
+class StopOrder(OrderByHand, frozen=True, tag="stop", forbid_unknown_fields=True, kw_only=True):
+    """At market once the price has reached a trigger."""
+
+    trigger: Amount
+
+
+class StopLimitOrder(OrderByHand, frozen=True, tag="stop_limit", forbid_unknown_fields=True, kw_only=True):
+    """At a price or better once the price has reached a trigger."""
+
+    trigger: Amount
+    price: Amount
+
+
+OrderRequest = MarketOrder | LimitOrder | StopOrder | StopLimitOrder
+"""The four kinds of order by hand, told apart by `kind`."""
 
 
 class ReconcileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -45,8 +45,8 @@ class Route(NamedTuple):
     """With ``{id}`` for a last segment that names something."""
     scopes: tuple[str, ...]
     """Any of them opens it; `admin` opens everything."""
-    takes: type[msgspec.Struct]
-    """Query parameters of a GET, the body of a POST."""
+    takes: Any
+    """A Struct, or a union of Structs. Query parameters of a GET, the body of a POST."""
     answers: type[msgspec.Struct] | None
     """None: it is not built yet."""
     summary: str
@@ -100,8 +100,7 @@ async def _why_order(services: Services, call: Call) -> msgspec.Struct:
 async def _why_strategy(services: Services, call: Call) -> msgspec.Struct:
     desk = services.daemon.engine.desks.get(call.id)
     if desk is None:
-        known = ", ".join(services.daemon.engine.desks)
-        raise Refusal(404, "unknown_strategy", unknown("strategy", call.id, known).problem.detail)
+        raise unknown("strategy", call.id, ", ".join(services.daemon.engine.desks))
     steps = await services.trail.decisions(call.id, call.given.limit)
     return a.StrategyChain(
         call.id, views.strategy_state(desk), tuple(views.blockers(services.daemon, desk)), tuple(steps)

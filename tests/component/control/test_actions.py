@@ -132,7 +132,7 @@ async def test_a_confirmation_serves_once_soon_and_for_its_own_plan(house: House
     assert len(house.rig.commands) == sent
 
 
-ORDER = {"instrument": BTC, "side": "buy", "quantity": "1.5", "why": "by hand"}
+ORDER = {"instrument": BTC, "side": "buy", "quantity": "1.5", "why": "by hand", "kind": "market"}
 
 
 async def test_an_order_by_hand_passes_the_gate_and_is_named(house: House) -> None:
@@ -169,11 +169,11 @@ async def test_an_order_that_the_gate_denies_says_which_limit_and_what_was_seen(
         ({"quantity": 1}, "bad_body"),
         ({"quantity": "9" * 16}, "bad_body"),
         ({"quantity": "0"}, "denied"),
-        ({"price": "1"}, "malformed_order"),
-        ({"kind": "limit"}, "malformed_order"),
-        ({"kind": "stop", "price": "1"}, "malformed_order"),
-        ({"kind": "stop_limit", "trigger": "1"}, "malformed_order"),
-        ({"post_only": True}, "malformed_order"),
+        ({"price": "1"}, "bad_body"),
+        ({"kind": "limit"}, "bad_body"),
+        ({"kind": "stop", "price": "1"}, "bad_body"),
+        ({"kind": "stop_limit", "trigger": "1"}, "bad_body"),
+        ({"post_only": True}, "bad_body"),
         ({"instrument": "paper:NOTHING"}, "unknown_instrument"),
         ({"instrument": "BTC-USD"}, "bad_body"),
         ({"side": "hold"}, "bad_body"),
