@@ -44,11 +44,12 @@ ionloop: {{type: ionloop, environment: custom, base_url: "http://127.0.0.1:{port
 """
 NEVER_IN_GOOD_DAYS = {
     "quantd_metric_series_folded_total",
+    "quantd_soft_limits_total",
     "quantd_rebates_total",
     "quantd_rejects_total",
     "quantd_venue_anomalies_total",
 }
-"""Counters with labels that only trouble names; they have help and type, and no series before it."""
+"""Counters with labels that only trouble or a person names; they have help and type, and no series before it."""
 ONLY_OVER_HTTP = {
     "quantd_feed_polls_total",
     "quantd_feed_skipped_slots_total",

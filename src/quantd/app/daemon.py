@@ -133,8 +133,7 @@ class Daemon:
         self._budgets = BudgetKeeper(self.venues, self.emit, clock)
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
-        limits = {one.setup.id: one.limits for one in self.strategies}
-        self._watcher = Watcher(self.engine, observer, clock, settings.risk, limits)
+        self._watcher = Watcher(self.engine, observer, clock)
         Stopwatch(clock, observer).attach(self.engine)
         self._build_runner()
         self._jobs = Jobs(self.engine, self.emit, clock)

@@ -42,13 +42,16 @@ def announce(observer: PrometheusObserver, settings: Settings, run: str, now_ns:
     )
     observer.gauge("quantd_started_timestamp_seconds", now_ns / 1e9)
     observer.gauge("quantd_ready", 0)
+    observer.declare_known(scope="account")
     for venue in settings.venues:
         observer.declare_known(venue=venue)
+        observer.declare_known(scope=f"venue:{venue}")
     currency = settings.risk.base_currency
     for one in settings.strategies:
         if not one.enabled:
             continue
         observer.declare_known(strategy=one.id)
+        observer.declare_known(scope=f"strategy:{one.id}")
         for hook in HOOKS:
             observer.declare_known(strategy=one.id, hook=hook)
         for venue in dict.fromkeys(name.partition(":")[0] for name in one.instrument_ids):

@@ -3,7 +3,7 @@
 Sampled by the watcher a few times a second. The gate never reads this.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.core import Engine
 from quantd.engine.risk.exposure import in_scope
-from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.limits import Limits
 from quantd.ports import Observer
 
 ACCOUNT = "account"
@@ -30,23 +30,22 @@ class Exposures(NamedTuple):
 class LimitUse:
     """Sets ``quantd_limit_use_ratio`` for every limit that is configured, and the worst gross exposure.
 
-    Args:
-        engine: For reading.
-        risk: Limits of the account, the venues and the instruments.
-        strategies: Limits by strategy, defaults merged in.
+    Limits that were changed at run time count as they are in force.
     """
 
-    def __init__(self, engine: Engine, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._currency = risk.base_currency
-        self.set_limits(risk, strategies)
 
-    def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
-        """Take over the limits, at the start and whenever they change."""
-        self._limits: dict[str, Limits] = {ACCOUNT: risk.account}
-        self._limits |= {f"venue:{name}": limits for name, limits in risk.venues.items()}
-        self._limits |= {f"instrument:{name}": limits for name, limits in risk.instruments.items()}
-        self._limits |= {f"strategy:{name}": limits for name, limits in strategies.items()}
+    def _in_force(self) -> Iterator[tuple[str, Limits]]:
+        risk = self._engine.risk.risk
+        yield ACCOUNT, risk.account
+        for kind, by_name in (
+            ("venue", risk.venues),
+            ("instrument", risk.instruments),
+            ("strategy", self._engine.risk.strategies),
+        ):
+            for name, limits in by_name.items():
+                yield f"{kind}:{name}", limits
 
     def sample(self, observer: Observer) -> None:
         """Set the gauges; what needs a price or rate that is missing is left as it was."""
@@ -56,10 +55,10 @@ class LimitUse:
                 "quantd_exposure_notional",
                 float(worst.gross),
                 scope=ACCOUNT,
-                currency=self._currency,
+                currency=self._engine.risk.risk.base_currency,
                 kind="worst_gross",
             )
-        for scope, limits in self._limits.items():
+        for scope, limits in self._in_force():
             for name, used in self._used(scope, limits):
                 limit = getattr(limits, name)
                 if limit and used is not None:

@@ -14,11 +14,9 @@ from quantd.domain.events import TradingState
 from quantd.domain.fills import Quality
 from quantd.domain.orders import OrderState, Trigger
 from quantd.engine.core import Engine
-from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.ports import Clock, Observer
-from quantd.runtime.limit_use import ACCOUNT, LimitUse
+from quantd.runtime.gauges import LEVELS, Gauges, scope_label, strategy_label
 
-_LEVELS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 CONTROLS = frozenset(
     {
         "journal",
@@ -33,7 +31,6 @@ CONTROLS = frozenset(
     }
 )
 """Who latches a trading state without a person."""
-NO_LIMITS: Mapping[str, Limits] = {}
 _log = structlog.get_logger("quantd.trading")
 
 
@@ -44,24 +41,14 @@ class Watcher:
         engine: For reading what a fact concerns.
         observer: Gets the metrics.
         clock: For the time of samples.
-        risk: The base currency, and the limits whose use is told.
-        strategies: The limits of each strategy.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        observer: Observer,
-        clock: Clock,
-        risk: RiskSettings,
-        strategies: Mapping[str, Limits] = NO_LIMITS,
-    ) -> None:
+    def __init__(self, engine: Engine, observer: Observer, clock: Clock) -> None:
         self._engine = engine
         self._observer = observer
         self._clock = clock
-        self._currency = risk.base_currency
-        self._limits = LimitUse(engine, risk, strategies)
-        self._peak: Decimal | None = None
+        self._currency = engine.risk.risk.base_currency
+        self._gauges = Gauges(engine, observer)
         self._estimated: dict[str, int] = dict.fromkeys(engine.context.capabilities, 0)
         """By venue, fills whose price or fees are not final."""
         for order in engine.state.orders.all_orders():
@@ -83,11 +70,11 @@ class Watcher:
     def _intended(self, fact: f.OrderIntended) -> None:
         spec = fact.spec
         self._observer.count(
-            "quantd_order_requests_total", 1, venue=_venue(spec.instrument), strategy=_strategy(fact.strategy)
+            "quantd_order_requests_total", 1, venue=_venue(spec.instrument), strategy=strategy_label(fact.strategy)
         )
         _log.info(
             "order_intended",
-            strategy=_strategy(fact.strategy),
+            strategy=strategy_label(fact.strategy),
             instrument=spec.instrument,
             client_order_id=fact.client_order_id,
             side=spec.side.value,
@@ -98,10 +85,10 @@ class Watcher:
         )
 
     def _denied(self, fact: f.RequestDenied) -> None:
-        self._observer.count("quantd_denials_total", 1, strategy=_strategy(fact.strategy), reason=fact.code)
+        self._observer.count("quantd_denials_total", 1, strategy=strategy_label(fact.strategy), reason=fact.code)
         _log.info(
             "order_denied",
-            strategy=_strategy(fact.strategy),
+            strategy=strategy_label(fact.strategy),
             instrument=fact.instrument,
             side=fact.side.value,
             quantity=str(fact.quantity),
@@ -147,7 +134,7 @@ class Watcher:
             self._observer.count("quantd_orders_reopened_total", 1, venue=_venue(order.instrument))
         _log.info(
             "order_ended" if not order.is_open else "order_reopened",
-            strategy=_strategy(order.strategy),
+            strategy=strategy_label(order.strategy),
             instrument=order.instrument,
             client_order_id=fact.client_order_id,
             state=order.state.value,
@@ -157,7 +144,7 @@ class Watcher:
     def _filled(self, fact: f.FillRecorded) -> None:
         self.fills += 1
         venue, fill = _venue(fact.instrument), fact.fill
-        strategy = _strategy(fact.strategy)
+        strategy = strategy_label(fact.strategy)
         self._observer.count("quantd_fills_total", 1, venue=venue, strategy=strategy, quality=fill.quality.value)
         if fill.quality is Quality.ESTIMATED:
             self._observer.count("quantd_estimated_fills_total", 1, venue=venue)
@@ -199,7 +186,7 @@ class Watcher:
             self._await_correction(venue, -1)
         _log.info(
             "fill_corrected",
-            strategy=_strategy(fact.strategy),
+            strategy=strategy_label(fact.strategy),
             instrument=fact.instrument,
             client_order_id=fact.client_order_id,
             price=str(fact.after.price),
@@ -218,12 +205,12 @@ class Watcher:
             "quantd_orders_total",
             1,
             venue=self._venue_of(client_order_id),
-            strategy=_strategy(strategy),
+            strategy=strategy_label(strategy),
             outcome=state.value,
         )
 
     def _state_set(self, fact: f.StateSet) -> None:
-        self._observer.gauge("quantd_trading_state", _LEVELS[fact.state], scope=_scope(fact.scope))
+        self._observer.gauge("quantd_trading_state", LEVELS[fact.state], scope=scope_label(fact.scope))
         if fact.state is not TradingState.ACTIVE:
             # Who it was, when it was a person, stands in the journal; a label has no room for names.
             reason = fact.by if fact.by in CONTROLS else "operator"
@@ -283,7 +270,7 @@ class Watcher:
         open_orders: dict[tuple[str, str], int] = {}
         unknown: dict[str, int] = {venue: 0 for venue in engine.context.capabilities}
         for order in state.orders.open_orders():
-            key = (_venue(order.instrument), _strategy(order.strategy))
+            key = (_venue(order.instrument), strategy_label(order.strategy))
             open_orders[key] = open_orders.get(key, 0) + 1
             unknown[key[0]] = unknown.get(key[0], 0) + order.is_unknown
         for desk in engine.desks.values():
@@ -298,88 +285,11 @@ class Watcher:
             observer.gauge("quantd_unknown_operations", count, venue=venue)
         for venue, count in self._estimated.items():
             observer.gauge("quantd_fills_awaiting_correction", count, venue=venue)
-        self._trading_states()
-        self._books()
-        self._accounts()
-        self._drawdown()
-        self._limits.sample(observer)
-
-    def _trading_states(self) -> None:
-        latches = self._engine.state.latches
-        scopes = ["all", *(f"venue:{one}" for one in self._engine.context.capabilities)]
-        scopes += [f"strategy:{one}" for one in self._engine.desks]
-        for scope in scopes:
-            level = _LEVELS[latches[scope].state] if scope in latches else 0
-            self._observer.gauge("quantd_trading_state", level, scope=_scope(scope))
-
-    def _drawdown(self) -> None:
-        """Tell the fall from the highest profit, known from the journal or seen in this run, as a share of equity then."""
-        state = self._engine.state
-        profit = self._engine.guards.losses.profit(ACCOUNT)
-        equities = [state.equity(venue) for venue in state.portfolio.accounts]
-        if profit is None or not equities or None in equities:
-            return
-        self._peak = max(profit, state.peaks.get(ACCOUNT, profit), profit if self._peak is None else self._peak)
-        fall = self._peak - profit
-        highest = sum((one for one in equities if one is not None), fall)
-        if highest > 0:
-            self._observer.gauge("quantd_drawdown_ratio", float(fall / highest), scope=ACCOUNT)
-
-    def _books(self) -> None:
-        gross = net = Decimal(0)
-        profits: dict[str, list[Decimal]] = {}
-        state = self._engine.state
-        for book in state.portfolio.books():
-            rules = book.instrument
-            self._observer.gauge(
-                "quantd_position_quantity",
-                float(book.quantity),
-                venue=rules.venue,
-                instrument=rules.symbol,
-                strategy=_strategy(book.strategy),
-            )
-            price = state.rates.marks[rules.id].exact()
-            rate = state.rates.rate(rules.settlement_currency)
-            if price is None or rate is None:
-                continue
-            scopes = ("account", f"strategy:{_strategy(book.strategy)}")
-            for scope in scopes:
-                sums = profits.setdefault(scope, [Decimal(0), Decimal(0)])
-                sums[0] += book.realised * rate
-                sums[1] += book.unrealised(price) * rate
-            value = rules.notional(book.quantity, price) * rate
-            gross += abs(value)
-            net += value
-        for scope, (realised, unrealised) in profits.items():
-            for kind, amount in (("realized", realised), ("unrealized", unrealised)):
-                self._observer.gauge("quantd_profit", float(amount), scope=scope, currency=self._currency, kind=kind)
-        for kind, amount in (("gross", gross), ("net", net)):
-            self._observer.gauge(
-                "quantd_exposure_notional", float(amount), scope="account", currency=self._currency, kind=kind
-            )
-
-    def _accounts(self) -> None:
-        state = self._engine.state
-        for venue, account in state.portfolio.accounts.items():
-            equity = state.equity(venue)
-            if equity is not None:
-                self._observer.gauge("quantd_equity", float(equity), scope=f"venue:{venue}", currency=self._currency)
-            for asset, total in account.totals.items():
-                free = account.free(asset)
-                self._observer.gauge("quantd_balance", float(free), venue=venue, asset=asset, kind="free")
-                self._observer.gauge("quantd_balance", float(total - free), venue=venue, asset=asset, kind="locked")
+        self._gauges.sample()
 
 
 def _venue(instrument: str) -> str:
     return instrument.partition(":")[0]
-
-
-def _strategy(strategy: str) -> str:
-    return strategy or "external"
-
-
-def _scope(scope: str) -> str:
-    return "account" if scope == "all" else scope
 
 
 def _text(value: Decimal | None) -> str:

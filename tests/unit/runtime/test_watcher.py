@@ -57,7 +57,7 @@ def fill(rig: Rig, order_id: str, quantity: int, price: int, quality: Quality = 
 def uses(rig: Rig) -> RecordingObserver:
     """Sample the use of all limits."""
     observer = RecordingObserver()
-    LimitUse(rig.engine, RISK, OWN).sample(observer)
+    LimitUse(rig.engine).sample(observer)
     return observer
 
 
@@ -87,7 +87,7 @@ def test_limits_are_used_by_positions_and_by_what_is_ordered(rig: Rig) -> None:
 
 def test_losses_use_their_limits_and_show_as_drawdown(rig: Rig) -> None:
     observer = RecordingObserver()
-    watcher = Watcher(rig.engine, observer, SystemClock(), RISK, OWN)
+    watcher = Watcher(rig.engine, observer, SystemClock())
     fill(rig, place(rig, 10, 100), 10, 100)
     watcher.sample()
     assert observer.gauged("quantd_drawdown_ratio", scope="account") == 0
@@ -103,7 +103,7 @@ def test_losses_use_their_limits_and_show_as_drawdown(rig: Rig) -> None:
 def test_estimated_fills_await_their_correction_over_a_restart(rig: Rig) -> None:
     fill(rig, place(rig, 2, 100), 2, 100, Quality.ESTIMATED)
     observer = RecordingObserver()
-    watcher = Watcher(rig.engine, observer, SystemClock(), RISK, OWN)
+    watcher = Watcher(rig.engine, observer, SystemClock())
     watcher.sample()
     assert observer.gauged("quantd_fills_awaiting_correction", venue="paper") == 1
     (order,) = [one for one in rig.state.orders.all_orders() if one.fills]
@@ -117,7 +117,7 @@ def test_estimated_fills_await_their_correction_over_a_restart(rig: Rig) -> None
 
 def test_facts_are_counted_with_their_notional_and_reopened_orders_with_their_venue(rig: Rig) -> None:
     observer = RecordingObserver()
-    watcher = Watcher(rig.engine, observer, SystemClock(), RISK, OWN)
+    watcher = Watcher(rig.engine, observer, SystemClock())
     first = place(rig, 2, 100)
     fill(rig, first, 2, 100)
     watcher.facts(rig.facts)
@@ -128,7 +128,7 @@ def test_facts_are_counted_with_their_notional_and_reopened_orders_with_their_ve
 
 def test_a_halt_is_counted_by_its_control_and_a_person_s_without_a_name(rig: Rig) -> None:
     observer = RecordingObserver()
-    watcher = Watcher(rig.engine, observer, SystemClock(), RISK, OWN)
+    watcher = Watcher(rig.engine, observer, SystemClock())
     for scope, by in (("venue:paper", "ann"), ("strategy:s1", "loss_limit")):
         rig.handle(HaltOrdered(scope, TradingState.REDUCING, by, "drill", 1, rig.now_ns))
     watcher.facts(rig.facts)
