@@ -12,7 +12,7 @@ from quantd.domain.orders import OrderSpec
 
 def sentence(fact: f.Fact) -> str:
     """Return one sentence on a fact."""
-    tell = _SENTENCES.get(type(fact))
+    tell = SENTENCES.get(type(fact))
     return type(fact).__name__ if tell is None else tell(fact)
 
 
@@ -62,7 +62,7 @@ def _protected(fact: f.ProtectionHeld) -> str:
     return f"exits held for {fact.quantity} {fact.instrument}: {shown}" if fact.quantity else "exits no longer held"
 
 
-_SENTENCES: Mapping[type, Callable[[Any], str]] = {
+SENTENCES: Mapping[type, Callable[[Any], str]] = {
     f.OrderIntended: _intended,
     f.RequestDenied: _denied,
     f.OrderReleased: lambda fact: f"triggered or given room, and sent as {_spec(fact.spec)}",
