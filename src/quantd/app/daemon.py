@@ -164,11 +164,8 @@ class Daemon:
             scopes=self._scopes,
             halted=self.safety.halted,
         )
-        self._input_log = (
-            open_input_log(settings, self._storage.store, clock, quantd.__version__)
-            if settings.journal.record
-            else None
-        )
+        store, version = self._storage.store, quantd.__version__
+        self._input_log = open_input_log(settings, store, clock, version) if settings.journal.record else None
         self._runner = Runner(
             self.engine,
             self.inbox,

@@ -100,6 +100,8 @@ def _setup(settings: Settings, one: StrategySettings) -> StrategySetup:
         at_shutdown=one.at_shutdown,
         max_slippage_bps=one.max_slippage_bps or slippage(settings, one),
         seed=_seed(one.id),
+        max_errors=one.max_errors,
+        errors_within_s=one.errors_within_s,
     )
 
 

@@ -7,11 +7,12 @@ is not called again.
 """
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from quantd.domain.events import StrategyInterrupted
-from quantd.engine.context import Context
+from quantd.engine.context import Context, StrategySetup
 
 SAMPLE = 16
 """One callback in so many is timed: timing costs more than calling."""
@@ -24,8 +25,9 @@ class CallbackOverrun(BaseException):
 class Callbacks:
     """The callbacks of one strategy. Other threads may read `callbacks`, and `Context.running`."""
 
-    def __init__(self, id: str, context: Context) -> None:
-        self.id = id
+    def __init__(self, setup: StrategySetup, context: Context) -> None:
+        self.id = setup.id
+        self.setup = setup
         self.callbacks = 0
         """Callbacks begun in this process."""
         self.acts = 0
@@ -34,6 +36,8 @@ class Callbacks:
         self.is_broken = False
         """It was cut short in this process: only a new object may be called."""
         self._context = context
+        self._errors: deque[int] = deque(maxlen=max(setup.max_errors, 1))
+        """Times of the last errors, as many as the budget has."""
         self._stop_after = -1
         """Acting calls after which the callback is cut; -1 while it is not."""
         self._cut_reason = ""
@@ -117,10 +121,20 @@ class Callbacks:
             text = self._cut_reason
         else:
             text = f"{type(error).__name__}: {error}"
+            if not self.is_quarantined and self._tolerates():
+                self._context.tolerated.append((self.id, name, text))
+                return
         if self.is_quarantined:
             self.is_broken = True  # its own indicators raise: nothing of it is called any more
         else:
             self.quarantine(name, text)
+
+    def _tolerates(self) -> bool:
+        """Count an error; tell whether the budget still has room after it."""
+        now_ns = self._context.now_ns
+        self._errors.append(now_ns)
+        is_full = len(self._errors) >= self.setup.max_errors
+        return not is_full or now_ns - self._errors[0] > self.setup.errors_within_s * 1e9
 
 
 _Owner = TypeVar("_Owner", bound=Callbacks)

@@ -34,6 +34,10 @@ class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
     max_slippage_bps: Decimal | None = None
     seed: int = 0
     """Of the strategy's `random`."""
+    max_errors: int = 1
+    """Exceptions of its callbacks, the last of which quarantines it; counted afresh in each run of the daemon."""
+    errors_within_s: float = 3_600.0
+    """Older ones do not count."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +101,8 @@ class Context:
         self.running: Called | None = None
         """Whose code is being called; other threads may read it."""
         self.interruptions: list[StrategyInterrupted] = []
+        self.tolerated: list[tuple[str, str, str]] = []
+        """Errors within a budget since somebody looked: strategy, hook, text."""
         self.meter: Meter | None = None
         """Set by the runtime; times a sample of the callbacks."""
         self.is_stopping = False

@@ -45,8 +45,7 @@ class Desk(Callbacks):
         random: Random,
         log: StrategyLog,
     ) -> None:
-        super().__init__(setup.id, context)
-        self.setup = setup
+        super().__init__(setup, context)
         self.strategy = strategy
         self.random = random
         self.log = log

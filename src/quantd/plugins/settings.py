@@ -93,6 +93,10 @@ class StrategySettings(BaseModel):
     """Basis points beyond the touch at which its market orders are capped; the venue's without it."""
     callback_deadline_s: float = Field(default=0.25, gt=0, le=60, allow_inf_nan=False)
     """Seconds that one callback may take before the strategy is quarantined."""
+    max_errors: int = Field(default=1, ge=1, le=1_000)
+    """Exceptions of its callbacks within `errors_within_s`, the last of which quarantines it."""
+    errors_within_s: float = Field(default=3_600.0, gt=0, le=604_800, allow_inf_nan=False)
+    """Seconds after which an exception does not count any more."""
 
     @field_validator("instruments")
     @classmethod

@@ -142,6 +142,12 @@ class Runner:
             _log.error("callback_interrupted", strategy=cut.strategy, hook=cut.hook, reason=cut.reason, acts=cut.acts)
             if self._input_log is not None:
                 self._input_log.append(cut)
+        context = self._engine.context
+        if context.tolerated:
+            for strategy, hook, error in context.tolerated:
+                self._observer.count("quantd_strategy_errors_total", 1, strategy=strategy)
+                _log.error("callback_failed", strategy=strategy, hook=hook, error=error)
+            context.tolerated = []
         if self._input_log is not None:
             self._input_log.append(event)
 

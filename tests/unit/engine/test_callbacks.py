@@ -127,3 +127,23 @@ def test_an_indicator_that_raises_quarantines_its_strategy_and_is_not_fed_again(
     assert rig.state.quarantined["s1"].error == "ZeroDivisionError: in the indicator"
     assert len([one for one in rig.facts if isinstance(one, StrategyFaulted)]) == 1
     assert rig.strategies["s1"].indicator.count == 4, "once more in quarantine, then never again"
+
+
+def test_a_budget_of_errors_quarantines_at_its_last_error_within_the_window() -> None:
+    def fail(strategy: Any) -> None:
+        raise KeyError("by the author")
+
+    rig = Rig(strategies={"s1": Cut(0, fail)}, setups={"s1": {"max_errors": 3, "errors_within_s": 60.0}})
+    for wait_s in (0, 50, 50):  # the first is too old when the third comes
+        rig.now_ns += wait_s * 1_000_000_000
+        called(rig)
+        assert rig.state.quarantined == {}
+    assert rig.engine.context.tolerated == [("s1", "on_job", "KeyError: 'by the author'")] * 3
+    called(rig)
+    assert rig.state.quarantined["s1"].error == "KeyError: 'by the author'"
+
+
+def test_no_budget_tolerates_an_overrun() -> None:
+    rig = Rig(strategies={"s1": Cut(0, cut)}, setups={"s1": {"max_errors": 3}})
+    called(rig)
+    assert "s1" in rig.state.quarantined
