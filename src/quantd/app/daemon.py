@@ -20,7 +20,7 @@ from quantd.app.latches import LatchFollower
 from quantd.app.readiness import reasons_of
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
-from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage
+from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
 from quantd.app.strategies import Prepared, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
 from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
@@ -28,10 +28,11 @@ from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
 from quantd.domain.events import Stopping, StrategyStarted, TimePassed, TradingState, VenueChanged
-from quantd.domain.facts import Fact, FillRecorded, OperationLost, RunStarted, StateSet
+from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
 from quantd.engine.images import dump
+from quantd.engine.tallies import RESTART
 from quantd.errors import JournalFailed
 from quantd.feeds.conflation import Inbox
 from quantd.feeds.polling import FeedChange
@@ -128,7 +129,8 @@ class Daemon:
         for name, known in capabilities.items():
             self.engine.connect(name, known)
         self.engine.declare()
-        fold(self._storage.store, self.engine)
+        self._this_run = this_run(settings, meta, source_hashes(self.strategies), clock.now_ns())
+        fold(self._storage.store, self.engine, self._this_run)
         self._reopen_paper()
         self._budgets = BudgetKeeper(self.venues, self.emit, clock)
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
@@ -285,12 +287,9 @@ class Daemon:
 
     def _begin(self) -> None:
         """Say what this run is made of, and that what was under way before it may or may not have happened."""
-        meta, now_ns = self._storage.store.meta, self.clock.now_ns()
-        sources = source_hashes(self.strategies)
-        self.engine.begin(
-            RunStarted(quantd.__version__, self.settings.hash, sources, meta.journal_id, meta.epoch, now_ns)
-        )
-        self.engine.lose_in_flight("restart", now_ns)
+        now_ns = self._this_run.at_ns
+        self.engine.begin(self._this_run)
+        self.engine.lose_in_flight(RESTART, now_ns)
         self._latches.start()
         self.emit(TimePassed(now_ns))
 

@@ -7,17 +7,20 @@ from typing import Any, NamedTuple
 
 import structlog
 
+import quantd
 from quantd.config import Settings
 from quantd.domain.events import TradingState
-from quantd.domain.facts import Fact, StateSet
+from quantd.domain.facts import Fact, RunStarted, StateSet
 from quantd.engine.core import Engine
 from quantd.engine.ids import base32
 from quantd.engine.images import restore
+from quantd.engine.runs import check_run
 from quantd.errors import JournalError
 from quantd.journal.backup import mint_epoch
 from quantd.journal.fold import Recovery, recover
 from quantd.journal.inputlog import InputLogHeader, InputLogWriter
 from quantd.journal.latch import Halt, HaltLatch
+from quantd.journal.layout import Meta
 from quantd.journal.locks import lock_account, lock_journal
 from quantd.journal.projections import projections
 from quantd.journal.records import RecordCodec
@@ -79,13 +82,21 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
     return Storage(store, HaltLatch(state / "halt.json"), locks)
 
 
-def fold(store: JournalStore[Fact], engine: Engine) -> Recovery:
-    """Bring the engine to where the journal ends.
+def this_run(settings: Settings, meta: Meta, sources: dict[str, str], now_ns: int) -> RunStarted:
+    """Return what the run that begins now is made of; `sources` are the hashes of the strategies' files by id."""
+    return RunStarted(quantd.__version__, settings.hash, sources, meta.journal_id, meta.epoch, now_ns)
+
+
+def fold(store: JournalStore[Fact], engine: Engine, run: RunStarted) -> Recovery:
+    """Bring the engine to where the journal ends, and hold the run that begins against the last one.
 
     Raises:
         JournalCorrupt: a record since the last snapshot is damaged; the message names it.
+        JournalError: a newer quantd wrote it, or it is not the journal of the last run.
     """
     recovery = recover(store, engine.state.apply, lambda payload: restore(engine.state, payload))
+    for difference in check_run(engine.state.run, run):
+        _log.warning("changed_since_the_last_run", what=difference)
     engine.restored()
     _log.info("journal_folded", records=recovery.records, snapshot=recovery.snapshot_seq)
     return recovery

@@ -12,6 +12,7 @@ from quantd.domain.cash import Account, Balance, CashFlow
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 
@@ -322,36 +323,6 @@ class StrategyFaulted(msgspec.Struct, frozen=True, gc=False, tag=True):
     strategy: str
     hook: str
     error: str
-    at_ns: int
-
-
-class LimitsSet(msgspec.Struct, frozen=True, tag=True):
-    """Limits of one scope were changed at run time, or a change was refused."""
-
-    scope: str
-    limits: str
-    """JSON object of the changed limits by name; null where one was taken back to what is configured."""
-    loosened: tuple[str, ...]
-    """Names of those that bind less than before."""
-    by: str
-    why: str
-    at_ns: int
-    refused: str = ""
-    """Why nothing was changed, empty where it was."""
-
-
-class SoftLimitCrossed(msgspec.Struct, frozen=True, tag=True):
-    """A share of a hard limit was exceeded, or is no longer: told once each way, it blocks nothing."""
-
-    scope: str
-    limit: str
-    """Name of the limit in the configuration."""
-    instrument: str
-    """Where the limit is one for each instrument, else empty."""
-    is_over: bool
-    soft: str
-    hard: str
-    observed: str
     at_ns: int
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Trigger
 from quantd.engine.lots import Lots
@@ -81,8 +82,8 @@ class State:
             f.TimerRecorded: self._timer,
             f.CursorMoved: self._cursor,
             f.StrategyFaulted: self._faulted,
-            f.SoftLimitCrossed: self._nothing,
-            f.LimitsSet: self._nothing,
+            SoftLimitCrossed: self._nothing,
+            LimitsSet: self._nothing,
             f.Reconciled: self._nothing,
             f.OperatorActionRecorded: self._nothing,
         }

@@ -14,6 +14,7 @@ from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Origin
 from quantd.engine.orders import LiveOrder, OrderBlotter
@@ -82,8 +83,8 @@ class Tallies:
             f.FillRecorded: self._filled,
             f.FillCorrected: self._corrected,
             f.DayStarted: self._day_started,
-            f.SoftLimitCrossed: self._crossed,
-            f.LimitsSet: self._limits_set,
+            SoftLimitCrossed: self._crossed,
+            LimitsSet: self._limits_set,
         }
         """Fact -> what it counts."""
 
@@ -182,14 +183,14 @@ class Tallies:
     def _day_started(self, fact: f.DayStarted) -> None:
         self.days.clear()
 
-    def _crossed(self, fact: f.SoftLimitCrossed) -> None:
+    def _crossed(self, fact: SoftLimitCrossed) -> None:
         key = (fact.scope, fact.limit, fact.instrument)
         if fact.is_over:
             self.soft[key] = None
         else:
             self.soft.pop(key, None)
 
-    def _limits_set(self, fact: f.LimitsSet) -> None:
+    def _limits_set(self, fact: LimitsSet) -> None:
         if fact.refused:
             return
         merged = self.limits.get(fact.scope, {}) | msgspec.json.decode(fact.limits)

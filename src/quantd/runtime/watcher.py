@@ -12,6 +12,7 @@ import structlog
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Quality
+from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.orders import OrderState, Trigger
 from quantd.engine.core import Engine
 from quantd.ports import Clock, Observer
@@ -222,7 +223,7 @@ class Watcher:
         self._observer.gauge("quantd_strategy_state", 3, strategy=fact.strategy)
         _log.error("strategy_quarantined", strategy=fact.strategy, hook=fact.hook, error=fact.error)
 
-    def _limits_set(self, fact: f.LimitsSet) -> None:
+    def _limits_set(self, fact: LimitsSet) -> None:
         result = "refused" if fact.refused else "loosened" if fact.loosened else "tightened"
         self._observer.count("quantd_limit_changes_total", 1, scope=fact.scope, result=result)
         _log.warning(
@@ -234,7 +235,7 @@ class Watcher:
             reason=fact.refused or fact.why,
         )
 
-    def _soft_limit(self, fact: f.SoftLimitCrossed) -> None:
+    def _soft_limit(self, fact: SoftLimitCrossed) -> None:
         if fact.is_over:
             self._observer.count("quantd_soft_limits_total", 1, scope=fact.scope, limit=fact.limit)
         _log.warning(
@@ -306,7 +307,7 @@ _HANDLERS: Mapping[type, Any] = {
     f.FillCorrected: Watcher._corrected,
     f.StateSet: Watcher._state_set,
     f.StrategyFaulted: Watcher._faulted,
-    f.LimitsSet: Watcher._limits_set,
-    f.SoftLimitCrossed: Watcher._soft_limit,
+    LimitsSet: Watcher._limits_set,
+    SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,
 }

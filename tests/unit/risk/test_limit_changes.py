@@ -7,7 +7,7 @@ import pytest
 
 import quantd
 from quantd.domain.events import LimitsChanged, TradingState
-from quantd.domain.facts import LimitsSet
+from quantd.domain.limit_facts import LimitsSet
 from quantd.domain.orders import Side
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits, RateLimit, RiskSettings

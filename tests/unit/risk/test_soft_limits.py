@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from quantd.domain.facts import RequestDenied, SoftLimitCrossed
+from quantd.domain.facts import RequestDenied
+from quantd.domain.limit_facts import SoftLimitCrossed
 from quantd.domain.orders import OrderState, Side
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits

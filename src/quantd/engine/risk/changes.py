@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from quantd.domain.events import LimitsChanged
-from quantd.domain.facts import LimitsSet
+from quantd.domain.limit_facts import LimitsSet
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.risk.controls import builders_of, gate_of
 from quantd.engine.risk.guards import Guards

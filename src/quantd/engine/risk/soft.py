@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from quantd.domain.facts import SoftLimitCrossed
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.limit_facts import SoftLimitCrossed
 from quantd.engine.context import Context
 from quantd.engine.risk.budgets import daily_budgets
 from quantd.engine.risk.exposure import exposure_controls

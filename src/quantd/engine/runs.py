@@ -1,0 +1,58 @@
+"""Control 35: one version everywhere. What the run before this one was made of, held against this one.
+
+Used at the start, after the fold and before anything is sent. Changes nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from quantd.domain.facts import RunStarted
+from quantd.errors import JournalError
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return a version as numbers that compare: ``1.10.0`` is newer than ``1.9.2``; a suffix counts for nothing."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    parts = [int(part) for part in numbers[0].split(".")] if numbers is not None else []
+    while parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
+def check_run(before: RunStarted | None, now: RunStarted) -> Iterator[str]:
+    """Yield what is different since the run before, a sentence each, for people to read.
+
+    Args:
+        before: The last run that the journal knows; None for a new journal.
+        now: The run that is about to begin.
+
+    Raises:
+        JournalError: when a newer quantd wrote the journal, or it is not the journal that it says it is.
+    """
+    if before is None:
+        return
+    if version_key(before.version) > version_key(now.version):
+        raise JournalError(
+            f"the journal was written by quantd {before.version}, which is newer than this {now.version}"
+        )
+    if before.journal_id != now.journal_id:
+        raise JournalError(f"the last run was of journal {before.journal_id}, this is {now.journal_id}")
+    if before.epoch > now.epoch:
+        raise JournalError(
+            f"the last run was of epoch {before.epoch}, this is {now.epoch}: a backup comes back by journal restore"
+        )
+    if before.version != now.version:
+        yield f"quantd was {before.version} and is {now.version}"
+    if before.config_hash != now.config_hash:
+        yield f"the configuration was {before.config_hash[:12]} and is {now.config_hash[:12]}"
+    yield from _sources(before.strategy_sources, now.strategy_sources)
+
+
+def _sources(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for strategy in sorted(before.keys() | now.keys()):
+        if strategy not in now:
+            yield f"strategy {strategy} ran last time and is no longer configured"
+        elif strategy not in before:
+            yield f"strategy {strategy} is new"
+        elif before[strategy] != now[strategy]:
+            yield f"the source of strategy {strategy} was {before[strategy][:12]} and is {now[strategy][:12]}"
