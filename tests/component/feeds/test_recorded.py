@@ -2,6 +2,7 @@
 
 import gzip
 import importlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -166,8 +167,8 @@ def test_parquet_needs_its_extra_and_then_reads_like_text(tmp_path: Path) -> Non
         list(read_market(path, X))
 
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-real_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded market data are not beside this checkout")
+DATA = Path(os.environ.get("QUANTD_MARKET_DATA", "no-market-data"))
+real_data = pytest.mark.skipif(not DATA.is_dir(), reason="QUANTD_MARKET_DATA names no folder of recorded market data")
 
 
 def only_bars(events: Iterable[Bar | Quote]) -> list[Bar]:
