@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from quantd.domain.events import StrategyInterrupted
-from quantd.engine.context import Context, StrategySetup
+from quantd.engine.context import Context, Meter, StrategySetup
 
 SAMPLE = 16
 """One callback in so many is timed: timing costs more than calling."""
@@ -48,12 +48,14 @@ class Callbacks:
         """Call a hook; what it raises, or a deadline that it overruns, quarantines this strategy and no other."""
         if self.is_quarantined:
             return
-        context = self._context
-        if self._begins(hook):
+        self.callbacks += 1
+        self.acts = 0
+        if self._cuts and self._is_left_out(hook):
             return
-        meter = None if self.callbacks % SAMPLE else context.meter
+        context = self._context
+        meter = context.meter
         if meter is not None:
-            meter.began()
+            meter = self._timed(meter)
         try:
             context.running = self
             hook(*args)
@@ -91,12 +93,15 @@ class Callbacks:
         """Stop calling the strategy."""
         raise NotImplementedError
 
-    def _begins(self, hook: Callable[..., object]) -> bool:
-        """Count a callback; tell whether a replay leaves it out, as it was cut before it had any effect."""
-        self.callbacks += 1
-        self.acts = 0
-        if not self._cuts:
-            return False
+    def _timed(self, meter: Meter) -> Meter | None:
+        """Begin to time the callback if it is one of the sample."""
+        if self.callbacks % SAMPLE:
+            return None
+        meter.began()
+        return meter
+
+    def _is_left_out(self, hook: Callable[..., object]) -> bool:
+        """Tell whether a replay leaves the callback out, as it was cut before it had any effect."""
         event = self._cuts.pop(self.callbacks, None)
         if event is None:
             return False

@@ -16,7 +16,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import How, Market, Protect, Side
-from quantd.engine.callbacks import SAMPLE, CallbackOverrun, Callbacks, acting
+from quantd.engine.callbacks import CallbackOverrun, Callbacks, acting
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder, Order, view_of
@@ -154,12 +154,16 @@ class Desk(Callbacks):
 
     def on_bar(self, series: Series, bar: Bar) -> None:
         """Feed a bar to a series and, when it is warm and trading has begun, to the strategy."""
-        if self.is_broken or self._begins(self.strategy.on_bar):
+        if self.is_broken:
+            return
+        self.callbacks += 1
+        self.acts = 0
+        if self._cuts and self._is_left_out(self.strategy.on_bar):
             return
         context = self._context
-        meter = None if self.callbacks % SAMPLE else context.meter
+        meter = context.meter
         if meter is not None:
-            meter.began()
+            meter = self._timed(meter)
         try:
             context.running = self
             # Indicators may be the author's own, so they run under the same guard as the hook.
@@ -225,7 +229,9 @@ class Desk(Callbacks):
         """Record what `save` returns, if it changed."""
         if type(self.strategy).save is Strategy.save or self.is_quarantined or not self.is_started:
             return
-        if self._begins(self.strategy.save):
+        self.callbacks += 1
+        self.acts = 0
+        if self._cuts and self._is_left_out(self.strategy.save):
             return
         context = self._context
         try:
