@@ -102,6 +102,16 @@ def test_limits_that_are_watched_change_too() -> None:
     assert rig.state.trading_state(["all"]) is TradingState.REDUCING
 
 
+def test_a_restricted_list_changes_at_run_time_and_exits_go_on() -> None:
+    rig = Rig()
+    rig.hold(2)
+    change(rig, "account", restricted=[BTC])
+    denied = place(rig, Side.BUY, "1", "100")
+    assert isinstance(denied, Denied)
+    assert denied.code is Denial.PERMISSION
+    assert isinstance(place(rig, Side.SELL, "2", "100"), Order)
+
+
 def test_counters_go_on_where_they_were() -> None:
     rig = rig_with("account", Limits(submit_rate=RateLimit(count=3, per_s=10.0)))
     for price in ("97", "98"):
