@@ -118,10 +118,13 @@ class Network:
                 answered.set_result(response)
             witness.point("reply")
 
+        def get_lost() -> None:
+            if extra < 0.5:  # else nobody hears of it ever
+                loop.call_later(back_s, settle, None)
+
         def arrive() -> None:
             if self.is_down or fate is Fate.LOST_BEFORE:
-                if extra < 0.5:
-                    loop.call_later(back_s, settle, None)
+                get_lost()
                 return
             witness.point("arrived")
             response = self._processed(request, fate, extra)
@@ -130,8 +133,7 @@ class Network:
             if fate is Fate.DUPLICATED and response.status < 500:
                 loop.call_later(0.001 + 3 * extra, self._venue.handle, request)
             if fate is Fate.LOST_AFTER:
-                if extra < 0.5:
-                    loop.call_later(back_s, settle, None)
+                get_lost()
                 return
             late_s = timeout_s if fate is Fate.DELAYED_REPLY else 0.0
             loop.call_later(late_s + back_s, settle, response)
