@@ -109,14 +109,9 @@ class Network:
         answered: asyncio.Future[HttpResponse] = loop.create_future()
 
         def settle(response: HttpResponse | None) -> None:
-            if answered.done():
-                return
-            if response is None or self.is_down:
-                answered.set_exception(ReplyLost("connection reset by the simulated network"))
-                answered.exception()  # the sender may be dead
-            else:
-                answered.set_result(response)
-            witness.point("reply")
+            if not answered.done():
+                self._settle(answered, response)
+                witness.point("reply")
 
         def get_lost() -> None:
             if extra < 0.5:  # else nobody hears of it ever
@@ -141,6 +136,13 @@ class Network:
         stalled_s = timeout_s * (0.2 + extra) if fate is Fate.STALLED else 0.0
         loop.call_later(stalled_s + out_s, arrive)
         return answered
+
+    def _settle(self, answered: "asyncio.Future[HttpResponse]", response: HttpResponse | None) -> None:
+        if response is None or self.is_down:
+            answered.set_exception(ReplyLost("connection reset by the simulated network"))
+            answered.exception()  # the sender may be dead
+        else:
+            answered.set_result(response)
 
     def _processed(self, request: HttpRequest, fate: Fate, extra: float) -> HttpResponse:
         venue = self._venue
