@@ -38,6 +38,8 @@ class Disk:
     def __init__(self, journal_id: str, epoch: int) -> None:
         self.meta = Meta(journal_id, epoch)
         self.records: list[Record] = []
+        self.commits: list[int] = [0]
+        """Record number after each commit: a backup holds whole ones."""
         self.snapshots: list[Snapshot] = []
         self.latch = MemoryLatch()
         self.bars = MemoryBars()
@@ -47,13 +49,16 @@ class Disk:
         for fact in facts:
             before = self.records[-1].checksum if self.records else genesis(self.meta.journal_id)
             self.records.append(seal(before, len(self.records) + 1, _CODEC.encode(fact)))
+        self.commits.append(len(self.records))
 
     def facts(self) -> Iterator[Fact]:
         """Read all facts back."""
         return (_CODEC.decode(record) for record in self.records)
 
-    def go_back(self, seq: int, epoch: int) -> None:
-        """Become the backup that was taken after record `seq`, restored under a new epoch; the latch stays."""
+    def go_back(self, commits: int, epoch: int) -> None:
+        """Become the backup that was taken after so many commits, restored under a new epoch; the latch stays."""
+        del self.commits[commits + 1 :]
+        seq = self.commits[-1]
         del self.records[seq:]
         self.snapshots = [snapshot for snapshot in self.snapshots if snapshot.seq <= seq]
         self.meta = Meta(self.meta.journal_id, epoch)
@@ -138,8 +143,8 @@ class SlowJournal:
 
     async def close(self) -> None:
         """Commit what waits; the end of an orderly run."""
-        while self._waiting and not self._is_dead:
-            await asyncio.sleep(0.001)
+        if self._waiting and not self._is_dead:
+            await asyncio.wait([self._waiting[-1].future])
 
     def crash(self) -> None:
         """The process is dead: of what waited, a prefix is on the disk."""

@@ -5,7 +5,7 @@
 raise `Violation` with a sentence; none of them uses the engine's arithmetic.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -22,6 +22,7 @@ from quantd.domain.orders import (
     OperationKind,
     OperationPhase,
     OperationTrigger,
+    OrderSpec,
     OrderState,
     Origin,
     Role,
@@ -134,11 +135,13 @@ class Model:
     Args:
         bounds: Limits to hold the intents against.
         externals: Whether orders that are not ours may appear (a restored backup has forgotten some).
+        seen: Counts fills that came in parts, and those that came late.
     """
 
-    def __init__(self, bounds: Bounds, *, externals: bool = False) -> None:
+    def __init__(self, bounds: Bounds, *, externals: bool = False, seen: Counter[str] | None = None) -> None:
         self._bounds = bounds
         self._externals = externals
+        self.seen: Counter[str] = Counter() if seen is None else seen
         self.orders: dict[str, ModelOrder] = {}
         self.open: dict[str, ModelOrder] = {}
         self.positions: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
@@ -149,9 +152,7 @@ class Model:
             f.InstrumentRecorded: lambda fact: self.bases.update({fact.instrument.id: fact.instrument.base}),
             f.OrderIntended: self._intended,
             f.OrderReleased: self._released,
-            f.AmendIntended: lambda fact: self._order(fact).begin(
-                fact.operation, OperationKind.AMEND, fact.quantity
-            ),
+            f.AmendIntended: lambda fact: self._order(fact).begin(fact.operation, OperationKind.AMEND, fact.quantity),
             f.CancelIntended: self._cancel,
             f.OperationSentRecorded: lambda fact: self._order(fact).step(fact.operation, OperationTrigger.SEND),
             f.OperationLost: lambda fact: self._order(fact).step(fact.operation, OperationTrigger.LOSE),
@@ -192,6 +193,9 @@ class Model:
         order = self._order(fact)
         order.begin(order.operations + 1, OperationKind.SUBMIT, None)
         order.quantity = fact.spec.quantity
+        if order.intent.spec.reduce_only:
+            held, working = self._counted(order.intent.strategy, order.intent.spec)
+            require(held + working <= 0, "a reducing stop that may open:", fact, "held", held, "working", working)
 
     def _cancel(self, fact: f.CancelIntended) -> None:
         if fact.operation:
@@ -232,6 +236,10 @@ class Model:
         require(fill.quantity > 0 and fill.price > 0, "a fill of nothing:", fact)
         require(fact.cumulative == order.filled + fill.quantity, "fills do not add up:", fact, order.filled)
         require(fact.cumulative <= order.worst, "more filled than ordered:", fact, order.worst)
+        if not order.is_open:
+            self.seen["fill_after_the_end"] += 1
+        elif fact.cumulative < order.worst:
+            self.seen["partial_fill"] += 1
         order.filled = fact.cumulative
         order.confirmed = order.confirmed and fill.quality is Quality.CONFIRMED
         order.cash -= order.sign * fill.quantity * fill.price
@@ -273,14 +281,7 @@ class Model:
     def _check_limits(self, fact: f.OrderIntended) -> None:
         """Hold a fresh intent against the limits, everything in flight counted."""
         spec, bounds = fact.spec, self._bounds
-        mine = [
-            order for order in self.open.values()
-            if order.intent.strategy == fact.strategy and order.intent.spec.instrument == spec.instrument
-            and order.intent.spec.side is spec.side
-        ]  # fmt: skip
-        sign = 1 if spec.side is Side.BUY else -1
-        held = self.positions[fact.strategy, spec.instrument] * sign
-        working = sum((order.remaining for order in mine), ZERO)
+        held, working = self._counted(fact.strategy, spec)
         if fact.exit:
             require(held + working <= 0, "an exit that may open:", fact, "held", held, "working", working)
             return
@@ -294,9 +295,28 @@ class Model:
         if bounds.max_order_notional is not None and price is not None and spec.trigger is None:
             require(spec.quantity * price <= bounds.max_order_notional, "order too large:", fact)
 
+    def _counted(self, strategy: str, spec: OrderSpec) -> tuple[Decimal, Decimal]:
+        """Return what a strategy holds in the direction of `spec`, and what all its orders that way may still add."""
+        sign = 1 if spec.side is Side.BUY else -1
+        working = sum(
+            (
+                order.remaining
+                for order in self.open.values()
+                if order.intent.strategy == strategy
+                and (order.intent.spec.instrument, order.intent.spec.side) == (spec.instrument, spec.side)
+            ),
+            ZERO,
+        )
+        return self.positions[strategy, spec.instrument] * sign, working
+
     def _check_latches(self, fact: f.OrderIntended) -> None:
         instrument = fact.spec.instrument
-        scopes = ("all", f"venue:{instrument.partition(':')[0]}", f"instrument:{instrument}", f"strategy:{fact.strategy}")
+        scopes = (
+            "all",
+            f"venue:{instrument.partition(':')[0]}",
+            f"instrument:{instrument}",
+            f"strategy:{fact.strategy}",
+        )
         for scope in scopes:
             require(scope not in self.latches, "exposure added while latched:", fact, self.latches.get(scope))
 
@@ -350,9 +370,7 @@ class Wire:
                     self._operations[fact.client_order_id] += 1
                     self._written.add((fact.client_order_id, self._operations[fact.client_order_id]))
                 case f.AmendIntended() | f.CancelIntended():
-                    self._operations[fact.client_order_id] = max(
-                        self._operations[fact.client_order_id], fact.operation
-                    )
+                    self._operations[fact.client_order_id] = max(self._operations[fact.client_order_id], fact.operation)
                     if fact.operation:
                         self._cancels[fact.client_order_id] += 1
                 case f.OrderAcknowledged():

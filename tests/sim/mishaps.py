@@ -7,7 +7,14 @@ daemon may not decide by itself.
 import asyncio
 from decimal import Decimal
 
-from quantd.domain.events import CancelOrdered, FlattenOrdered, OperationResolved, OrderOrdered, TradingState
+from quantd.domain.events import (
+    CancelOrdered,
+    FlattenOrdered,
+    HaltOrdered,
+    OperationResolved,
+    OrderOrdered,
+    TradingState,
+)
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import Limit, Market, OperationKind, OrderState, Side
 from quantd.domain.outcomes import Found, NotFound, Resolution
@@ -26,7 +33,7 @@ _PERSON_WAITS_NS = 25 * SECOND_NS
 def draw_weather(world: World) -> Weather:
     """Return a network's weather: each fault is absent, rare or frequent."""
     rng = world.rng("weather")
-    chances = {}
+    chances: dict[Fate, float] = {}
     for fate in Fate:
         strength = rng.choice((0.0, 0.0, 0.01, 0.05))
         if fate is not Fate.CARRIED:
@@ -74,6 +81,7 @@ async def run_mishaps(world: World) -> None:
         "clock_jump": lambda: _jump(world, rng.choice((-20, -3, 2, 15, 40))),
         "deposit": lambda: _move_money(world, rng.choice(("deposit", "withdraw"))),
         "operator_halt": lambda: _halt(world, rng.choice(("all", "venue:ionloop", f"instrument:{INSTRUMENT}"))),
+        "api_halt": lambda: _emit(world, "halt"),
         "operator_cancel": lambda: _emit(world, "cancel"),
         "operator_flatten": lambda: _emit(world, "flatten"),
         "operator_order": lambda: _emit(world, rng.choice(("market", "limit"))),
@@ -135,7 +143,11 @@ async def _emit(world: World, what: str) -> None:
         return
     now_ns, quantity = world.clock.now_ns(), Decimal("0.003")
     side = Side.BUY if now_ns % 2 else Side.SELL
-    if what == "cancel":
+    if what == "halt":
+        generation = daemon.engine.state.halt_generation + 1
+        state = TradingState.HALTED if now_ns % 3 else TradingState.REDUCING
+        daemon.emit(HaltOrdered("all", state, "api", "a bad feeling", generation, now_ns))
+    elif what == "cancel":
         daemon.emit(CancelOrdered("all", "operator", now_ns))
     elif what == "flatten":
         daemon.emit(FlattenOrdered("all", "operator", "enough", now_ns))
@@ -163,7 +175,7 @@ async def run_person(world: World) -> None:
                 _decide(world, daemon, halt.scope)
                 continue
             if rng.random() < 0.5:
-                world.disk.latch.clear(halt.scope, by="person", why="looked at it", at_ns=world.clock.now_ns())
+                _clear(world, halt.scope, "looked at it")
 
 
 def _decide(world: World, daemon: SimDaemon, scope: str) -> None:
@@ -180,7 +192,12 @@ def _decide(world: World, daemon: SimDaemon, scope: str) -> None:
             number = order.operation.number
             daemon.emit(OperationResolved(order.client_order_id, number, resolution, now_ns, by="person"))
     if not unknown:
-        world.disk.latch.clear(scope, by="person", why="all found", at_ns=now_ns)
+        _clear(world, scope, "all found")
+
+
+def _clear(world: World, scope: str, why: str) -> None:
+    world.disk.latch.clear(scope, by="person", why=why, at_ns=world.clock.now_ns())
+    world.cleared_at_ns[scope] = world.clock.now_ns()
 
 
 def _looked_up(world: World, order: LiveOrder) -> Resolution | None:

@@ -2,7 +2,7 @@
 
 import random
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from quantd import Limit, Market, Protect, Quote, Stop, StopLimit, Strategy, param
 
@@ -13,7 +13,7 @@ class RandomTrader(Strategy):
     seed: int = param(1, ge=0)
     quantity: Decimal = param(Decimal("0.004"), gt=0)
     actions: int = param(2, ge=1, le=10, doc="at each quote")
-    needs = {Market, Limit, Stop, StopLimit}
+    needs: ClassVar[set[type]] = {Market, Limit, Stop, StopLimit}
 
     def setup(self) -> None:
         """See quotes."""
@@ -40,7 +40,7 @@ class RandomTrader(Strategy):
         elif drawn < 0.5:
             send(instrument, quantity, Market(), protect=self.exits(price, rng))
         elif drawn < 0.58:
-            send(instrument, quantity, Stop(price - away * rng.uniform(2e-4, 2e-3)))
+            send(instrument, quantity, Stop(price - away * rng.uniform(2e-4, 2e-3), reduce_only=rng.random() < 0.6))
         elif drawn < 0.62:
             trigger = price - away * rng.uniform(2e-4, 2e-3)
             send(instrument, quantity, StopLimit(trigger, trigger - away * 5e-4))

@@ -122,9 +122,7 @@ def _outcome(world: World, healed_s: float) -> Outcome:
         digest.update(record.checksum)
     orders = sum(isinstance(fact, OrderIntended) for fact in world.disk.facts())
     records = len(world.disk.records)
-    return Outcome(
-        world.scenario.name, world.seed, world.struck, records, orders, digest.hexdigest(), healed_s
-    )
+    return Outcome(world.scenario.name, world.seed, world.struck, records, orders, digest.hexdigest(), healed_s)
 
 
 # -- the daemon's lives --------------------------------------------------------------------------------------------
@@ -157,7 +155,8 @@ async def _live(world: World) -> None:
         except TimeoutError:
             world.still_halted(daemon)
         except asyncio.CancelledError:
-            if not daemon.is_dead:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():  # it is the simulation that ends, not this life
                 raise
     daemon.crash()  # whatever ended it, nothing of it may act any more
 
@@ -184,8 +183,8 @@ def _restore_backup(world: World, drawn: float) -> None:
     """Put an older state of the journal in place, as `quantd journal restore` does: under a new epoch."""
     world.struck["backup_restored"] += 1
     world.has_forgotten = True
-    seq = int(len(world.disk.records) * drawn)
-    world.disk.go_back(seq, max(mint_epoch(world.clock.now_ns()), world.disk.meta.epoch + 1))
+    commits = int((len(world.disk.commits) - 1) * drawn)
+    world.disk.go_back(commits, max(mint_epoch(world.clock.now_ns()), world.disk.meta.epoch + 1))
     world.wire.forget_after_restore(world.disk.facts())
     world.halted = {scope: fact for scope, fact in world.halted.items() if scope in _latched(world)}
 
@@ -274,7 +273,11 @@ def _why_not(world: World) -> str:
     if daemon is None or daemon.is_dead:
         return "the daemon is dead"
     orders = [
-        (order.client_order_id, order.state.value, order.operation and (order.operation.kind.value, order.operation.cause))
+        (
+            order.client_order_id,
+            order.state.value,
+            order.operation and (order.operation.kind.value, order.operation.cause),
+        )
         for order in daemon.engine.state.orders.all_orders()
         if order.is_open or order.operation is not None
     ]

@@ -81,7 +81,12 @@ class World:
         setup = Setup(
             markets=(MarketRules(SYMBOL),),
             balances={"main": {"USDT": Decimal(100_000), "BTC": Decimal(2)}},
-            depth=DepthRules(levels=8, size=setup_rng.choice((0.003, 0.01, 0.5)), growth=1.2, step_ticks=100),
+            depth=DepthRules(
+                levels=8,
+                size=setup_rng.choice((0.002, 0.004, 0.01, 0.5)),
+                growth=1.2,
+                step_ticks=setup_rng.choice((100, 3_000, 10_000)),
+            ),
             seed=seed,
             webhooks=(hook,) if setup_rng.random() < 0.8 else (),
         )
@@ -97,7 +102,7 @@ class World:
             max_open_orders=settings.risk.account.max_open_orders,
             max_order_notional=settings.risk.order.max_order_notional,
         )
-        self.model = Model(self.bounds)
+        self.model = Model(self.bounds, seen=self.struck)
         self.daemon: SimDaemon | None = None
         self.life: asyncio.Task[int] | None = None
         self.crash_in: int | None = None
@@ -110,6 +115,8 @@ class World:
         """A backup was restored: what came after it is not in the journal."""
         self.halted: dict[str, StateSet] = {}
         """Scopes that stay latched over every restart, as the checker saw them acknowledged."""
+        self.cleared_at_ns: dict[str, int] = {}
+        """When a person cleared a scope."""
         self._heard = 0
         self._fold_at = self.rng("fold").randint(20, 400)
         self._disk_rng = self.rng("disk weather")
@@ -122,6 +129,8 @@ class World:
 
     def point(self, name: str) -> None:
         """Die here, if this is where the seed says so."""
+        if name == "journal_failed":
+            self.struck[name] += 1
         if self.crash_in is None or self.daemon is None or self.daemon.is_dead or self.is_calm:
             return
         self.crash_in -= 1
@@ -208,6 +217,7 @@ class World:
         def look() -> None:
             self.model = Model(self.bounds, externals=self.has_forgotten)
             self.model.take(self.disk.facts(), checks_limits=False)
+            self.model.seen = self.struck
             self.model.compare(daemon.engine.state)
             check_state(daemon.engine.state)
 
@@ -218,8 +228,8 @@ class World:
 
         def look() -> None:
             for scope, fact in self.halted.items():
-                known = daemon.engine.state.latches.get(scope)
-                require(known is not None, "a halt was lost over a restart:", fact)
+                known = scope in daemon.engine.state.latches or self.cleared_at_ns.get(scope, 0) >= fact.at_ns
+                require(known, "a halt was lost over a restart:", fact)
             orders_at_venue(self.venue.state())
 
         self.check(look)
@@ -231,7 +241,13 @@ class World:
         rng = self.rng("prices")
         instrument = self.venue.markets.listed[SYMBOL].instrument
         spec = SyntheticSpec(
-            instrument, 65_000.0, volatility_bps=rng.choice((1.0, 3.0, 6.0)), spread_ticks=100, regime_s=20.0, depth=0
+            instrument,
+            65_000.0,
+            level_quantity=self.venue.setup.depth.size,
+            volatility_bps=rng.choice((0.5, 1.0, 2.0, 5.0)),
+            spread_ticks=100,
+            regime_s=20.0,
+            depth=0,
         )
         market = SyntheticMarket([spec], rng, step_s=STEP_S)
         posts = self.rng("webhooks")

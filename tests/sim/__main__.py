@@ -1,0 +1,42 @@
+"""Runs many simulations: `python -m tests.sim --seeds 0:10000`, or one again: `--scenario grid --seeds 17`.
+
+Prints how often each fault struck, and for each seed that failed the command that shows it again.
+"""
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.sim.many import Summary, run_many, tasks_of
+from tests.sim.scenarios import SCENARIOS
+
+
+def main() -> int:
+    """Run, and return 1 when a seed failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("--seeds", default="0:200", help="one seed, or FROM:TO without TO")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), help="one kind only; else they take turns")
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    first, _, end = arguments.seeds.partition(":")
+    seeds = range(int(first), int(end) if end else int(first) + 1)
+    tasks = tasks_of([arguments.scenario] if arguments.scenario else SCENARIOS, seeds)
+    console, summary = Console(), Summary()
+    failed = TextColumn("{task.fields[failed]} failed")
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), failed)
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=len(tasks), failed=0)
+        for ran in run_many(tasks, arguments.processes):
+            summary.add(ran)
+            progress.update(bar, advance=1, failed=len(summary.failures))
+            if ran.failure:
+                progress.console.print(f"[red]FAILED[/] {ran.scenario} {ran.seed}: ", ran.failure, highlight=False)
+    console.print(summary.faults())
+    console.print(summary.words(), highlight=False)
+    return 1 if summary.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
