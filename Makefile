@@ -23,7 +23,7 @@ help:
 	@echo "make check     format, lint, types, imports, tidiness"
 	@echo "make fmt       format the code and sort the imports"
 	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
-	@echo "make campaign  many seeded simulations with faults"
+	@echo "make campaign  the long runs: kills, simulated days with faults, inverted controls"
 	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
 	@echo "make clean     remove the environments and the caches"
 
@@ -48,15 +48,12 @@ bench: $(BENCH_VENV)/.bench-installed
 	$(BENCH_VENV)/bin/python benchmarks/run.py
 
 campaign: $(VENV)/.dev-installed
-	@test -e tests/campaign.py -o -e tests/campaign/__main__.py || { \
-	  echo "make campaign: the campaign of seeded simulations is not part of this version; it comes with a later one." >&2; \
-	  exit 2; }
 	$(BIN)/python -m tests.campaign
 
 # The locks agree with each other: run.lock is cut out of dev.lock. The peers of the benchmarks pin some versions of
 # their own, so bench.lock is resolved for itself.
 UV_COMPILE = $(UV) pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-  --no-annotate --no-emit-index-url --no-emit-find-links --default-index https://pypi.org/simple $(if $(UPGRADE),--upgrade)
+  --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock: uv is missing; name it: make lock UV=/path/to/uv" >&2; exit 2; }

@@ -1,0 +1,122 @@
+"""The long campaigns, by `make campaign`: the stated counts of runs, kills, simulated seeds and inverted controls.
+
+Each stage is a command with its counts in the environment. A stage that passed at this commit is not run again; the
+table goes to `docs/campaign.md` with the commit.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+ROOT = Path(__file__).parents[1]
+STATE = ROOT / ".campaign.json"
+PAGE = ROOT / "docs" / "campaign.md"
+
+
+class Stage(NamedTuple):
+    """One part of the campaign."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environ: dict[str, str]
+
+
+PYTEST = ("-m", "pytest", "-q", "-p", "no:randomly", "--timeout=3600")
+PROCESS = "tests/process/test_ionloop_process.py"
+STAGES = (
+    Stage(
+        "two minutes against the simulated venue, without and with webhooks: agreement to the last digit",
+        (*PYTEST, PROCESS, "-k", "agrees or webhooks_confirm"),
+        {"QUANTD_RUN_S": "120"},
+    ),
+    Stage(
+        "SIGKILL at random moments, 20 times with keys and 5 times by search",
+        (*PYTEST, PROCESS, "-k", "killed"),
+        {"QUANTD_KILLS": "20"},
+    ),
+    Stage("every control inverted or disabled: some test must fail", ("-m", "tests.mutation.invert_controls"), {}),
+    Stage(
+        "simulated days with faults, all scenarios in turn",
+        ("-m", "tests.sim", "--seeds", f"0:{os.environ.get('QUANTD_CAMPAIGN_SEEDS', '10000')}"),
+        {},
+    ),
+    Stage("the state machine of the engine, long", (*PYTEST, "tests/property"), {"HYPOTHESIS_PROFILE": "nightly"}),
+)
+
+
+def commit() -> str:
+    """The commit that is checked out, with a mark when files were changed."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return told.stdout.strip()
+
+
+def run(stage: Stage, console: Console) -> dict[str, object]:
+    """Run one stage with its output on the terminal; return its row."""
+    console.rule(stage.name)
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *stage.arguments],
+        cwd=ROOT,
+        env={**os.environ, **stage.environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    last = ""
+    assert process.stdout is not None, "a pipe was asked for"
+    for line in process.stdout:
+        sys.stdout.write(line)
+        if line.strip():
+            last = line.strip()
+    code = process.wait()
+    words = re.sub(r"\x1b\[[0-9;]*m", "", last).strip("= ")
+    return {"ok": code == 0, "seconds": round(time.monotonic() - began), "last": words}
+
+
+def page(at: str, rows: dict[str, dict[str, object]]) -> str:
+    """Return the table as Markdown."""
+    lines = [
+        "# The campaign",
+        "",
+        f"Written by `make campaign` at commit `{at}`. Samples of each stage run with every `make test`.",
+        "",
+        "| stage | result | seconds | last line |",
+        "|---|---|---|---|",
+    ]
+    for stage in STAGES:
+        row = rows.get(stage.name)
+        if row is None:
+            lines.append(f"| {stage.name} | not run | | |")
+        else:
+            result = "passed" if row["ok"] else "**failed**"
+            lines.append(f"| {stage.name} | {result} | {row['seconds']} | {str(row['last']).replace('|', '/')} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Run what has not passed at this commit yet, and write the page; return 1 when a stage failed."""
+    console, at = Console(), commit()
+    kept = json.loads(STATE.read_text()) if STATE.exists() else {}
+    rows: dict[str, dict[str, object]] = kept.get("rows", {}) if kept.get("commit") == at else {}
+    for number, stage in enumerate(STAGES, 1):
+        if rows.get(stage.name, {}).get("ok"):
+            console.print(f"{number}/{len(STAGES)} {stage.name}: passed at this commit already")
+            continue
+        rows[stage.name] = run(stage, console)
+        STATE.write_text(json.dumps({"commit": at, "rows": rows}, indent=1))
+        PAGE.write_text(page(at, rows))
+    console.print(f"written: {PAGE.relative_to(ROOT)}")
+    return 0 if all(row["ok"] for row in rows.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
