@@ -38,8 +38,13 @@ class LatchFollower:
         self._compare()
 
     def look(self) -> None:
-        """Follow a change of the file; one `stat` when there is none."""
-        if self._latch.read().generation != self._generation:
+        """Follow a change of the file, and tell the engine a halt until it has it; one `stat` when all is known.
+
+        Telling once is not enough: a clearing that still waits in the inbox would undo it.
+        """
+        content, known = self._latch.read(), self._engine.state.latches
+        untold = any(halt.by not in _OWN and halt.scope not in known for halt in content.halts)
+        if untold or content.generation != self._generation:
             self._compare()
 
     def recorded(self, fact: StateSet) -> None:
