@@ -37,7 +37,7 @@ def build_control(
     settings = shared.settings
     if settings.control is None:
         return None
-    limits = {one.setup.id: one.limits for one in strategies}
+    loaded = {one.setup.id for one in strategies}
     access = DaemonAccess(
         engine=shared.engine,
         emit=shared.emit,
@@ -47,11 +47,11 @@ def build_control(
         codec=storage.store.codec,
         version=quantd.__version__,
         config_hash=settings.hash,
-        risk=lambda: settings.risk,
-        strategy_limits=lambda: limits,
+        risk=lambda: shared.engine.risk.risk,
+        strategy_limits=lambda: shared.engine.risk.strategies,
         venues={name: _venue(shared, name) for name in shared.venues},
         failures=tuple(
-            f"{one.id} could not be loaded" for one in settings.strategies if one.enabled and one.id not in limits
+            f"{one.id} could not be loaded" for one in settings.strategies if one.enabled and one.id not in loaded
         ),
         reasons=reasons,
         draw=partial(secrets.token_urlsafe, CONFIRMATION_BYTES),
