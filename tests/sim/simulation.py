@@ -22,10 +22,11 @@ from quantd.domain.facts import OrderIntended
 from quantd.journal.backup import mint_epoch
 from quantd.journal.latch import Halt
 from quantd.testing.loop import Deadlock, run_virtual
-from tests.sim.invariants import Violation, orders_at_venue, require, same_as_venue
+from tests.sim.invariants import Violation, require
 from tests.sim.mishaps import draw_switches, draw_weather, heal, run_mishaps, run_person
 from tests.sim.scenarios import SCENARIOS, Scenario, settings_of
 from tests.sim.sim_daemon import SimDaemon
+from tests.sim.venue_truth import orders_at_venue, same_as_venue
 from tests.sim.world import World
 
 HEALS_WITHIN_S = 200.0

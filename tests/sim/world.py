@@ -30,10 +30,11 @@ from quantd.testing.portrait import portrait
 from quantd.venues.ionloop.settings import IonloopSettings
 from tests.invariants import check_state
 from tests.sim.disk import Disk, DiskWeather
-from tests.sim.invariants import Bounds, Model, Violation, Wire, orders_at_venue, require
+from tests.sim.invariants import Bounds, Model, Violation, require
 from tests.sim.network import Network
 from tests.sim.scenarios import Scenario
 from tests.sim.sim_daemon import SimDaemon
+from tests.sim.venue_truth import Wire, orders_at_venue
 
 SECOND_NS = 1_000_000_000
 STEP_S = 0.25

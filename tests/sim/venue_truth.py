@@ -1,0 +1,129 @@
+"""What may reach a venue, and what must be there in the end: requests judged as they leave, books against its truth."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from quantd.domain import facts as f
+from quantd.domain.events import TradingState
+from quantd.engine.state import State
+from quantd.ports import HttpRequest
+from tests.sim.invariants import EXACT, ZERO, Model, require
+
+
+class Wire:
+    """Looks at each request that leaves: nothing reaches the venue that is not on disk, no id carries two orders."""
+
+    def __init__(self) -> None:
+        self._written: set[tuple[str, int]] = set()
+        self._cancels: defaultdict[str, int] = defaultdict(int)
+        self._ids: dict[str, str] = {}
+        self._exits: set[str] = set()
+        self._bodies: dict[str, bytes] = {}
+        self._operations: defaultdict[str, int] = defaultdict(int)
+
+    def durable(self, facts: Iterable[f.Fact]) -> None:
+        """Facts are on disk from now on."""
+        for fact in facts:
+            match fact:
+                case f.OrderIntended():
+                    if not fact.held:
+                        self._written.add((fact.client_order_id, 1))
+                    self._operations[fact.client_order_id] = 0 if fact.held else 1
+                    if fact.exit:
+                        self._exits.add(fact.client_order_id)
+                case f.OrderReleased():
+                    self._operations[fact.client_order_id] += 1
+                    self._written.add((fact.client_order_id, self._operations[fact.client_order_id]))
+                case f.AmendIntended() | f.CancelIntended():
+                    self._operations[fact.client_order_id] = max(self._operations[fact.client_order_id], fact.operation)
+                    if fact.operation:
+                        self._cancels[fact.client_order_id] += 1
+                case f.OrderAcknowledged():
+                    self._ids[fact.venue_order_id] = fact.client_order_id
+                case f.ExternalOrderSeen():
+                    self._ids[fact.venue_order_id] = fact.client_order_id
+
+    def leaving(self, request: HttpRequest, standing: TradingState, *, is_failed: bool = False) -> None:
+        """Judge a request of the ionloop connector.
+
+        Args:
+            request: What leaves.
+            standing: The strictest state that holds for everything.
+            is_failed: The journal has failed: cancels may leave without being written.
+        """
+        if request.method == "POST":
+            key = request.headers.get("Idempotency-Key", "")
+            order_id, _, operation = key.rpartition("-")
+            require(operation.isdecimal(), "a create without a key of ours:", key)
+            require((order_id, int(operation)) in self._written, "a create that is not on disk:", key)
+            before = self._bodies.setdefault(key, request.body)
+            require(before == request.body, "one id for two orders:", key, before, request.body)
+            require(standing is not TradingState.HALTED, "a create leaves while halted:", key)
+            if standing is TradingState.REDUCING:
+                require(order_id in self._exits, "an entry leaves while reducing:", key)
+        elif request.method == "DELETE" and not is_failed:
+            venue_order_id = request.path.rpartition("/")[2]
+            order = self._ids.get(venue_order_id)
+            require(order is not None, "a cancel of an order that is not ours:", request.path)
+            require(self._cancels[order or ""], "a cancel that is not on disk:", request.path)
+
+    def forget_after_restore(self, facts: Iterable[f.Fact]) -> None:
+        """A backup was restored: only what is in it is on disk; ids that left once stay used."""
+        bodies = self._bodies
+        self.__init__()  # type: ignore[misc] # all but the bodies starts anew
+        self._bodies = bodies
+        self.durable(facts)
+
+
+def orders_at_venue(truth: Mapping[str, Any]) -> None:
+    """At most one order for each idempotency key and each client order id, dead or alive.
+
+    Raises:
+        Violation: naming the twins.
+    """
+    seen: dict[str, str] = {}
+    for order in truth["orders"]:
+        client_order_id = order["idempotencyKey"].rpartition("-")[0]
+        twin = seen.setdefault(client_order_id, order["id"])
+        require(twin == order["id"], "two orders of one intent:", client_order_id, twin, order["id"])
+
+
+def same_as_venue(model: Model, state: State, truth: Mapping[str, Any], *, account: str = "main") -> None:
+    """Hold our books against the venue's own truth, to the last digit, once all has come to rest.
+
+    Raises:
+        Violation: naming the first difference.
+    """
+    ours = {venue_id: order for order in model.orders.values() for venue_id in order.venue_ids}
+    for theirs in truth["orders"]:
+        order = ours.pop(theirs["id"], None)
+        require(order is not None, "the venue has an order that we do not know:", theirs)
+        assert order is not None
+        require(order.filled == Decimal(theirs["filledQuantity"]), "filled:", order.id, order.filled, theirs)
+        require(order.is_open == (theirs["status"] == "open"), "state:", order.id, order.state, theirs)
+        if order.confirmed and order.filled:
+            told = sum((Decimal(one["quantity"]) * Decimal(one["price"]) for one in theirs["fills"]), ZERO)
+            require(abs(told + order.sign * order.cash) < EXACT, "money:", order.id, order.cash, told)
+    require(not ours, "we have orders that the venue does not:", list(ours))
+    for order in model.orders.values():
+        require(order.operation is None, "a write was never settled:", order.id, order.operation)
+    _same_balances(model, state, truth, account)
+
+
+def _same_balances(model: Model, state: State, truth: Mapping[str, Any], account: str) -> None:
+    known = state.portfolio.accounts["ionloop"]
+    opening = {asset: Decimal(amount) for asset, amount in truth["opening_balances"][account].items()}
+    flows: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in truth["transactions"]:
+        if row["account"] == account and row["type"] in ("deposit", "withdrawal"):
+            flows[row["asset"]] += Decimal(row["amount"]) * (1 if row["type"] == "deposit" else -1)
+    for asset, balance in truth["balances"][account].items():
+        total = Decimal(balance["total"])
+        require(known.totals.get(asset, ZERO) == total, "balance of", asset, known.totals.get(asset), total)
+        require(known.free(asset) == Decimal(balance["free"]), "free", asset, known.free(asset), balance["free"])
+        for instrument, base in model.bases.items():
+            if base == asset:
+                held = total - opening.get(asset, ZERO) - flows[asset]
+                require(model.signed(instrument) == held, "position in", instrument, model.signed(instrument), held)
