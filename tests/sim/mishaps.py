@@ -48,7 +48,7 @@ def draw_switches(world: World) -> None:
     switches.post_status = rng.choice((200, 201))
     switches.transaction_per_fill = rng.random() < 0.3
     switches.fill_at_once = rng.random() < 0.4
-    switches.look_up_lag_s = rng.choice((0.0, 0.0, 0.3, 3.0))
+    switches.look_up_lag_s = rng.choice((0.0, 0.0, 0.3, 3.0, 8.0))
     switches.cancel_lag_s = rng.choice((0.0, 0.0, 0.2, 1.0))
     switches.clock_skew_s = rng.choice((0.0, 0.0, 1.5, -1.5))
     switches.webhook_delay_s = rng.choice((0.0, 0.0, 1.0))
@@ -87,10 +87,12 @@ async def run_mishaps(world: World) -> None:
         "operator_order": lambda: _emit(world, rng.choice(("market", "limit"))),
         "sigterm": lambda: _stop(world),
     }
-    every_s = rng.choice((3.0, 8.0, 20.0))
+    # Halts stop the trade, and with it everything else that could go wrong: they are rarer.
+    names = [name for name in mishaps for _ in range(1 if "halt" in name or name == "clock_jump" else 3)]
+    every_s = rng.choice((4.0, 10.0, 25.0))
     while True:
         await asyncio.sleep(every_s * (0.2 + rng.random()))
-        name = rng.choice(list(mishaps))
+        name = rng.choice(names)
         world.struck[name] += 1
         await mishaps[name]()
 
@@ -166,7 +168,7 @@ async def run_person(world: World) -> None:
     """Clear halts after a while, and decide what needs a person; for ever."""
     rng = world.rng("person")
     while True:
-        await asyncio.sleep(1 + 4 * rng.random())
+        await asyncio.sleep(0.5 + 2 * rng.random())
         daemon = world.daemon
         if daemon is None or daemon.is_dead or world.is_resting:
             continue
@@ -174,7 +176,7 @@ async def run_person(world: World) -> None:
             if halt.by == "resolution":
                 _decide(world, daemon, halt.scope)
                 continue
-            if rng.random() < 0.5:
+            if rng.random() < 0.7:
                 _clear(world, halt.scope, "looked at it")
 
 

@@ -133,7 +133,7 @@ class Network:
             late_s = timeout_s if fate is Fate.DELAYED_REPLY else 0.0
             loop.call_later(late_s + back_s, settle, response)
 
-        stalled_s = timeout_s * (0.2 + extra) if fate is Fate.STALLED else 0.0
+        stalled_s = timeout_s * (0.2 + 2.5 * extra) if fate is Fate.STALLED else 0.0
         loop.call_later(stalled_s + out_s, arrive)
         return answered
 

@@ -12,7 +12,7 @@ class RandomTrader(Strategy):
 
     seed: int = param(1, ge=0)
     quantity: Decimal = param(Decimal("0.004"), gt=0)
-    actions: int = param(2, ge=1, le=10, doc="at each quote")
+    actions: int = param(4, ge=1, le=10, doc="at each quote")
     needs: ClassVar[set[type]] = {Market, Limit, Stop, StopLimit}
 
     def setup(self) -> None:
@@ -35,20 +35,22 @@ class RandomTrader(Strategy):
         away = (1 if send == self.sell else -1) * price
         working = self.orders(instrument)
         drawn = rng.random()
-        if drawn < 0.35:
-            send(instrument, quantity, Limit(price + away * rng.uniform(-5e-4, 15e-4)), protect=self.exits(price, rng))
-        elif drawn < 0.5:
+        if drawn < 0.25:
+            how = Limit(price + away * rng.uniform(-5e-4, 15e-4))
+            for _ in range(2 if drawn < 0.04 else 1):  # twins: orders that nobody can tell apart
+                send(instrument, quantity, how, protect=self.exits(price, rng))
+        elif drawn < 0.35:
             send(instrument, quantity, Market(), protect=self.exits(price, rng))
-        elif drawn < 0.58:
-            send(instrument, quantity, Stop(price - away * rng.uniform(2e-4, 2e-3), reduce_only=rng.random() < 0.6))
-        elif drawn < 0.62:
-            trigger = price - away * rng.uniform(2e-4, 2e-3)
+        elif drawn < 0.5:
+            send(instrument, quantity, Stop(price - away * rng.uniform(5e-5, 8e-4), reduce_only=rng.random() < 0.4))
+        elif drawn < 0.55:
+            trigger = price - away * rng.uniform(5e-5, 8e-4)
             send(instrument, quantity, StopLimit(trigger, trigger - away * 5e-4))
-        elif drawn < 0.72:
+        elif drawn < 0.65:
             self.target(instrument, self.quantity * rng.randint(-3, 3))
-        elif drawn < 0.75:
+        elif drawn < 0.69:
             self.target(instrument, self.quantity * rng.randint(-3, 3), Limit(price))
-        elif drawn < 0.85 and working:
+        elif drawn < 0.8 and working:
             self.cancel(rng.choice(working))
         elif drawn < 0.95 and working:
             order = rng.choice(working)

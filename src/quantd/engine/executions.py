@@ -40,10 +40,12 @@ def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Deci
     quantity = report.filled_quantity - order.filled
     average, spec = report.average_price, order.spec
     if average is not None:
-        before = sum((fill.quantity * fill.price for fill in order.fills.values()), ZERO)
-        price = (average * report.filled_quantity - before) / quantity
-        confirmed = all(fill.quality is Quality.CONFIRMED for fill in order.fills.values())
-        quality = Quality.CONFIRMED if confirmed else Quality.ESTIMATED
+        if all(fill.quality is Quality.CONFIRMED for fill in order.fills.values()):
+            before = sum((fill.quantity * fill.price for fill in order.fills.values()), ZERO)
+            price, quality = (average * report.filled_quantity - before) / quantity, Quality.CONFIRMED
+        else:
+            # Bounds in the sum would leave this fill with their error, perhaps below zero; `corrections` shares it out.
+            price, quality = average, Quality.ESTIMATED
     else:
         price, quality = spec.price or report.price or order.reference or mark or ZERO, Quality.ESTIMATED
     fees = scheduled_fees(rules, spec, quantity, price)

@@ -367,3 +367,15 @@ def test_a_market_order_is_reserved_at_the_price_it_may_cost() -> None:
     rig.quote(99, 101)
     rig.do(lambda s: s.buy(BTC, 1, Market()))
     assert rig.state.portfolio.account("paper").free("USD") == 899
+
+
+def test_a_crumb_after_an_estimated_fill_has_no_absurd_price() -> None:
+    rig = Rig()
+    order = buy(rig, 2, 100)
+    rig.accept(order)
+    rig.handle(rig.report_of(order.id, filled_quantity=D("1.999"), state=OrderState.PARTIALLY_FILLED))
+    rig.handle(rig.report_of(order.id, filled_quantity=D(2), state=OrderState.FILLED, average_price=D("99")))
+    fills = list(rig.live(order).fills.values())
+    assert [fill.price for fill in fills] == [D(99), D(99)]
+    told = [fill.price for _, fill in rig.strategies["s1"].hooks("on_fill")]
+    assert all(90 < price <= 100 for price in told)
