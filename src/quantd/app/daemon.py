@@ -39,7 +39,7 @@ from quantd.feeds.polling import FeedChange
 from quantd.feeds.store import BarStore
 from quantd.journal.writer import JournalWriter
 from quantd.ports import Clock, Service
-from quantd.runtime.accounts import AccountFollower, write_of
+from quantd.runtime.accounts import AccountFollower, sent_at_ns, write_of
 from quantd.runtime.executor import Executor
 from quantd.runtime.jobs import Jobs
 from quantd.runtime.runner import Runner
@@ -227,7 +227,7 @@ class Daemon:
         order = self.engine.state.orders.get(client_order_id)
         write = write_of(order) if order is not None else None
         if order is not None and write is not None:
-            self.executor.resolve(write, order.intended_at_ns)
+            self.executor.resolve(write, sent_at_ns(order))
 
     def _auth_failed(self, venue: str, reason: str) -> None:
         self.emit(VenueChanged(venue, TradingState.HALTED, f"credentials refused: {reason}", self.clock.now_ns()))

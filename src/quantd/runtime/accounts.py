@@ -144,7 +144,7 @@ class AccountFollower:
             for order in unknown:
                 write = write_of(order)
                 if write is not None:
-                    self._executor.resolve(write, order.intended_at_ns)
+                    self._executor.resolve(write, sent_at_ns(order))
             self.reason = f"{len(unknown)} writes of unknown outcome"
             await asyncio.sleep(0.25)
 
@@ -215,6 +215,11 @@ class AccountFollower:
     def _emit_all(self, events: Iterable[Event]) -> None:
         for event in events:
             self._emit(event)
+
+
+def sent_at_ns(order: LiveOrder) -> int:
+    """Return the earliest time at which the write in flight can have left; an order that was held is older than that."""
+    return order.intended_at_ns if order.operation is None else order.operation.since_ns
 
 
 def write_of(order: LiveOrder) -> Write | None:
