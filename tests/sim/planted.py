@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from quantd.app import daemon
 from quantd.domain.commands import Submit
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.orders import OrderState
@@ -19,6 +20,7 @@ from quantd.engine.intake import Intake
 from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.order_controls import ReduceOnly
 from quantd.engine.state import State
+from quantd.runtime import accounts
 from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop.connector import IonloopConnector
 from tests.sim import sim_daemon
@@ -133,6 +135,17 @@ def held_stop_without_reduce_only() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def age_counted_from_the_intent() -> Iterator[None]:
+    """A lost order that had waited for its trigger counts as sent when it was first wanted: given up too early."""
+
+    def sent_at_ns(order: LiveOrder) -> int:
+        return order.intended_at_ns
+
+    with _instead(daemon, "sent_at_ns", sent_at_ns), _instead(accounts, "sent_at_ns", sent_at_ns):
+        yield
+
+
 class Plant(NamedTuple):
     """One fault and where it can show."""
 
@@ -158,6 +171,7 @@ PLANTS = (
     Plant("halt kept in memory only", halt_kept_in_memory_only, "grid"),
     Plant("unknown taken as rejected", unknown_taken_as_rejected, "crowd"),
     Plant("id repeated after a restored backup", id_repeated_after_a_restored_backup, "backup"),
+    Plant("age of a lost order counted from its intent", age_counted_from_the_intent, "stops"),
     Plant("engine-held stop without reduce-only", held_stop_without_reduce_only, "trader"),
 )
 

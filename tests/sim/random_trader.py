@@ -13,6 +13,7 @@ class RandomTrader(Strategy):
     seed: int = param(1, ge=0)
     quantity: Decimal = param(Decimal("0.004"), gt=0)
     actions: int = param(4, ge=1, le=10, doc="at each quote")
+    stops: bool = param(False, doc="whether it only places stops that wait long")
     needs: ClassVar[set[type]] = {Market, Limit, Stop, StopLimit}
 
     def setup(self) -> None:
@@ -34,6 +35,10 @@ class RandomTrader(Strategy):
         send = rng.choice((self.buy, self.sell))
         away = (1 if send == self.sell else -1) * price
         working = self.orders(instrument)
+        if self.stops:
+            if len(working) < 5:
+                send(instrument, quantity, Stop(price - away * rng.uniform(5e-4, 2e-3)))
+            return
         drawn = rng.random()
         if drawn < 0.25:
             how = Limit(price + away * rng.uniform(-5e-4, 15e-4))

@@ -17,6 +17,8 @@ class Scenario(NamedTuple):
     strategies: tuple[str, ...]
     restores: bool = False
     """Whether backups of the journal are restored."""
+    faults_s: tuple[float, float] = (20.0, 60.0)
+    """Shortest and longest first phase, virtual seconds."""
 
 
 SCENARIOS = {
@@ -26,6 +28,7 @@ SCENARIOS = {
         Scenario("cross", ("cross", "grid")),
         Scenario("trader", ("trader",)),
         Scenario("crowd", ("grid", "cross", "trader")),
+        Scenario("stops", ("sleeper",), faults_s=(60.0, 110.0)),
         Scenario("backup", ("trader", "grid"), restores=True),
     )
 }
@@ -45,7 +48,7 @@ def settings_of(scenario: Scenario, seed: int, *, keys: bool) -> Settings:
     """Return the configuration of one seed."""
     loaded = _loaded(keys)
     strategies = tuple(
-        one.model_copy(update={"params": {"seed": seed}}) if one.id == "trader" else one
+        one.model_copy(update={"params": one.params | {"seed": seed}}) if "seed" in one.params else one
         for one in loaded.strategies
         if one.id in scenario.strategies
     )

@@ -203,7 +203,7 @@ async def _phases(world: World) -> float:
     draw_switches(world)
     async with asyncio.TaskGroup() as tasks:
         mishaps = tasks.create_task(run_mishaps(world), name="mishaps")
-        await _pass(world, 20 + 40 * rng.random())
+        await _pass(world, rng.uniform(*world.scenario.faults_s))
         mishaps.cancel()
     heal(world)
     begun_s = asyncio.get_running_loop().time()
