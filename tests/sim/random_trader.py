@@ -1,6 +1,7 @@
 """A strategy that does anything at any time: for simulations, where the world is hostile and so is the author."""
 
 import random
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -30,38 +31,58 @@ class RandomTrader(Strategy):
 
     def act(self, quote: Quote, rng: random.Random) -> None:
         """Do one thing."""
-        instrument, price = quote.instrument, quote.mid
+        places, changes = (self.enter, self.trigger, self.aim), (self.withdraw, self.change)
         quantity = self.quantity * rng.randint(1, 4)
-        send = rng.choice((self.buy, self.sell))
-        away = (1 if send == self.sell else -1) * price
-        working = self.orders(instrument)
         if self.stops:
-            if len(working) < 5:
-                send(instrument, quantity, Stop(price - away * rng.uniform(5e-4, 2e-3)))
-            return
-        drawn = rng.random()
-        if drawn < 0.25:
-            how = Limit(price + away * rng.uniform(-5e-4, 15e-4))
-            for _ in range(2 if drawn < 0.04 else 1):  # twins: orders that nobody can tell apart
-                send(instrument, quantity, how, protect=self.exits(price, rng))
-        elif drawn < 0.35:
-            send(instrument, quantity, Market(), protect=self.exits(price, rng))
-        elif drawn < 0.5:
-            send(instrument, quantity, Stop(price - away * rng.uniform(5e-5, 8e-4), reduce_only=rng.random() < 0.4))
-        elif drawn < 0.55:
-            trigger = price - away * rng.uniform(5e-5, 8e-4)
-            send(instrument, quantity, StopLimit(trigger, trigger - away * 5e-4))
-        elif drawn < 0.65:
-            self.target(instrument, self.quantity * rng.randint(-3, 3))
-        elif drawn < 0.69:
-            self.target(instrument, self.quantity * rng.randint(-3, 3), Limit(price))
-        elif drawn < 0.8 and working:
-            self.cancel(rng.choice(working))
-        elif drawn < 0.95 and working:
-            order = rng.choice(working)
-            self.amend(order, quantity, None if order.price is None else order.price * Decimal("1.0005"))
-        elif drawn < 0.97:
-            self.cancel_all(instrument)
+            if len(self.orders(quote.instrument)) < 5:
+                self.wait(quote, quantity, rng)
+        elif rng.random() < 0.7 or not self.orders(quote.instrument):
+            rng.choice(places)(quote, quantity, rng)
+        else:
+            rng.choice(changes)(quote, quantity, rng)
+
+    def _side(self, rng: random.Random) -> tuple[Callable[..., Any], int]:
+        return rng.choice(((self.buy, -1), (self.sell, 1)))
+
+    def enter(self, quote: Quote, quantity: Decimal, rng: random.Random) -> None:
+        """Send an order that goes out at once, now and then two that nobody can tell apart."""
+        send, away = self._side(rng)
+        how: Any = Market()
+        if rng.random() < 0.7:
+            how = Limit(quote.mid * (1 + away * rng.uniform(-5e-4, 15e-4)))
+        for _ in range(2 if rng.random() < 0.1 else 1):
+            send(quote.instrument, quantity, how, protect=self.exits(quote.mid, rng))
+
+    def trigger(self, quote: Quote, quantity: Decimal, rng: random.Random) -> None:
+        """Send a stop near the market."""
+        send, away = self._side(rng)
+        trigger = quote.mid * (1 - away * rng.uniform(5e-5, 8e-4))
+        if rng.random() < 0.7:
+            send(quote.instrument, quantity, Stop(trigger, reduce_only=rng.random() < 0.4))
+        else:
+            send(quote.instrument, quantity, StopLimit(trigger, trigger * (1 - away * 5e-4)))
+
+    def wait(self, quote: Quote, quantity: Decimal, rng: random.Random) -> None:
+        """Send a stop that the market will take its time to reach."""
+        send, away = self._side(rng)
+        send(quote.instrument, quantity, Stop(quote.mid * (1 - away * rng.uniform(5e-4, 2e-3))))
+
+    def aim(self, quote: Quote, quantity: Decimal, rng: random.Random) -> None:
+        """Set a target."""
+        how = Limit(quote.mid) if rng.random() < 0.3 else Market()
+        self.target(quote.instrument, self.quantity * rng.randint(-3, 3), how)
+
+    def withdraw(self, quote: Quote, quantity: Decimal, rng: random.Random) -> None:
+        """Cancel an order, sometimes all."""
+        if rng.random() < 0.15:
+            self.cancel_all(quote.instrument)
+        else:
+            self.cancel(rng.choice(self.orders(quote.instrument)))
+
+    def change(self, quote: Quote, quantity: Decimal, rng: random.Random) -> None:
+        """Amend an order."""
+        order = rng.choice(self.orders(quote.instrument))
+        self.amend(order, quantity, None if order.price is None else order.price * Decimal("1.0005"))
 
     def exits(self, price: float, rng: random.Random) -> Protect | None:
         """Ask for protection now and then; the distances suit longs or shorts, as chance will have it."""

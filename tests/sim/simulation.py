@@ -17,7 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from quantd.clock import LoopClock
-from quantd.domain.events import TradingState
+from quantd.domain.events import CancelOrdered, TradingState
 from quantd.domain.facts import OrderIntended
 from quantd.journal.backup import mint_epoch
 from quantd.journal.latch import Halt
@@ -211,6 +211,8 @@ async def _phases(world: World) -> float:
     await _until(world, begun_s, _is_settled, "nothing unknown")
     world.is_resting = True
     world.disk.latch.halt(Halt("all", TradingState.HALTED, "harness", "the end", world.clock.now_ns()))
+    if world.daemon is not None:  # a halt that stood before a foreign order was adopted leaves it to a person
+        world.daemon.emit(CancelOrdered("all", "harness", world.clock.now_ns()))
     await _until(world, begun_s, _is_at_rest, "no order open, no write under way")
     world.switches.market_paused = True
     await _agreed(world, begun_s)
