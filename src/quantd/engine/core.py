@@ -195,6 +195,8 @@ class Engine:
             operation = order.operation
             if operation is not None and not order.is_unknown:
                 self.intake.lost(order, operation, cause)
+            elif order.held and order.is_open and not self.context.ids.is_current(order.client_order_id):
+                self.trading.cancel(order, "restored_backup")  # its trigger may have been reached, and it sent, since
 
     def begin(self, run: RunStarted) -> None:
         """Record what this process is made of; the first fact of every run."""

@@ -52,6 +52,10 @@ class ClientOrderIds:
         if client_order_id.startswith(self._epoch):
             self._counter = max(self._counter, from_base32(client_order_id[len(self._epoch) :]))
 
+    def is_current(self, client_order_id: str) -> bool:
+        """Tell whether an id was counted out in this epoch, and not before a backup was restored."""
+        return client_order_id.startswith(self._epoch)
+
     def is_ours(self, client_order_id: str) -> bool:
         """Tell whether an id comes from this journal, whatever its epoch."""
         return client_order_id.startswith(self._prefix)

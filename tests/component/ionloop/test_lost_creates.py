@@ -161,7 +161,21 @@ def test_a_single_look_is_never_enough_and_neither_is_a_list_that_cannot_be_read
         for _ in range(3):
             assert isinstance(await rig.connector.resolve(command, sent_at_ns), StillUnknown)
         assert isinstance(await rig.connector.resolve(command, sent_at_ns), StillUnknown), "too soon to count"
-        await asyncio.sleep(5)
+        await asyncio.sleep(30)
+        assert await rig.connector.resolve(command, sent_at_ns) == NotFound()
+
+    run(body)
+
+
+def test_an_old_intent_found_at_a_start_is_not_given_up_before_the_quiet_period_has_passed_here() -> None:
+    """The wall clock may have been set forward since it was sent: only time that was seen to pass counts."""
+
+    async def body(rig: Rig) -> None:
+        command, sent_at_ns = rig.submit(), rig.clock.now_ns() - 3_600_000_000_000
+        for _ in range(5):
+            assert isinstance(await rig.connector.resolve(command, sent_at_ns), StillUnknown)
+            await asyncio.sleep(5.5)
+        await asyncio.sleep(5.5)
         assert await rig.connector.resolve(command, sent_at_ns) == NotFound()
 
     run(body)

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantd.domain.events import TimePassed
+from quantd.domain.orders import Stop
+from quantd.engine.context import EngineSettings
 from quantd.engine.ids import LENGTH_MAX, ClientOrderIds, base32, from_base32
+from quantd.testing.builders import BTC, Rig, make_plain_capabilities
 
 
 @given(st.integers(0, 2**80))
@@ -50,3 +54,14 @@ def test_foreign_ids_are_not_ours_and_change_nothing() -> None:
 def test_a_journal_id_that_would_not_fit_is_refused(journal_id: str) -> None:
     with pytest.raises(ValueError, match="journal id"):
         ClientOrderIds(journal_id, 1)
+
+
+def test_a_held_order_of_a_restored_backup_is_not_sent_a_second_time() -> None:
+    rig = Rig(capabilities=make_plain_capabilities())
+    order = rig.do(lambda s: s.buy(BTC, 1, Stop(110)))
+    for epoch, held in ((1, True), (2, False)):
+        settings = EngineSettings(journal_id="0test", epoch=epoch)
+        again = Rig(facts=rig.facts, settings=settings, capabilities=make_plain_capabilities())
+        again.engine.lose_in_flight("restart", again.now_ns)
+        again.handle(TimePassed(again.now_ns))
+        assert again.live(order.id).is_open is held

@@ -3,7 +3,8 @@
 Used by the connector's `resolve`. One call is one step; the caller comes back after the time that `StillUnknown`
 names. With keys switched on the same bytes are sent again under the same key, which the venue documents as safe; else,
 and after that, the order is looked for by its terms. "Not placed" needs two complete looks without a match, the last
-one begun after the quiet period. What a look cannot show for sure stays unknown.
+one begun after the quiet period, by the wall clock since the send and by the monotonic one since the first step. What a
+look cannot show for sure stays unknown.
 """
 
 from collections import OrderedDict
@@ -41,13 +42,16 @@ Resend = Callable[[Submit], Awaitable[Outcome]]
 class _Progress:
     """How far one search has come."""
 
-    __slots__ = ("looked_at_ns", "looks", "resends")
+    __slots__ = ("begun_ns", "looked_at_ns", "looks", "resends")
 
-    def __init__(self) -> None:
+    def __init__(self, begun_ns: int) -> None:
+        self.begun_ns = begun_ns
+        """Monotonic time of the first step: what has passed since has passed whatever the wall clock did."""
         self.resends = 0
         self.looks = 0
         """Complete looks without a match."""
         self.looked_at_ns = 0
+        """Monotonic time of the last one."""
 
 
 class Search:
@@ -80,7 +84,7 @@ class Search:
     async def step(self, command: Submit, sent_at_ns: int) -> Resolution:
         """Take one step for a create that may have left at `sent_at_ns` (wall time)."""
         key = (command.client_order_id, command.operation)
-        progress = self._searches.setdefault(key, _Progress())
+        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
         while len(self._searches) > _SEARCHES_MAX:
             self._searches.popitem(last=False)
         try:
@@ -98,6 +102,9 @@ class Search:
     async def _resent(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution | None:
         """Send again if that is safe now; None when it is time to look."""
         age_s = (self._clock.now_ns() - sent_at_ns) / SECOND_NS
+        if age_s >= 0:
+            # Of two ages the larger one: a clock that was set back must not make a key young again.
+            age_s = max(age_s, (self._clock.monotonic_ns() - progress.begun_ns) / SECOND_NS)
         if self._resend is None or progress.resends >= len(BACKOFF_S) or not 0 <= age_s < KEY_TTL_S:
             return None
         wait_s = sum(BACKOFF_S[: progress.resends + 1]) - age_s
@@ -120,7 +127,7 @@ class Search:
 
     async def _looked(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution:
         """Look for the order by its terms."""
-        begun_at_ns = self._clock.now_ns()
+        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
         symbol = translate.symbol_of(command.spec.instrument)
         rows, complete = await self._desk.listed(ANY, Lane.RECONCILE, symbol=symbol)
         known = frozenset(self._known_ids(command.spec.instrument))
@@ -138,14 +145,15 @@ class Search:
             return Found(self._desk.report(matches[0], command.client_order_id))
         if not complete:
             return StillUnknown("list_not_complete", _RETRY_S)
-        return self._missed(sent_at_ns, begun_at_ns, progress)
+        # Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
+        return self._missed(min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
 
-    def _missed(self, sent_at_ns: int, begun_at_ns: int, progress: _Progress) -> Resolution:
+    def _missed(self, age_ns: int, begun_ns: int, progress: _Progress) -> Resolution:
         """Count a complete look without a match."""
-        if progress.looks == 0 or begun_at_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
+        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
             progress.looks += 1
-            progress.looked_at_ns = begun_at_ns
-            if progress.looks >= 2 and begun_at_ns - sent_at_ns >= QUIET_PERIOD_S * SECOND_NS:
+            progress.looked_at_ns = begun_ns
+            if progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS:
                 return NotFound()
         return StillUnknown("not_seen", LOOK_EVERY_S)
 
