@@ -53,7 +53,7 @@ campaign: $(VENV)/.dev-installed
 # The locks agree with each other: run.lock is cut out of dev.lock. The peers of the benchmarks pin some versions of
 # their own, so bench.lock is resolved for itself.
 UV_COMPILE = $(UV) pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-  --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+  --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock: uv is missing; name it: make lock UV=/path/to/uv" >&2; exit 2; }
