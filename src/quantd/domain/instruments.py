@@ -11,7 +11,7 @@ from typing import NewType
 
 import msgspec
 
-from quantd.domain.numbers import ONE, ZERO, Rounding, on_step, snap_float, snap_tolerant
+from quantd.domain.numbers import ONE, ZERO, Rounding, snap_float, snap_tolerant
 
 InstrumentId = NewType("InstrumentId", str)
 """``venue:SYMBOL``, e.g. ``ionloop:BTC-USDT``; the venue part is the key in the configuration."""
@@ -138,10 +138,10 @@ class Instrument(msgspec.Struct, frozen=True):
         Raises:
             ValueError: when `value` is not finite.
         """
-        if isinstance(value, Decimal):
-            return snap_tolerant(value, self.tick(value), rounding)
-        step = self.ticks[0].tick if len(self.ticks) == 1 else self.tick(Decimal(repr(float(value))))
-        return snap_float(float(value), step, rounding)
+        if not isinstance(value, Decimal):
+            step = self.ticks[0].tick if len(self.ticks) == 1 else self.tick(Decimal(repr(float(value))))
+            return snap_float(float(value), step, rounding)
+        return snap_tolerant(value, self.tick(value), rounding)
 
     def quantity(self, value: Decimal | float) -> Decimal:
         """Return `value` on a lot, rounded toward zero.
@@ -149,11 +149,11 @@ class Instrument(msgspec.Struct, frozen=True):
         Raises:
             ValueError: when `value` is not finite.
         """
-        if isinstance(value, Decimal):
-            if on_step(value, self.lot):
-                return value
-            return snap_tolerant(value, self.lot, Rounding.DOWN)
-        return snap_float(float(value), self.lot, Rounding.DOWN)
+        if isinstance(value, int):
+            value = Decimal(value)
+        elif not isinstance(value, Decimal):
+            return snap_float(float(value), self.lot, Rounding.DOWN)
+        return value if not value % self.lot else snap_tolerant(value, self.lot, Rounding.DOWN)
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Return the worth of `quantity` at `price`, in the quote currency (in base for inverse contracts)."""

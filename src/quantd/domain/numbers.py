@@ -6,6 +6,7 @@ Used everywhere that money is touched. A float becomes a Decimal only through `s
 import decimal
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import Enum
+from math import isfinite
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -72,11 +73,15 @@ def snap_float(value: float, step: Decimal, rounding: Rounding) -> Decimal:
     Raises:
         ValueError: when `value` is not finite.
     """
-    return snap_tolerant(decimal_from_text(repr(value)), step, rounding)
+    if not isfinite(value):
+        raise ValueError(f"expected a finite decimal number, found {value!r}")
+    return snap_tolerant(Decimal(repr(value)), step, rounding)
 
 
 def snap_tolerant(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     """Return `value` snapped, a billionth of a step being forgiven."""
+    if not value % step:
+        return value
     ratio = value / step
     nearest = ratio.to_integral_value(ROUND_HALF_EVEN)
     if abs(ratio - nearest) < _TOLERANCE:

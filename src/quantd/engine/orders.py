@@ -135,7 +135,10 @@ class LiveOrder:
         """What may still be filled, at worst; zero after the end."""
         if not self.is_open:
             return ZERO
-        left = self.worst_quantity - self.filled
+        quantity, operation = self.spec.quantity, self.operation
+        if operation is not None and operation.quantity is not None and operation.quantity > quantity:
+            quantity = operation.quantity
+        left = quantity - self.filled
         return left if left > 0 else ZERO
 
     @property
@@ -301,7 +304,10 @@ class OrderBlotter:
     @property
     def has_open(self) -> bool:
         """Whether any order is open."""
-        return any(self._open.values())
+        for orders in self._open.values():
+            if orders:
+                return True
+        return False
 
     def all_orders(self) -> Iterable[LiveOrder]:
         """Return open orders and those ended lately."""

@@ -116,7 +116,12 @@ class Targets:
     @property
     def waits(self) -> bool:
         """Whether any target has no order at work: with time it is tried again, or ends."""
-        return bool(self._retries) or any(self.working_order(*key) is None for key in self._context.state.targets)
+        if self._retries:
+            return True
+        for key in self._context.state.targets:
+            if self.working_order(*key) is None:
+                return True
+        return False
 
     def time_passed(self) -> None:
         """Try again what was denied for a passing reason; end what is too old."""

@@ -289,9 +289,11 @@ class Trading:
     def waits(self) -> bool:
         """Whether `time_passed` may find anything: an order that waits for room, or one that is to be cancelled."""
         orders = self._context.state.orders
-        return orders.has_open and any(
-            order.held or order.cancel_wanted or order.spec.expires_at_ns is not None for order in orders.open_orders()
-        )
+        if orders.has_open:
+            for order in orders.open_orders():
+                if order.held or order.cancel_wanted or order.spec.expires_at_ns is not None:
+                    return True
+        return False
 
     def time_passed(self) -> None:
         """Send orders and cancels that waited, and cancel what was sent as a resting order but meant as a passing one."""
