@@ -81,7 +81,7 @@ def snap_float(value: float, step: Decimal, rounding: Rounding) -> Decimal:
 def snap_tolerant(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     """Return `value` snapped, a billionth of a step being forgiven."""
     if not value % step:
-        return value
+        return value.quantize(step)
     ratio = value / step
     nearest = ratio.to_integral_value(ROUND_HALF_EVEN)
     if abs(ratio - nearest) < _TOLERANCE:

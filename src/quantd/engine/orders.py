@@ -304,10 +304,7 @@ class OrderBlotter:
     @property
     def has_open(self) -> bool:
         """Whether any order is open."""
-        for orders in self._open.values():
-            if orders:
-                return True
-        return False
+        return any(self._open.values())
 
     def all_orders(self) -> Iterable[LiveOrder]:
         """Return open orders and those ended lately."""
