@@ -5,7 +5,8 @@ the engine, then the engine sees the event, then its commands go to the exchange
 nothing more follows. An order never fills on the event that caused it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
 import msgspec
@@ -116,6 +117,7 @@ class Backtest:
         self.started_at_ns = 0
         self.ended_at_ns = 0
         self._venues = {venue.account.venue: venue for venue in venues}
+        self._venue_of = {one.id: venue for venue in venues for one in venue.instruments}
         self._events = iter(events)
         self._make_scheduler = scheduler
         self._run_started = run
@@ -157,10 +159,7 @@ class Backtest:
     def _work(self, events: Sequence[MarketEvent]) -> None:  # noqa: C901 -- the hot loop: a call costs a tenth of it
         """Take in a chunk of events. Everything that most events do not need is behind one test each."""
         handle, context = self.engine.handle, self.engine.context
-        exchanges: Mapping[InstrumentId, Exchange] = {
-            one.id: venue.exchange for venue in self._venues.values() for one in venue.instruments
-        }
-        handlers = {instrument: exchange.handle for instrument, exchange in exchanges.items()}
+        handlers = {instrument: venue.exchange.handle for instrument, venue in self._venue_of.items()}
         watched, equity, desks = self._bars.watched, self.equity, tuple(self.engine.desks.values())
         add_time, add_value = equity.times.append, equity.values.append
         for event in events:
@@ -259,19 +258,20 @@ class Backtest:
     def _follow(self, commands: Sequence[Command]) -> None:
         """Carry out commands and what follows from them, then take in the facts."""
         engine = self.engine
-        sent = 0
-        while commands:
-            sent += len(commands)
-            if sent > COMMANDS_MAX:
-                raise BacktestFailed(
-                    f"more than {COMMANDS_MAX} commands at {engine.context.now_ns} ns: a strategy sends without end"
-                )
+        if commands:
             now_ns = engine.context.now_ns
-            following: list[Command] = []
-            for command in commands:
-                following += self._carry_out(command, now_ns)
-            commands = following
-        self._take_facts(engine.take_facts())
+            waiting = deque(commands)
+            sent = 0
+            while waiting:
+                waiting += self._carry_out(waiting.popleft(), now_ns)
+                sent += 1
+                if sent > COMMANDS_MAX:
+                    raise BacktestFailed(
+                        f"more than {COMMANDS_MAX} commands at {now_ns} ns: a strategy sends without end"
+                    )
+        facts = engine.take_facts()
+        if facts:
+            self._take_facts(facts)
         self._waits = engine.awaits_time
 
     def _carry_out(self, command: Command, now_ns: int) -> Sequence[Command]:
@@ -283,20 +283,19 @@ class Backtest:
             return [following for one in done for following in handle(one.report)]
         if not command.operation:
             return ()  # takes back a submit that waits to be sent; here none ever waits
-        venue = self._venues[command.instrument.partition(":")[0]]
+        venue = self._venue_of[command.instrument]
         outcome = perform(venue.exchange, venue.account.id, command, now_ns)
         return handle(OutcomeReceived(command.client_order_id, command.operation, outcome, now_ns))
 
     def _take_facts(self, facts: list[Fact]) -> None:
         """Journal facts, count them, and weigh the equity anew."""
-        if not facts:
-            return
         self.journal.append(facts)
         weighs = False
         for fact in facts:
-            if fact.__class__ not in _TELLING:
+            kind = fact.__class__
+            if kind not in _TELLING:
                 continue
-            weighs = weighs or fact.__class__ in _WEIGHTY
+            weighs = weighs or kind in _WEIGHTY
             if isinstance(fact, FillRecorded):
                 self.fills.append(fact)
             elif isinstance(fact, RequestDenied):

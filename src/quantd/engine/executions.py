@@ -62,8 +62,6 @@ def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Ite
     they differ by is put on the last fill.
     """
     fills = list(order.fills.values())
-    if not fills or (len(fills) == 1 and _is_told(fills[0], report)):
-        return
     after = {fill.id: fill for fill in fills}
     estimated = [fill for fill in fills if fill.quality is Quality.ESTIMATED]
     if report.average_price is not None and estimated:
@@ -83,8 +81,11 @@ def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Ite
             yield fill, after[fill.id]
 
 
-def _is_told(fill: Fill, report: OrderReport) -> bool:
-    """Whether a report knows nothing better of an order's only fill."""
+def is_told(order: LiveOrder, report: OrderReport) -> bool:
+    """Whether a report certainly knows nothing better of an order's fills: the cheap look before `corrections`."""
+    if len(order.fills) != 1:
+        return False
+    (fill,) = order.fills.values()
     return fill.quality is Quality.CONFIRMED and (report.fees is None or report.fees == fill.fees)
 
 

@@ -34,7 +34,7 @@ from quantd.domain.outcomes import (
     Unknown,
 )
 from quantd.engine.context import Context
-from quantd.engine.executions import corrections, derived
+from quantd.engine.executions import corrections, derived, is_told
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.trading import Trading
 
@@ -250,7 +250,7 @@ class Intake:
             mark = self._context.state.rates.marks[order.instrument].exact()
             self._book(order, derived(order, report, rules, mark), report.filled_quantity)
             booked = True
-        if report.filled_quantity == order.filled:
+        if order.fills and report.filled_quantity == order.filled and not is_told(order, report):
             for before, after in corrections(order, report, self._context.instrument(order.instrument)):
                 self._correct(order, before, after)
         return booked

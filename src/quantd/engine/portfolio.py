@@ -278,7 +278,7 @@ class Portfolio:
 
     def expect(self, strategy: str, instrument: InstrumentId, side: Side, change: Decimal, count: int = 0) -> None:
         """Add a signed change to what open orders may still trade, and to their number."""
-        book = self.book(strategy, instrument)
+        book = self._books[instrument].get(strategy) or self.book(strategy, instrument)
         net = self.nets[instrument]
         if side is Side.BUY:
             book.buys += change
@@ -296,10 +296,10 @@ class Portfolio:
 
     def fill(self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int) -> None:
         """Book an execution and its fees, and move the account's balances."""
-        book = self.book(strategy, instrument)
+        book = self._books[instrument].get(strategy) or self.book(strategy, instrument)
         rules = book.instrument
         signed = fill.quantity if side is Side.BUY else -fill.quantity
-        account = self.account(rules.venue)
+        account = self.accounts.get(rules.venue) or self.account(rules.venue)
         before = book.realised
         book.trade(signed, fill.price)
         self.nets[instrument].quantity += signed
@@ -307,8 +307,9 @@ class Portfolio:
         if account.is_margin:
             account.move(rules.settlement_currency, book.realised - before, at_ns)
         else:
-            account.move(rules.base, signed * rules.units_per_quantity, at_ns)
-            account.move(rules.quote, -signed * fill.price * rules.units_per_quantity, at_ns)
+            units = signed * rules.units_per_quantity
+            account.move(rules.base, units, at_ns)
+            account.move(rules.quote, -units * fill.price, at_ns)
         for asset, amount in fill.fees:
             self._charge(book, account, asset, amount, fill.price, at_ns)
 

@@ -11,12 +11,14 @@ from quantd.domain.orders import Side
 from quantd.engine.orders import LiveOrder
 from quantd.engine.portfolio import AccountBalances
 
+NO_RESERVATION = ("", ZERO)
+
 
 def reservation_of(order: LiveOrder, rules: Instrument, account: AccountBalances) -> tuple[str, Decimal]:
     """Return the asset and amount that an order may still need at worst."""
     remaining = order.remaining
     if not remaining:
-        return "", ZERO
+        return NO_RESERVATION
     operation = order.operation
     price = order.spec.price or order.spec.trigger or order.reference or ZERO
     if operation is not None and operation.price is not None:

@@ -18,7 +18,7 @@ from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import AccountBalances, Portfolio
 from quantd.engine.rates import Rates
-from quantd.engine.reservations import reservation_of
+from quantd.engine.reservations import NO_RESERVATION, reservation_of
 from quantd.engine.tallies import Tallies
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
@@ -270,8 +270,8 @@ class State:
         assert fact.cumulative > order.filled, f"a fill that adds nothing: {fact}"
         order.filled = fact.cumulative
         order.fills[fact.fill.id] = fact.fill
-        whole = order.filled >= order.worst_quantity
         if order.state is not OrderState.FILLED:
+            whole = order.filled >= order.worst_quantity
             self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
         self._after_move(order, was_open, before)
         self.portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns)
@@ -388,12 +388,13 @@ class State:
 
     def _reserve(self, order: LiveOrder) -> None:
         """Hold what the order may cost at worst; the difference to before moves the account's reservation."""
-        rules = self.portfolio.instruments[order.instrument]
-        account = self.portfolio.account(rules.venue)
-        asset, amount = reservation_of(order, rules, account)
-        old_asset, old_amount = order.reservation
-        if old_amount:
-            account.reserve(old_asset, -old_amount)
-        if amount:
-            account.reserve(asset, amount)
-        order.reservation = (asset, amount)
+        portfolio = self.portfolio
+        rules = portfolio.instruments[order.instrument]
+        account = portfolio.account(rules.venue)
+        reservation = reservation_of(order, rules, account) if order.is_open else NO_RESERVATION
+        before, order.reservation = order.reservation, reservation
+        if before != reservation:
+            if before[1]:
+                account.reserve(before[0], -before[1])
+            if reservation[1]:
+                account.reserve(*reservation)

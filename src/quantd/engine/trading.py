@@ -321,15 +321,15 @@ class Trading:
         replaces: LiveOrder | None = None,
     ) -> Wish:
         state = self._context.state
-        portfolio = state.portfolio
+        portfolio, instrument = state.portfolio, rules.id
         return Wish(
             state=state,
             strategy=strategy,
             spec=spec,
             instrument=rules,
-            mark=state.rates.marks[rules.id],
-            book=portfolio.book(strategy, rules.id),
-            net=portfolio.nets[rules.id],
+            mark=state.rates.marks[instrument],
+            book=portfolio.book(strategy, instrument),
+            net=portfolio.nets[instrument],
             account=portfolio.account(rules.venue),
             now_ns=self._context.now_ns,
             origin=origin,
