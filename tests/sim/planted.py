@@ -22,6 +22,7 @@ from quantd.engine.risk.order_controls import ReduceOnly
 from quantd.engine.state import State
 from quantd.runtime import accounts
 from quantd.venues.http import VenueHttp
+from quantd.venues.ionloop import search
 from quantd.venues.ionloop.connector import IonloopConnector
 from tests.sim import sim_daemon
 from tests.sim.disk import Disk
@@ -135,14 +136,30 @@ def held_stop_without_reduce_only() -> Iterator[None]:
         yield
 
 
+def _by_the_wall(since_sent_ns: int, watched_ns: int) -> int:
+    return since_sent_ns
+
+
+@contextmanager
+def quiet_period_by_the_wall_clock() -> Iterator[None]:
+    """The quiet period is read off the wall clock alone, which may be set forward."""
+    with _instead(search, "absent_ns", _by_the_wall):
+        yield
+
+
 @contextmanager
 def age_counted_from_the_intent() -> Iterator[None]:
-    """A lost order that had waited for its trigger counts as sent when it was first wanted: given up too early."""
+    """A lost order that had waited for its trigger counts as absent since it was first wanted: given up too early.
+
+    An age that is told too old does no harm by itself, because the quiet period must also have been seen to pass; so
+    this takes both away.
+    """
 
     def sent_at_ns(order: LiveOrder) -> int:
         return order.intended_at_ns
 
-    with _instead(daemon, "sent_at_ns", sent_at_ns), _instead(accounts, "sent_at_ns", sent_at_ns):
+    told = _instead(daemon, "sent_at_ns", sent_at_ns), _instead(accounts, "sent_at_ns", sent_at_ns)
+    with told[0], told[1], quiet_period_by_the_wall_clock():
         yield
 
 
@@ -173,6 +190,7 @@ PLANTS = (
     Plant("halt kept in memory only", halt_kept_in_memory_only, "grid"),
     Plant("unknown taken as rejected", unknown_taken_as_rejected, "crowd"),
     Plant("id repeated after a restored backup", id_repeated_after_a_restored_backup, "backup"),
+    Plant("quiet period by the wall clock alone", quiet_period_by_the_wall_clock, "grid", 7550),
     Plant("age of a lost order counted from its intent", age_counted_from_the_intent, "stops", 250),
     Plant("engine-held stop without reduce-only", held_stop_without_reduce_only, "trader"),
 )

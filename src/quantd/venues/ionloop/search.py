@@ -145,8 +145,7 @@ class Search:
             return Found(self._desk.report(matches[0], command.client_order_id))
         if not complete:
             return StillUnknown("list_not_complete", _RETRY_S)
-        # Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
-        return self._missed(min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
+        return self._missed(absent_ns(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
 
     def _missed(self, age_ns: int, begun_ns: int, progress: _Progress) -> Resolution:
         """Count a complete look without a match."""
@@ -156,6 +155,14 @@ class Search:
             if progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS:
                 return NotFound()
         return StillUnknown("not_seen", LOOK_EVERY_S)
+
+
+def absent_ns(since_sent_ns: int, watched_ns: int) -> int:
+    """Return how long an order was surely absent, by the wall clock since its send and by what was seen to pass.
+
+    Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
+    """
+    return min(since_sent_ns, watched_ns)
 
 
 def _alike(row: wire.OrderWire, command: Submit) -> bool:
