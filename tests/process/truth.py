@@ -9,6 +9,7 @@ from typing import Any
 from quantd.app.storage import codec
 from quantd.domain.facts import Fact
 from quantd.domain.fills import Quality
+from quantd.domain.orders import OrderState
 from quantd.engine.rates import Rates
 from quantd.engine.state import State
 from quantd.journal.store import JournalStore
@@ -48,7 +49,7 @@ class Venue:
         self.post("market", {"symbol": symbol, "status": "halted"})
 
 
-def differences(state: State, truth: Any, account: str = "main") -> list[str]:
+def differences(state: State, truth: Any, account: str = "main", venue: str = "ionloop") -> list[str]:
     """Everything in which we and the venue do not agree; empty at quiescence."""
     found: list[str] = []
     ours = {venue_id: order for order in state.orders.all_orders() for venue_id in order.venue_order_ids}
@@ -67,11 +68,13 @@ def differences(state: State, truth: Any, account: str = "main") -> list[str]:
         if order.is_open != (theirs["status"] == "open"):
             found.append(f"{theirs['id']}: {order.state.value} with us, {theirs['status']} there")
         found += _money(order, theirs)
-    found += [f"we have {venue_id}, the venue does not" for venue_id in ours]
+    # Where a server stands in between, what the exchange refused has the server's id and was never at the exchange.
+    held = (venue_id for venue_id, order in ours.items() if order.state is not OrderState.REJECTED)
+    found += [f"we have {venue_id}, the venue does not" for venue_id in held]
     for order in state.orders.all_orders():
         if order.operation is not None:
             found.append(f"{order.client_order_id}: {order.operation.kind.value} {order.operation.phase.value}")
-    return found + _balances(state, truth, account)
+    return found + _balances(state, truth, account, venue)
 
 
 def _money(order: Any, theirs: Any) -> list[str]:
@@ -86,9 +89,9 @@ def _money(order: Any, theirs: Any) -> list[str]:
     return []
 
 
-def _balances(state: State, truth: Any, account: str) -> list[str]:
+def _balances(state: State, truth: Any, account: str, venue: str) -> list[str]:
     found = []
-    known = state.portfolio.accounts["ionloop"]
+    known = state.portfolio.accounts[venue]
     for asset, balance in truth["balances"][account].items():
         if known.totals.get(asset, Decimal(0)) != Decimal(balance["total"]):
             found.append(f"{asset}: {known.totals.get(asset)} with us, {balance['total']} there")

@@ -12,6 +12,11 @@ from quantd.runtime.kill import Target
 from quantd.venues.blocking import BlockingTransport
 from quantd.venues.budget import Bucket, RateBudget, Window
 from quantd.venues.http import LastLook, VenueHttp
+from quantd.venues.hummingbot.connector import HummingbotConnector
+from quantd.venues.hummingbot.kill import HummingbotKillSwitch
+from quantd.venues.hummingbot.limits import configured as hummingbot_limits
+from quantd.venues.hummingbot.options import HummingbotOptions
+from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.ionloop.connector import IonloopConnector
 from quantd.venues.ionloop.kill import OPERATION, IonloopKillSwitch
 from quantd.venues.ionloop.limits import configured
@@ -65,6 +70,8 @@ def build_venue(name: str, settings: VenueSettings, around: Surroundings) -> Ven
     """
     if isinstance(settings, IonloopSettings):
         return _ionloop(name, settings, around)
+    if isinstance(settings, HummingbotSettings):
+        return _hummingbot(name, settings, around)
     if isinstance(settings, PaperSettings):
         connector = PaperConnector(name, settings, around.clock)
         connector.last_look = around.last_look
@@ -98,6 +105,33 @@ def _ionloop(name: str, settings: IonloopSettings, around: Surroundings) -> Venu
     allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
     switch = IonloopKillSwitch(blocking, options.api_key, options.paths)
     kill = Target(switch, OPERATION, allowance.count, allowance.interval_s)
+    return VenueParts(settings, connector, connector.account, budget, kill)
+
+
+def _hummingbot(name: str, settings: HummingbotSettings, around: Surroundings) -> VenueParts:
+    assert settings.password is not None, "the loader requires a password"
+    limits = hummingbot_limits({limit: _model(override) for limit, override in settings.rates.items()})
+    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
+    transport = around.transport(name, settings.base_url)
+    http = VenueHttp(name, transport, budget, around.clock, around.observer, settings.timeout_s)
+    http.last_look = around.last_look
+    options = HummingbotOptions(
+        settings.username,
+        settings.password.get_secret_value(),
+        settings.account,
+        settings.connector,
+        FeeSchedule(maker=settings.maker_fee_bps * BPS, taker=settings.taker_fee_bps * BPS),
+    )
+    connector = HummingbotConnector(
+        http,
+        options,
+        observer=around.observer,
+        known_venue_ids=around.known_venue_ids,
+        auth_failed=lambda reason: around.auth_failed(name, reason),
+    )
+    blocking = BlockingTransport(settings.base_url, min(settings.timeout_s, KILL_TIMEOUT_S))
+    allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
+    kill = Target(HummingbotKillSwitch(blocking, options), OPERATION, allowance.count, allowance.interval_s)
     return VenueParts(settings, connector, connector.account, budget, kill)
 
 

@@ -11,6 +11,7 @@ from quantd.config.tree import Node, deepest, shortened
 from quantd.control.settings import WebhookSettings
 from quantd.engine.risk.limits import REQUIRED_LIVE, RiskSettings
 from quantd.plugins.settings import StrategySettings
+from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.settings import PaperSettings
 from quantd.venues.settings import VenueSettings
@@ -34,6 +35,8 @@ class CrossCheck:
                 self._paper_data(name, venue.data.venue)
             if isinstance(venue, IonloopSettings):
                 self._ionloop(name, venue, webhooks)
+            if isinstance(venue, HummingbotSettings) and venue.password is None:
+                self._secret(name, "password")
             if venue.is_production:
                 self._production(name, venue, risk)
 
@@ -48,8 +51,7 @@ class CrossCheck:
     def _ionloop(self, name: str, venue: IonloopSettings, webhooks: WebhookSettings | None) -> None:
         path = ("venues", name)
         if venue.api_key is None:
-            variable = f"QUANTD__VENUES__{name.upper().replace('-', '_')}__API_KEY"
-            self._report((*path, "api_key"), "nothing", f"the variable {variable}, or api_key_file")
+            self._secret(name, "api_key")
         if venue.register_webhook and (webhooks is None or webhooks.public_url is None):
             self._report((*path, "register_webhook"), "true", "`webhooks.public_url`, which the venue is told")
         if venue.register_webhook and venue.webhook_secret is None:
@@ -57,6 +59,10 @@ class CrossCheck:
         if webhooks is None and venue.webhook_secret is not None:
             sentence = f"{'.'.join(path)}: there is a webhook secret but no `webhooks` section: none arrive"
             self.warnings.append(((*path, "webhook_secret"), sentence))
+
+    def _secret(self, name: str, key: str) -> None:
+        variable = f"QUANTD__VENUES__{name.upper().replace('-', '_')}__{key.upper()}"
+        self._report(("venues", name, key), "nothing", f"the variable {variable}, or {key}_file")
 
     def _production(self, name: str, venue: VenueSettings, risk: RiskSettings | None) -> None:
         if not venue.is_armed:

@@ -24,7 +24,6 @@ from quantd.config.yaml_source import read_file
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.stages import staged
 from quantd.plugins.settings import StrategySettings
-from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.settings import VenueSettings
 
 
@@ -121,7 +120,7 @@ def _cross_check(check: CrossCheck, sections: Mapping[str, Any], risk: RiskSetti
 
 def _worth_telling(warnings: Sequence[Warned], venues: Mapping[str, VenueSettings]) -> tuple[str, ...]:
     """Return the sentences; what a simulator on this machine calls a secret needs no care."""
-    local = {name for name, venue in venues.items() if isinstance(venue, IonloopSettings) and venue.is_local}
+    local = {name for name, venue in venues.items() if venue.is_local}
     return tuple(sentence for path, sentence in warnings if path[0] != "venues" or path[1] not in local)
 
 

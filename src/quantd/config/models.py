@@ -16,13 +16,18 @@ from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
 from quantd.plugins.settings import StrategySettings
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
+from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.settings import PaperSettings
 from quantd.venues.settings import VenueSettings
 
-_BUILT_IN: Mapping[str, type[VenueSettings]] = {"ionloop": IonloopSettings, "paper": PaperSettings}
+_BUILT_IN: Mapping[str, type[VenueSettings]] = {
+    "hummingbot": HummingbotSettings,
+    "ionloop": IonloopSettings,
+    "paper": PaperSettings,
+}
 
-PLANNED_VENUES = ("hummingbot", "oanda", "ripio", "tradelocker")
+PLANNED_VENUES = ("oanda", "ripio", "tradelocker")
 """Types that are known by name and have no connector in this version."""
 
 

@@ -65,6 +65,11 @@ class VenueSettings(BaseModel):
         return False
 
     @property
+    def is_local(self) -> bool:
+        """Whether the address is on this machine: a simulator, or a server of one's own."""
+        return False
+
+    @property
     def is_armed(self) -> bool:
         """Whether the owner has allowed orders that move real money."""
         return False

@@ -178,7 +178,17 @@ CASES = [
     Broken(
         "an unknown venue type",
         GOOD.replace("type: paper", "type: papr"),
-        ("base.yaml:3:5: venues.paper.type:", "found 'papr'", "one of ionloop, paper", "did you mean paper?"),
+        (
+            "base.yaml:3:5: venues.paper.type:",
+            "found 'papr'",
+            "one of hummingbot, ionloop, paper",
+            "did you mean paper?",
+        ),
+    ),
+    Broken(
+        "a perpetual exchange behind the server",
+        "venues: {hb: {type: hummingbot, connector: binance_perpetual}}\nrisk: {base_currency: USDT}\n",
+        ("venues.hb", "perpetual ones such as binance_perpetual are not there yet"),
     ),
     Broken(
         "a venue type of a later version",

@@ -72,6 +72,7 @@ async def submit_lost_after(rig: Rig) -> None:
     assert isinstance(outcome, Unknown), outcome
     resolution = await settle(rig, command, sent_at_ns)
     assert isinstance(resolution, Found), resolution
+    await asyncio.sleep(0.1)
     assert rig.truth().working == {resolution.report.venue_order_id}
 
 

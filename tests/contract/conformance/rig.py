@@ -151,6 +151,8 @@ class Rig(ABC):
     async def place(self, command: Submit) -> tuple[str, Outcome]:
         """Send an order that the venue must take; return its id there and the outcome."""
         outcome = await self.connector.submit(command)
+        if isinstance(outcome, Scheduled):
+            await asyncio.sleep(0.1)  # the venue has it in hand; the exchange behind it is quick
         return named_by(outcome), outcome
 
     async def follow(
@@ -169,6 +171,9 @@ class Rig(ABC):
             filled = Decimal(0) if last is None else last.filled_quantity
             for report in await self.connector.order_reports([self.ref(command, named_by(outcome), filled)]):
                 last = report
+            if last is None:  # nothing changed since it was taken on: what is open shows it
+                open_now = (await self.connector.snapshot()).orders
+                last = next((one for one in open_now if one.venue_order_id == named_by(outcome)), None)
         return last
 
     async def fill(self, *, side: Side = Side.BUY, quantity: Decimal | None = None) -> tuple[Submit, OrderReport]:

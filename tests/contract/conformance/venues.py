@@ -1,7 +1,8 @@
 """The rigs: one for each column of the conformance table."""
 
+from tests.contract.conformance.hummingbot_rig import HummingbotRig
 from tests.contract.conformance.ionloop_rig import IonloopKeysRig, IonloopRig
 from tests.contract.conformance.paper_rig import PaperMarginRig, PaperRig
 from tests.contract.conformance.rig import Rig
 
-RIGS: tuple[type[Rig], ...] = (PaperRig, PaperMarginRig, IonloopRig, IonloopKeysRig)
+RIGS: tuple[type[Rig], ...] = (PaperRig, PaperMarginRig, IonloopRig, IonloopKeysRig, HummingbotRig)

@@ -231,6 +231,11 @@ class IonloopVenue:
             "violations": dict(sorted(self.desk.violations.items())),
             "webhooks": self.webhooks.counters(),
             "market_events": self.quotes,
+            "prices": {
+                symbol: (f"{quote.bid:.2f}", f"{quote.ask:.2f}")
+                for symbol, market in self.markets.listed.items()
+                if (quote := self.exchange.quote(market.instrument.id)) is not None
+            },
         }  # fmt: skip
 
     def state(self) -> Json:

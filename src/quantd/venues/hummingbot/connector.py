@@ -1,0 +1,250 @@
+"""The Hummingbot API server as a `Connector`: a spot exchange's orders, told by the server's lists.
+
+201 means that a task was scheduled: the outcome is `Scheduled`, and what became of it is asked for. A cancel's 200 means
+the same, so that the order's end is looked at before the cancel counts as done.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
+from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
+from quantd.domain.instruments import Instrument, MarketStatus
+from quantd.domain.market import Bar, Book, Quote
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import OrderKind, OrderRef, TimeInForce
+from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Resolution, StillUnknown, Unknown
+from quantd.domain.reports import AccountSnapshot, OrderReport
+from quantd.errors import AuthFailed, Refused, VenueError
+from quantd.ports import Observer
+from quantd.venues.budget import Lane
+from quantd.venues.http import VenueHttp
+from quantd.venues.hummingbot import translate, wire
+from quantd.venues.hummingbot.alerts import Alerts
+from quantd.venues.hummingbot.api import Api, cancel_path
+from quantd.venues.hummingbot.classify import CANCEL_REQUESTED, NOT_TRACKED
+from quantd.venues.hummingbot.market import MarketReader
+from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
+from quantd.venues.hummingbot.orders import OrderReader
+from quantd.venues.hummingbot.search import CANCELS_MAX, KnownIds, Search
+from quantd.venues.hummingbot.translate import SECOND_NS
+
+_LOOKS = (0.1, 0.3, 0.6, 1.0, 1.0)
+"""Seconds before each look at what a cancel has done."""
+_CANCEL_FOR_S = 10.0
+"""How long a cancel may wait for the budget."""
+
+
+class HummingbotConnector:
+    """One account's keys for one spot exchange.
+
+    Args:
+        http: Budget, transport, timing.
+        options: Credentials, account, connector, fees.
+        observer: Counts anomalies.
+        known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
+        auth_failed: Called when a write shows that the credentials are not accepted: trading there must stop.
+    """
+
+    def __init__(
+        self,
+        http: VenueHttp,
+        options: HummingbotOptions,
+        *,
+        observer: Observer,
+        known_venue_ids: KnownIds,
+        auth_failed: Callable[[str], None] | None = None,
+    ) -> None:
+        self.venue = http.venue
+        self.capabilities = capabilities()
+        self.account = Account(
+            http.venue,
+            f"{options.account}/{options.connector}",
+            AccountKind.SPOT,
+            PositionMode.NETTING,
+            home_currency="USDT",
+        )
+        self._options = options
+        self._http = http
+        self._clock = http.clock
+        self._api = Api(http, options.username, options.password, auth_failed=auth_failed)
+        self._alerts = Alerts(http.venue, observer)
+        self._markets = MarketReader(self._api, options.connector, options.fees)
+        self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
+        self._search = Search(self._orders, clock=self._clock, known_ids=known_venue_ids, locked=self._locked)
+
+    async def start(self) -> None:
+        """Check the credentials, and that the server has the account and its keys for the exchange.
+
+        Raises:
+            AuthFailed: the credentials are not accepted, or the account or its keys are not there.
+            VenueError: the server could not be asked.
+        """
+        account, connector = self._options.account, self._options.connector
+        accounts = await self._api.get("accounts", "/accounts/", tuple[str, ...], Lane.ACCOUNT)
+        if account not in accounts:
+            raise AuthFailed(self.venue, "accounts", f"no account {account!r}; there are {', '.join(accounts)}")
+        path = f"/accounts/{account}/credentials"
+        keys = await self._api.get("credentials", path, tuple[str, ...], Lane.ACCOUNT)
+        if connector not in keys:
+            found = ", ".join(keys) or "none"
+            raise AuthFailed(self.venue, "credentials", f"{account} has no keys for {connector!r}; there are: {found}")
+        body = {"connector_name": connector, "account_name": account}
+        for pair in self._markets.known:
+            await self._api.ask(
+                "add_pair", "/market-data/trading-pair/add", {**body, "trading_pair": pair}, Any, Lane.ACCOUNT
+            )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    # --- market ---
+
+    async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
+        """Return trading rules; see `MarketReader.instruments`."""
+        return await self._markets.instruments(symbols)
+
+    async def conversion(self, currency: str, into: str) -> str | None:
+        """Return the pair of two currencies; see `MarketReader.conversion`."""
+        return await self._markets.conversion(currency, into)
+
+    async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
+        """Return tops of book; see `MarketReader.quotes`."""
+        return await self._markets.quotes(instruments)
+
+    async def book(self, instrument: Instrument, depth: int) -> Book:
+        """Return a book; see `MarketReader.book`."""
+        return await self._markets.book(instrument, depth)
+
+    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
+        """Return candles; see `MarketReader.bars`."""
+        return await self._markets.bars(instrument, interval_s, count)
+
+    async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
+        """Return statuses; see `MarketReader.statuses`."""
+        return await self._markets.statuses(instruments)
+
+    # --- writes ---
+
+    async def submit(self, command: Submit) -> Outcome:
+        """Place an order; the server answers before the exchange has seen it."""
+        spec = command.spec
+        kinds = (OrderKind.MARKET, OrderKind.LIMIT)
+        if spec.kind not in kinds or spec.time_in_force not in (TimeInForce.GTC,):
+            return Rejected("unsupported", f"{spec.kind.value} {spec.time_in_force.value}")
+        return await self._api.write(
+            "place_order",
+            "/trading/orders",
+            translate.new_order(self._options.account, self._options.connector, spec),
+            lane=Lane.FLATTEN if command.exit else Lane.SUBMIT,
+            deadline_at_ns=command.deadline_at_ns,
+        )
+
+    async def amend(self, command: Amend) -> Outcome:
+        """Refuse: the server cannot amend, the engine cancels and places anew."""
+        return Rejected("unsupported", "no amend route")
+
+    async def close_lot(self, command: CloseLot) -> Outcome:
+        """Refuse: a spot account has no lots."""
+        return Rejected("unsupported", "no lots")
+
+    async def set_protection(self, command: SetProtection) -> Outcome:
+        """Refuse: the server holds no protection for plain orders, the engine does."""
+        return Rejected("unsupported", "no protection")
+
+    async def cancel(self, command: Cancel) -> Outcome:
+        """Cancel an order and look for its end; what has none yet is Unknown, and is looked at again."""
+        order_id = command.venue_order_id
+        if not order_id:
+            return NotExecuted("no_venue_order_id")
+        if self._search.cancels.get(order_id, 0) >= CANCELS_MAX:
+            return Unknown("cancels_without_effect")
+        self._search.count_cancel(order_id)
+        outcome = await self._api.write(
+            "cancel_order",
+            cancel_path(self._options.account, self._options.connector, order_id),
+            {},
+            lane=Lane.CANCEL,
+            deadline_at_ns=self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS),
+        )
+        if outcome not in (Unknown(CANCEL_REQUESTED), Unknown(NOT_TRACKED)):
+            return outcome
+        sent_at_ns = self._clock.now_ns()
+        for wait_s in _LOOKS:
+            await asyncio.sleep(wait_s)
+            found = await self._search.step(command, sent_at_ns)
+            if not isinstance(found, StillUnknown) and hasattr(found, "report"):
+                return Accepted((found.report,))
+        return outcome
+
+    async def cancel_all(self, command: CancelAll) -> Outcome:
+        """Cancel all open orders one by one; the server has no route for it."""
+        try:
+            look = await self._orders.look(Lane.CANCEL)
+        except VenueError as error:
+            return NotExecuted(f"list_unread: {type(error).__name__}")
+        failed = 0
+        for row in look.active.values():
+            path = cancel_path(self._options.account, self._options.connector, row.order_id)
+            if command.instrument is not None and row.trading_pair != translate.symbol_of(command.instrument):
+                continue
+            deadline_at_ns = self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS)
+            outcome = await self._api.write("cancel_order", path, {}, lane=Lane.CANCEL, deadline_at_ns=deadline_at_ns)
+            failed += outcome not in (Unknown(CANCEL_REQUESTED), Unknown(NOT_TRACKED))
+        return Unknown(f"{failed}_cancels_failed") if failed or not look.complete else Accepted()
+
+    # --- truth ---
+
+    async def resolve(self, command: Submit | Amend | Cancel | CloseLot | SetProtection, sent_at_ns: int) -> Resolution:
+        """Find out by evidence what became of a write; see `search`."""
+        if isinstance(command, Submit | Cancel):
+            return await self._search.step(command, sent_at_ns)
+        return StillUnknown("never_sent_here")
+
+    async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
+        """Return what changed for our orders; see `OrderReader.reports`."""
+        return await self._orders.reports(working)
+
+    async def snapshot(self) -> AccountSnapshot:
+        """Return balances, asked afresh from the exchange, and all open orders."""
+        asked_at_ns = self._clock.now_ns()
+        rows = await self._portfolio()
+        look = await self._orders.look(Lane.ACCOUNT)
+        answered_at_ns = self._clock.now_ns()
+        balances = tuple(
+            Balance(row.token, row.units, row.available_units, max(row.units - row.available_units, ZERO))
+            for row in rows
+        )
+        unread = sorted({row.trading_pair for row in look.active.values()} - self._markets.known.keys())
+        if unread:
+            await self._markets.instruments(unread)
+        return AccountSnapshot(
+            self.venue,
+            asked_at_ns,
+            answered_at_ns,
+            answered_at_ns,
+            balances,
+            orders=tuple(self._orders.report(row) for row in look.active.values()),
+            orders_complete=look.complete,
+        )
+
+    async def _portfolio(self) -> tuple[wire.TokenRow, ...]:
+        """Read balances from the exchange; both names must be given, or the server forgets its other connectors."""
+        account, connector = self._options.account, self._options.connector
+        body = {
+            "account_names": [account], "connector_names": [connector], "skip_gateway": True, "refresh": True,
+        }  # fmt: skip
+        kind = dict[str, dict[str, tuple[wire.TokenRow, ...]]]
+        told = await self._api.ask("portfolio", "/portfolio/state", body, kind, Lane.ACCOUNT)
+        rows = told.get(account, {}).get(connector)
+        if rows is None:
+            raise Refused(self.venue, "portfolio", "not_found", f"the server tells nothing of {account}/{connector}")
+        return rows
+
+    async def _locked(self, asset: str) -> Decimal:
+        held = {row.token: row for row in await self._portfolio()}
+        row = held.get(asset)
+        return ZERO if row is None else row.units - row.available_units

@@ -1,0 +1,159 @@
+"""What the server says of orders: its connector's memory, its database, and its trades, held against each other.
+
+Used by the connector and by `search`. None of the three is trusted alone: memory forgets what ended and may go blank, the
+database lacks what was not acknowledged and loses fills, and both answer 200 with nothing when something is down.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from quantd.domain.instruments import Instrument
+from quantd.domain.orders import OrderRef
+from quantd.domain.reports import OrderReport
+from quantd.errors import Unavailable
+from quantd.venues.budget import Lane
+from quantd.venues.hummingbot import translate, wire
+from quantd.venues.hummingbot.alerts import Alerts
+from quantd.venues.hummingbot.api import LIST_LIMIT, Api
+from quantd.venues.hummingbot.classify import failure_of
+from quantd.venues.hummingbot.market import MarketReader
+from quantd.venues.hummingbot.translate import SECOND_NS
+
+STALE_NS = 360 * SECOND_NS
+"""Times in the lists may be so old: the server stamps with its last pass, five minutes apart, and we allow one more."""
+_BACK_MAX = 20
+"""Pages of the database that one look goes back."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Both lists of orders, read one after the other."""
+
+    active: Mapping[str, wire.OrderRow]
+    recorded: Mapping[str, wire.OrderRow]
+    complete: bool
+    """Whether every open order is certainly in `active`."""
+
+    def row(self, order_id: str) -> wire.OrderRow | None:
+        """Return the row that counts: an end in the database, else what memory says, else the database's."""
+        recorded, active = self.recorded.get(order_id), self.active.get(order_id)
+        if recorded is not None and recorded.status in translate.ENDED:
+            return recorded
+        return active if active is not None else recorded
+
+
+class OrderReader:
+    """Reads orders and trades of one account and connector."""
+
+    def __init__(self, api: Api, markets: MarketReader, alerts: Alerts, account: str, connector: str) -> None:
+        self._api = api
+        self._markets = markets
+        self._alerts = alerts
+        self._mine: dict[str, Any] = {"account_names": [account], "connector_names": [connector]}
+        self._recorded_once = False
+
+    async def look(self, lane: Lane, *, wanted: Iterable[str] = (), since_ns: int | None = None) -> Look:
+        """Read memory, then the database back to `since_ns` or until all of `wanted` are found.
+
+        The database comes second: an order that ends in between shows there.
+
+        Raises:
+            VenueError: when a list could not be read; Unavailable when the history has shrunk to nothing.
+        """
+        active, complete = await self._api.listed(
+            "active_orders", "/trading/orders/active", self._mine, wire.OrderRow, lane
+        )
+        recorded = await self._recorded(lane, set(wanted) - set(active), since_ns)
+        for row in recorded.values():
+            if row.status in ("OPEN", "PARTIALLY_FILLED") and row.order_id not in active:
+                self._alerts.note("open_but_not_active", row.order_id)
+                complete = False
+        if not complete:
+            self._alerts.note("list_not_complete", "active")
+        return Look(active, recorded, complete)
+
+    async def _recorded(self, lane: Lane, wanted: set[str], since_ns: int | None) -> dict[str, wire.OrderRow]:
+        """Walk back by time: the search's cursor does not turn pages."""
+        rows: dict[str, wire.OrderRow] = {}
+        until_ms: int | None = None
+        for _ in range(_BACK_MAX):
+            body = {**self._mine, "limit": LIST_LIMIT}
+            if until_ms is not None:
+                body["end_time"] = until_ms
+            path = "/trading/orders/search"
+            page = await self._api.ask("search_orders", path, body, wire.Page[wire.OrderRow], lane)
+            before = len(rows)
+            rows.update((row.order_id, row) for row in page.data)
+            oldest_ns = min((translate.instant_ns(row.created_at) or 0 for row in page.data), default=0)
+            if len(page.data) < LIST_LIMIT or len(rows) == before:
+                break
+            if wanted <= rows.keys() and (since_ns is None or oldest_ns < since_ns):
+                break
+            until_ms = oldest_ns // 1_000_000
+        if self._recorded_once and not rows:
+            self._alerts.note("history_shrank", "orders")
+            raise Unavailable(self._api.venue, "search_orders", "the history of orders is gone: the database is down")
+        self._recorded_once = self._recorded_once or bool(rows)
+        return rows
+
+    async def trades(self, lane: Lane) -> dict[str, list[wire.TradeRow]]:
+        """Return the newest trades by order; their own times are minutes old, so none is asked for by time.
+
+        Raises:
+            VenueError: when they could not be read.
+        """
+        path = "/trading/trades"
+        rows, _ = await self._api.listed("trades", path, self._mine, wire.TradeRow, lane)
+        found: dict[str, list[wire.TradeRow]] = {}
+        for row in rows.values():
+            found.setdefault(row.order_id, []).append(row)
+        return found
+
+    async def reports(self, refs: Sequence[OrderRef], lane: Lane = Lane.ACCOUNT) -> tuple[OrderReport, ...]:
+        """Return what changed for orders that we believe to be working.
+
+        Raises:
+            VenueError: when the server could not be asked.
+        """
+        ids = [ref.venue_order_ids[-1] for ref in refs if ref.venue_order_ids]
+        if not ids:
+            return ()
+        since_ns = min(ref.submitted_at_ns for ref in refs) - STALE_NS
+        look = await self.look(lane, wanted=ids, since_ns=since_ns)
+        rows = [
+            (ref, row) for ref in refs if ref.venue_order_ids and (row := look.row(ref.venue_order_ids[-1])) is not None
+        ]
+        trades: Mapping[str, list[wire.TradeRow]] = {}
+        if any(row.status in ("FILLED", "PARTIALLY_FILLED") or row.filled_amount for _, row in rows):
+            trades = await self.trades(lane)
+        reports = []
+        for ref, row in rows:
+            report = self.report(row, trades.get(row.order_id, ()), pair=translate.symbol_of(ref.spec.instrument))
+            ended = row.status in translate.ENDED
+            if ended or report.filled_quantity != ref.filled_quantity:
+                reports.append(report)
+        return tuple(reports)
+
+    def report(self, row: wire.OrderRow, trades: Iterable[wire.TradeRow] = (), *, pair: str = "") -> OrderReport:
+        """Return the report of an order; `pair` where a refused row does not tell it."""
+        rules = self.rules(row.trading_pair if row.trading_pair in self._markets.known else pair)
+        fills = translate.fills_of(trades, rules)
+        now_ns = self._api.http.clock.now_ns()
+        if row.status == "FAILED" and not failure_of(row.error_message or ""):
+            self._alerts.note("failed_but_may_live", row.order_id, error=(row.error_message or "")[:200])
+        report = translate.report(row, rules, fills, received_at_ns=now_ns)
+        if sum(fill.quantity for fill in fills) != report.filled_quantity:
+            self._alerts.note("fills_missing", row.order_id)
+        return report
+
+    def rules(self, pair: str) -> Instrument:
+        """Return the rules of a pair that were read before.
+
+        Raises:
+            Unavailable: they were not.
+        """
+        known = self._markets.known.get(pair)
+        if known is None:
+            raise Unavailable(self._api.venue, "orders", f"the rules of {pair} have not been read yet")
+        return known

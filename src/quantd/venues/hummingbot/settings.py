@@ -1,0 +1,74 @@
+"""An entry of `type: hummingbot` under `venues`.
+
+Used by the configuration loader and the composition root. Opens nothing.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from quantd.venues.settings import RateOverride, VenueSettings
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class HummingbotSettings(VenueSettings):
+    """A Hummingbot API server of your own, and one exchange's keys in it. Spot only."""
+
+    type: Literal["hummingbot"] = "hummingbot"
+    """Always `hummingbot`."""
+    base_url: str = "http://127.0.0.1:8000"
+    """Address of the server; https, or http on this machine."""
+    account: str = Field(default="master_account", pattern=r"^[A-Za-z0-9_-]+$")
+    """The server's account, a folder of credentials."""
+    connector: str = Field(pattern=r"^[a-z0-9_]+$", examples=["binance"])
+    """The exchange as the server calls it, such as `binance`; perpetual ones are not there yet."""
+    username: str = Field(default="admin", min_length=1)
+    """The server's user."""
+    password: SecretStr | None = Field(default=None, min_length=1)
+    """Its password, by the environment only."""
+    password_file: Path | None = None
+    """File that holds the password and nothing else."""
+    real_money: bool = True
+    """Whether the keys trade real money; `false` only for a simulator or an exchange's own test network."""
+    armed: Literal["live"] | None = None
+    """`live` allows orders that move real money; without it `real_money` does not start."""
+    rates: dict[Literal["orders", "reads"], RateOverride] = Field(default={})
+    """Rate budgets by name that differ from the connector's own."""
+    maker_fee_bps: Decimal = Field(default=Decimal(10), ge=0, le=10_000)
+    """Fee of an order that waited in the book, in basis points of its value, where the server does not tell it."""
+    taker_fee_bps: Decimal = Field(default=Decimal(10), ge=0, le=10_000)
+    """Fee of an order that took from the book, in basis points of its value."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _safe_address(cls, value: str) -> str:
+        url = urlsplit(value)
+        encrypted = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
+        if not encrypted or not url.hostname or url.username is not None or url.path not in ("", "/") or url.query:
+            raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _spot_only(self) -> Self:
+        if "_perpetual" in self.connector:
+            raise ValueError(f"a spot `connector`: perpetual ones such as {self.connector} are not there yet")
+        return self
+
+    @property
+    def is_production(self) -> bool:
+        """Whether orders at this venue move real money."""
+        return self.real_money
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a simulator on this machine."""
+        return not self.real_money and urlsplit(self.base_url).hostname in _LOOPBACK
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the owner has allowed orders that move real money."""
+        return self.armed == "live"
