@@ -85,7 +85,7 @@ class Engine:
             for setup, strategy, _ in strategies
         }
         self._notices = Notices(settings.notices_max)
-        self.operator = Operator(self.context, self.trading, self.targets, self.desks)
+        self.operator = Operator(self.context, self.trading, self.targets, self.desks, intake=self.intake)
         self.trading.changed, self.trading.held = self._ended_here, self.protection.hold
         self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
@@ -99,7 +99,7 @@ class Engine:
             StatusChanged: self._status,
             e.InstrumentListed: self._instrument,
             e.AccountOpened: self._account,
-            AccountSnapshot: self.intake.snapshot,
+            AccountSnapshot: self.operator.snapshot,
             OrderReport: self.intake.report,
             e.OperationSent: self._sent,
             e.OutcomeReceived: self._outcome,
@@ -122,7 +122,7 @@ class Engine:
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
             e.OperatorActed: self.operator.acted,
-            e.ReconcileOrdered: self._reconcile,
+            e.ReconcileOrdered: self.operator.reconcile,
         }
 
     # -- the two calls that matter -------------------------------------------------------------------------------
@@ -390,9 +390,3 @@ class Engine:
             waiting, desk.waiting_timers = desk.waiting_timers, {}
             for timer in waiting.values():
                 self._timer(timer)
-
-    def _reconcile(self, event: e.ReconcileOrdered) -> None:
-        """Take what the snapshot says of our orders, then compare."""
-        for report in event.snapshot.orders:
-            self.intake.report(report)
-        self.operator.reconcile(event)
