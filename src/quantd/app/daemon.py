@@ -357,17 +357,19 @@ class Daemon:
                 await self._journal.snapshot(dump(self.engine.state))
 
     async def _start_strategies(self) -> None:
-        """Start each strategy once its venues are ready, prices are there, and its indicators are warm."""
-        waiting = list(self.engine.desks.values())
-        while waiting:
+        """Start each strategy once its venues are ready, prices are there, and its indicators are warm; renewed ones too."""
+        asked: dict[str, object] = {}
+        while True:
             await asyncio.sleep(0.05)
             marks = self.engine.state.rates.marks
-            for desk in list(waiting):
+            for desk in self.engine.desks.values():
+                if desk.is_started or asked.get(desk.id) is desk.strategy:
+                    continue
                 venues = {one.partition(":")[0] for one in desk.instruments}
                 ready = all(venue in self.followers and self.followers[venue].is_ready for venue in venues)
                 priced = all(one in marks and marks[one].last > 0 for one in desk.instruments)
                 if ready and priced and desk.is_warm:
-                    waiting.remove(desk)
+                    asked[desk.id] = desk.strategy
                     self.emit(StrategyStarted(desk.id, self.clock.now_ns()))
                     _log.info("strategy_started", strategy=desk.id)
 

@@ -102,6 +102,9 @@ def _setup(settings: Settings, one: StrategySettings) -> StrategySetup:
         seed=_seed(one.id),
         max_errors=one.max_errors,
         errors_within_s=one.errors_within_s,
+        at_fault=one.at_fault,
+        restarts_max=one.restarts_max,
+        restart_after_s=one.restart_after_s,
     )
 
 

@@ -80,6 +80,7 @@ SENTENCES: Mapping[type, Callable[[Any], str]] = {
     f.TargetSet: _target,
     f.ProtectionHeld: _protected,
     f.StateSet: lambda fact: f"{fact.scope} became {fact.state.value}, by {fact.by}{_because(fact.why)}",
+    f.StrategyRenewed: lambda fact: f"{fact.strategy} was given a fresh object, the {fact.number}. time",
     f.StrategyFaulted: lambda fact: f"{fact.strategy} was quarantined: {fact.hook}: {fact.error}",
     f.OperatorActionRecorded: lambda fact: f"{fact.by} asked by the API: {fact.action} {fact.detail} ({fact.result})",
 }

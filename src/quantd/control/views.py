@@ -97,7 +97,7 @@ def strategy_state(desk: Desk) -> str:
     """Return in a word what a strategy does."""
     if desk.is_quarantined:
         return "quarantined"
-    return desk.trading_state().value if desk.is_started else "warming_up"
+    return desk.read.trading_state().value if desk.is_started else "warming_up"
 
 
 def feeds(daemon: DaemonAccess) -> Iterable[FeedView]:

@@ -326,6 +326,15 @@ class StrategyFaulted(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
 
 
+class StrategyRenewed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A quarantined strategy was given a fresh object by supervision."""
+
+    strategy: str
+    number: int
+    """Counted since a person resumed it last, from 1."""
+    at_ns: int
+
+
 class Reconciled(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Our books were compared with a venue's; `differences` by kind."""
 
@@ -375,6 +384,7 @@ Fact = (
     | TimerRecorded
     | CursorMoved
     | StrategyFaulted
+    | StrategyRenewed
     | LimitsSet
     | SoftLimitCrossed
     | Reconciled

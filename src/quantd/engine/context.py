@@ -39,6 +39,12 @@ class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
     """Exceptions of its callbacks, the last of which quarantines it; counted afresh in each run of the daemon."""
     errors_within_s: float = 3_600.0
     """Older ones do not count."""
+    at_fault: str = "cancel_entries"
+    """What becomes of its orders and its book when it is quarantined: ``cancel_entries``, ``flatten`` or ``keep``."""
+    restarts_max: int = 0
+    """How often supervision gives it a fresh object; a person's resume begins a new count."""
+    restart_after_s: float = 60.0
+    """Before the first one; each further one waits twice as long as the one before."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):

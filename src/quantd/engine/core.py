@@ -36,6 +36,7 @@ from quantd.engine.operator import Operator
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
 from quantd.engine.rates import Rates
+from quantd.engine.renewal import Renewals
 from quantd.engine.risk.changes import RiskOffice
 from quantd.engine.risk.controls import DEFAULTS
 from quantd.engine.risk.limits import Limits, RiskSettings
@@ -86,8 +87,8 @@ class Engine:
         }
         self._notices = Notices(settings.notices_max)
         self.operator = Operator(self.context, self.trading, self.targets, self.desks, intake=self.intake)
-        self.trading.changed, self.trading.held = self._ended_here, self.protection.hold
-        self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
+        self._join()
+        self.renewals = Renewals(self.context, self.desks, self._hear)
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}
@@ -124,6 +125,10 @@ class Engine:
             e.OperatorActed: self.operator.acted,
             e.ReconcileOrdered: self.operator.reconcile,
         }
+
+    def _join(self) -> None:
+        self.trading.changed, self.trading.held = lambda order: self._order_changed(order, None), self.protection.hold
+        self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
 
     # -- the two calls that matter -------------------------------------------------------------------------------
 
@@ -165,18 +170,23 @@ class Engine:
         Raises:
             Exception: whatever a `setup` raises; the loader reports it.
         """
-        self._savers = [desk for desk in self.desks.values() if type(desk.strategy).save is not Strategy.save]
         for desk in self.desks.values():
             desk.declare()
+        self._hear()
+
+    def _hear(self, _renewed: Desk | None = None) -> None:
+        """Note who wants to see what; anew when a strategy has a fresh object."""
+        self._savers = [desk for desk in self.desks.values() if type(desk.strategy).save is not Strategy.save]
+        for heard in (self._bars, self._quotes, self._books, self._by_instrument):
+            heard.clear()
+        for desk in self.desks.values():
             for series in desk.series:
                 entry = (int(series.every_s * 1e9), series, desk)
                 self._bars.setdefault(series.instrument, []).append(entry)
-            for instrument in desk.quotes:
-                self._quotes.setdefault(instrument, []).append(desk)
-            for instrument in desk.books:
-                self._books.setdefault(instrument, []).append(desk)
-            for instrument in desk.instruments:
-                self._by_instrument.setdefault(instrument, []).append(desk)
+            named = ((self._quotes, desk.quotes), (self._books, desk.books), (self._by_instrument, desk.instruments))
+            for listeners, instruments in named:
+                for instrument in instruments:
+                    listeners.setdefault(instrument, []).append(desk)
 
     def restored(self) -> None:
         """Set what is derived from the folded state; call once after a fold, before the first event."""
@@ -325,9 +335,6 @@ class Engine:
         if type(desk.strategy).on_order is not Strategy.on_order:
             self._notices.add(desk, lambda: desk.strategy.on_order(view_of(order)))
 
-    def _ended_here(self, order: LiveOrder) -> None:
-        self._order_changed(order, None)
-
     def _target_denied(self, strategy: str, instrument: InstrumentId, denied: Denied) -> None:
         desk = self.desks[strategy]
         self._notices.add(desk, lambda: desk.strategy.on_denied(denied, instrument))
@@ -338,6 +345,7 @@ class Engine:
         self.trading.time_passed()
         self.targets.time_passed()
         self.guards.time_passed()
+        self.renewals.time_passed()
 
     def _clock_jumped(self, event: e.ClockJumped) -> None:
         self.context.paused_until_ns = event.received_at_ns + int(self.context.settings.clock_pause_s * 1e9)

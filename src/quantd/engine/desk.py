@@ -3,8 +3,8 @@
 Keeps the strategy's declarations and its own view; everything that it sends goes through `Trading` and the gate.
 """
 
+import copy
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,14 +20,15 @@ from quantd.engine.callbacks import CallbackOverrun, Callbacks, acting
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder, Order, view_of
+from quantd.engine.reading import Reading
 from quantd.engine.risk.wish import Denied
 from quantd.engine.series import Series
 from quantd.engine.strategy import Strategy
+from quantd.engine.tallies import SUPERVISION
 from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
-from quantd.engine.views import Instruments, Job, Position, Random, StrategyLog, Timer
+from quantd.engine.views import Instruments, Job, Random, StrategyLog, Timer
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -50,6 +51,7 @@ class Desk(Callbacks):
         self.random = random
         self.log = log
         self.instruments = Instruments(setup)
+        self.read = Reading(setup.id, self.instruments, context)
         self.series: list[Series] = []
         self.aligned: list[tuple[tuple[Series, ...], int, dict[int, dict[int, Bar]]]] = []
         self.quotes: dict[InstrumentId, float | None] = {}
@@ -66,6 +68,8 @@ class Desk(Callbacks):
         self._targets = targets
         self._is_declaring = False
         self._saved: bytes | None = None
+        self._pristine = copy.deepcopy(strategy) if setup.restarts_max else strategy
+        """As it was before its `setup`, where a fresh object may be wanted."""
         strategy._desk = self
 
     # -- declarations --------------------------------------------------------------------------------------------
@@ -80,24 +84,6 @@ class Desk(Callbacks):
         if type(self.strategy).on_quote is not Strategy.on_quote and not self.quotes:
             self.quotes = dict.fromkeys(self.instruments)
 
-    def _resolve(self, instrument: str | None) -> InstrumentId:
-        if instrument is None:
-            return self.only_instrument()
-        known = self.instruments.roles.get(instrument, InstrumentId(instrument))
-        if known not in self.instruments:
-            raise ValueError(f"{instrument!r} is not an instrument of {self.id}: {', '.join(self.instruments)}")
-        return known
-
-    def only_instrument(self) -> InstrumentId:
-        """Return the only instrument.
-
-        Raises:
-            ValueError: when there are several.
-        """
-        if len(self.instruments) != 1:
-            raise ValueError(f"{self.id} has {len(self.instruments)} instruments: name one")
-        return self.setup.instruments[0]
-
     def _must_declare(self, what: str) -> None:
         if not self._is_declaring:
             raise RuntimeError(f"{what} may be called in setup() only")
@@ -106,19 +92,19 @@ class Desk(Callbacks):
         """Make a series."""
         self._must_declare("bars")
         every_s = self.setup.bars_s if every is None else int(every[:-1]) * _UNITS[every[-1]]
-        series = Series(self._resolve(instrument), every_s, max_gap_s=self.setup.max_gap_s, max_age_s=max_age_s)
+        series = Series(self.read.resolve(instrument), every_s, max_gap_s=self.setup.max_gap_s, max_age_s=max_age_s)
         self.series.append(series)
         return series
 
     def declare_quotes(self, instrument: str | None, max_age_s: float | None) -> None:
         """Note a wish for quotes."""
         self._must_declare("quotes")
-        self.quotes[self._resolve(instrument)] = max_age_s
+        self.quotes[self.read.resolve(instrument)] = max_age_s
 
     def declare_book(self, instrument: str | None, depth: int) -> None:
         """Note a wish for books."""
         self._must_declare("book")
-        self.books[self._resolve(instrument)] = depth
+        self.books[self.read.resolve(instrument)] = depth
 
     def declare_aligned(self, series: Sequence[Series], late_after_s: float) -> None:
         """Note series that are taken together."""
@@ -139,16 +125,36 @@ class Desk(Callbacks):
     # -- hooks ---------------------------------------------------------------------------------------------------
 
     def quarantine(self, hook: str, error: str) -> None:
-        """Stop calling the strategy, let it only reduce, and cancel its entries; latched."""
+        """Stop calling the strategy, let it only reduce, and do with its orders what `at_fault` says; latched."""
         context = self._context
         self.is_quarantined = True
         context.record(StrategyFaulted(self.id, hook, error, context.now_ns))
-        context.latch(f"strategy:{self.id}", TradingState.REDUCING, "supervision", f"{hook}: {error}")
-        self.cancel_entries("quarantine")
+        context.latch(f"strategy:{self.id}", TradingState.REDUCING, SUPERVISION, f"{hook}: {error}")
+        if self.setup.at_fault == "flatten":
+            self.flatten("quarantine")
+        elif self.setup.at_fault == "cancel_entries":
+            self.cancel_entries("quarantine")
+
+    def renew(self) -> None:
+        """Put a fresh object in the place of one that failed: declared anew, not started, its series cold.
+
+        Raises:
+            Exception: whatever its `setup` raises.
+        """
+        self.strategy = copy.deepcopy(self._pristine)
+        self.strategy._desk = self
+        for declared in (self.series, self.aligned, self.timers, self.jobs):
+            declared.clear()
+        for named in (self.quotes, self.books, self.waiting_timers):
+            named.clear()
+        self.is_broken = self.is_quarantined = self.is_started = False
+        self._errors.clear()
+        self._saved = None
+        self.declare()
 
     def cancel_entries(self, why: str) -> None:
         """Cancel every open order that adds exposure."""
-        for order in self._live_orders(None):
+        for order in self.read.live_orders(None):
             if not order.exit:
                 self._trading.cancel(order, why)
 
@@ -256,64 +262,6 @@ class Desk(Callbacks):
         """Whether all series have their warm-up behind them."""
         return all(series.is_ready for series in self.series)
 
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> datetime:
-        """The event's time, aware, UTC, to the microsecond."""
-        return _EPOCH + timedelta(microseconds=self._context.now_ns // 1_000)
-
-    def quote(self, instrument: str | None) -> Quote | None:
-        """Return the latest good quote."""
-        mark = self._context.state.rates.marks.get(self._resolve(instrument))
-        if mark is None or not mark.last > 0:
-            return None
-        return Quote(mark.instrument.id, mark.bid, mark.ask, mark.at_ns)
-
-    def position(self, instrument: str | None) -> Position:
-        """Return the own book."""
-        resolved = self._resolve(instrument)
-        book = self._context.state.portfolio.book(self.id, resolved)
-        mark = self._context.state.rates.marks[resolved]
-        average = book.average_price
-        profit = book.profit_float(mark.last) if mark.last > 0 else float(book.realised)
-        return Position(
-            resolved,
-            book.quantity,
-            float(average) if average is not None else 0.0,
-            profit - float(book.realised),
-            float(book.realised),
-        )
-
-    def _live_orders(self, instrument: str | None) -> list[LiveOrder]:
-        resolved = None if instrument is None else self._resolve(instrument)
-        orders = self._context.state.orders
-        wanted = [resolved] if resolved is not None else list(self.instruments)
-        return [order for one in wanted for order in orders.open_orders(one) if order.strategy == self.id]
-
-    def orders(self, instrument: str | None) -> list[Order]:
-        """Return the open orders."""
-        return [view_of(order) for order in self._live_orders(instrument)]
-
-    def balance(self, currency: str, venue: str | None) -> Decimal:
-        """Return what is free of a currency."""
-        venues = {one.partition(":")[0] for one in self.instruments} if venue is None else {venue}
-        accounts = self._context.state.portfolio.accounts
-        return sum((accounts[one].free(currency) for one in venues if one in accounts), ZERO)
-
-    def equity(self) -> float:
-        """Return the accounts' worth in the base currency, NaN while a rate is missing."""
-        venues = {one.partition(":")[0] for one in self.instruments}
-        values = [self._context.state.equity(one) for one in venues]
-        return float("nan") if None in values else float(sum((v for v in values if v is not None), ZERO))
-
-    def trading_state(self) -> TradingState:
-        """Return the strictest state that applies."""
-        scopes = ["all", f"strategy:{self.id}"]
-        for one in self.instruments:
-            scopes += [f"instrument:{one}", f"venue:{one.partition(':')[0]}"]
-        return self._context.state.trading_state(scopes)
-
     # -- acting --------------------------------------------------------------------------------------------------
 
     @acting
@@ -325,7 +273,7 @@ class Desk(Callbacks):
         placed = self._trading.submit(
             Ticket(
                 self.id,
-                self._resolve(instrument),
+                self.read.resolve(instrument),
                 side,
                 quantity,
                 how,
@@ -346,7 +294,7 @@ class Desk(Callbacks):
     ) -> None:
         """Set a target."""
         self._must_trade("targets")
-        self._targets.set(self.id, self._resolve(instrument), quantity, how, protect, why)
+        self._targets.set(self.id, self.read.resolve(instrument), quantity, how, protect, why)
 
     @acting
     def cancel(self, order: Order) -> bool:
@@ -362,7 +310,7 @@ class Desk(Callbacks):
     @acting
     def cancel_all(self, instrument: str | None) -> int:
         """Cancel all orders."""
-        return sum(self._cancel(order) for order in self._live_orders(instrument))
+        return sum(self._cancel(order) for order in self.read.live_orders(instrument))
 
     @acting
     def amend(self, order: Order, quantity: Decimal | float | None, price: Decimal | float | None) -> Order | Denied:
@@ -384,7 +332,7 @@ class Desk(Callbacks):
 
     def flatten(self, why: str) -> None:
         """Cancel everything and close every book."""
-        for order in self._live_orders(None):
+        for order in self.read.live_orders(None):
             self._trading.cancel(order, why)
         for instrument in self.instruments:
             book = self._context.state.portfolio.book(self.id, instrument)

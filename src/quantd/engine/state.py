@@ -11,7 +11,6 @@ from typing import Any
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Trigger
 from quantd.engine.lots import Lots
@@ -19,7 +18,7 @@ from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import AccountBalances, Portfolio
 from quantd.engine.rates import Rates
 from quantd.engine.reservations import NO_RESERVATION, reservation_of
-from quantd.engine.tallies import Tallies
+from quantd.engine.tallies import RECORD_ONLY, Tallies
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
@@ -68,7 +67,6 @@ class State:
             f.OrderMoved: self._moved,
             f.FillRecorded: self._filled,
             f.FillCorrected: self._corrected,
-            f.RequestDenied: self._nothing,
             f.ExternalOrderSeen: self._external_order,
             f.PositionAdjusted: self._adjusted,
             f.BalancesRecorded: self._balances,
@@ -82,10 +80,7 @@ class State:
             f.TimerRecorded: self._timer,
             f.CursorMoved: self._cursor,
             f.StrategyFaulted: self._faulted,
-            SoftLimitCrossed: self._nothing,
-            LimitsSet: self._nothing,
-            f.Reconciled: self._nothing,
-            f.OperatorActionRecorded: self._nothing,
+            **dict.fromkeys(RECORD_ONLY, self._nothing),
         }
 
     def apply(self, fact: f.Fact) -> None:

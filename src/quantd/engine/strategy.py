@@ -126,7 +126,7 @@ class Strategy:
     @property
     def now(self) -> datetime:
         """The event's time, aware, in UTC."""
-        return self._desk.now
+        return self._desk.read.now
 
     @property
     def instruments(self) -> "Instruments":
@@ -140,33 +140,33 @@ class Strategy:
         Raises:
             ValueError: when there are several.
         """
-        return self._desk.only_instrument()
+        return self._desk.read.only_instrument()
 
     def quote(self, instrument: str | None = None) -> Quote | None:
         """Return the latest good quote, None before the first."""
-        return self._desk.quote(instrument)
+        return self._desk.read.quote(instrument)
 
     def position(self, instrument: str | None = None) -> "Position":
         """Return this strategy's own book of an instrument: quantity, average price, profit."""
-        return self._desk.position(instrument)
+        return self._desk.read.position(instrument)
 
     def orders(self, instrument: str | None = None) -> Sequence[Order]:
         """Return this strategy's open orders, oldest first."""
-        return self._desk.orders(instrument)
+        return self._desk.read.orders(instrument)
 
     def balance(self, currency: str, venue: str | None = None) -> Decimal:
         """Return what is free of a currency at a venue (the only one without it)."""
-        return self._desk.balance(currency, venue)
+        return self._desk.read.balance(currency, venue)
 
     @property
     def equity(self) -> float:
         """Worth of the accounts that it trades on, in the base currency; NaN while a rate is missing."""
-        return self._desk.equity()
+        return self._desk.read.equity()
 
     @property
     def trading_state(self) -> TradingState:
         """The strictest state that applies to it."""
-        return self._desk.trading_state()
+        return self._desk.read.trading_state()
 
     @property
     def random(self) -> "Random":

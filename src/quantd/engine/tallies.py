@@ -22,8 +22,14 @@ from quantd.engine.portfolio import Portfolio
 
 SCHEDULE = "schedule"
 """Who sets and clears a state where a trading schedule does; that is no person's word."""
+SUPERVISION = "supervision"
+"""Who latched a state, where it was a strategy's own fault, and who clears it when the strategy is renewed."""
 STORM = "reject_storm"
 """Who latched a state, where it was the breaker of reject storms."""
+RECORD_ONLY = (
+    f.RequestDenied, f.Reconciled, f.OperatorActionRecorded, f.StrategyRenewed, SoftLimitCrossed, LimitsSet,
+)  # fmt: skip
+"""Facts that change nothing of the state beyond what is counted here."""
 RESTART = "restart"
 """Cause of an unknown outcome that is nobody's fault but our own end."""
 
@@ -52,6 +58,7 @@ class TalliesImage(msgspec.Struct, frozen=True):
     days: tuple[tuple[str, InstrumentId, DayCount], ...] = ()
     soft: tuple[tuple[str, str, str], ...] = ()
     limits: dict[str, dict[str, Any]] = {}
+    renewals: dict[str, int] = {}
 
 
 class Tallies:
@@ -72,7 +79,10 @@ class Tallies:
         """(scope, limit, instrument or nothing) of the soft limits that are exceeded."""
         self.limits: dict[str, dict[str, Any]] = {}
         """Scope -> the limits that were changed at run time by name, as JSON values."""
+        self.renewals: dict[str, int] = {}
+        """Strategy -> how often it was given a fresh object since a person resumed it last."""
         self.handlers: dict[type, Callable[[Any], None]] = {
+            f.StrategyRenewed: self._renewed,
             f.StateSet: self._state_set,
             f.OperationSettled: self._settled,
             f.OperationLost: self._lost,
@@ -92,7 +102,13 @@ class Tallies:
         """Return all counts."""
         days = tuple((*key, count) for key, count in self.days.items())
         return TalliesImage(
-            dict(self.resumed), dict(self.failures), tuple(self.cooled), days, tuple(self.soft), dict(self.limits)
+            dict(self.resumed),
+            dict(self.failures),
+            tuple(self.cooled),
+            days,
+            tuple(self.soft),
+            dict(self.limits),
+            dict(self.renewals),
         )
 
     def restore(self, image: TalliesImage) -> None:
@@ -102,18 +118,23 @@ class Tallies:
         self.cooled = dict.fromkeys(image.cooled)
         self.soft = dict.fromkeys(image.soft)
         self.limits = dict(image.limits)
+        self.renewals = dict(image.renewals)
         self.days = {(strategy, instrument): count for strategy, instrument, count in image.days}
 
     # -- latches and outcomes ------------------------------------------------------------------------------------
 
     def _state_set(self, fact: f.StateSet) -> None:
-        if fact.state is not TradingState.ACTIVE or fact.by == SCHEDULE:
+        if fact.state is not TradingState.ACTIVE or fact.by in (SCHEDULE, SUPERVISION):
             return
         if fact.by == STORM:
             self.cooled[fact.scope] = None
             return
         self.resumed[fact.scope] = fact.at_ns
+        self.renewals.pop(fact.scope.removeprefix("strategy:"), None)
         self._forgive(fact.scope)
+
+    def _renewed(self, fact: f.StrategyRenewed) -> None:
+        self.renewals[fact.strategy] = fact.number
 
     def _forgive(self, scope: str) -> None:
         self.failures.pop(scope, None)

@@ -98,6 +98,13 @@ class StrategySettings(BaseModel):
     errors_within_s: float = Field(default=3_600.0, gt=0, le=604_800, allow_inf_nan=False)
     """Seconds after which an exception does not count any more."""
 
+    at_fault: Literal["cancel_entries", "flatten", "keep"] = "cancel_entries"
+    """When it is quarantined: cancel its entries and keep its exits, close its book (`flatten`), or leave all orders."""
+    restarts_max: int = Field(default=0, ge=0, le=100)
+    """How often it is given a fresh object after a quarantine by itself; a resume by a person begins a new count."""
+    restart_after_s: float = Field(default=60.0, ge=1, le=86_400, allow_inf_nan=False)
+    """Seconds before the first restart; each further one waits twice as long."""
+
     @field_validator("instruments")
     @classmethod
     def _no_instrument_twice(cls, value: list[str] | dict[str, str]) -> list[str] | dict[str, str]:

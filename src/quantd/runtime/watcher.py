@@ -221,7 +221,25 @@ class Watcher:
     def _faulted(self, fact: f.StrategyFaulted) -> None:
         self._observer.count("quantd_strategy_errors_total", 1, strategy=fact.strategy)
         self._observer.gauge("quantd_strategy_state", 3, strategy=fact.strategy)
-        _log.error("strategy_quarantined", strategy=fact.strategy, hook=fact.hook, error=fact.error)
+        state = self._engine.state
+        _log.error(
+            "strategy_quarantined",
+            strategy=fact.strategy,
+            hook=fact.hook,
+            error=fact.error,
+            event_at_ns=fact.at_ns,
+            orders=[str(order) for order in state.orders.open_orders() if order.strategy == fact.strategy],
+            books={
+                book.instrument.id: str(book.quantity)
+                for book in state.portfolio.books()
+                if book.strategy == fact.strategy
+            },
+            replay="quantd replay CONFIG --inputs FILE, where journal.record is on; quantd why " + fact.strategy,
+        )
+
+    def _renewed(self, fact: f.StrategyRenewed) -> None:
+        self._observer.count("quantd_strategy_restarts_total", 1, strategy=fact.strategy)
+        _log.warning("strategy_renewed", strategy=fact.strategy, number=fact.number)
 
     def _limits_set(self, fact: LimitsSet) -> None:
         result = "refused" if fact.refused else "loosened" if fact.loosened else "tightened"
@@ -307,6 +325,7 @@ _HANDLERS: Mapping[type, Any] = {
     f.FillCorrected: Watcher._corrected,
     f.StateSet: Watcher._state_set,
     f.StrategyFaulted: Watcher._faulted,
+    f.StrategyRenewed: Watcher._renewed,
     LimitsSet: Watcher._limits_set,
     SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,

@@ -196,6 +196,9 @@ _FEEDS_AND_STRATEGIES: Final = (
     _gauge("quantd_warmup_ratio", "strategy", "Share of the warm-up that is done; 1 when it trades.", unit="ratio"),
     _seconds("quantd_strategy_callback_seconds", "strategy hook", "One call into a strategy.", LOCAL_S),
     _counter("quantd_strategy_errors_total", "strategy", "Exceptions and missed deadlines of a strategy's code."),
+    _counter(
+        "quantd_strategy_restarts_total", "strategy", "Fresh objects given to a quarantined strategy by supervision."
+    ),
     _counter("quantd_strategy_interruptions_total", "strategy", "Callbacks that the watchdog interrupted."),
     _gauge("quantd_strategy_state", "strategy", "0 stopped, 1 warming up, 2 running, 3 quarantined."),
     _counter("quantd_scheduler_misfires_total", "strategy", "Timers that fired later than they may."),
