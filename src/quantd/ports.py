@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from quantd.domain.capabilities import Capabilities
+from quantd.domain.cash import Account
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.events import AccountSnapshot, Event, OrderReport
 from quantd.domain.facts import Fact
@@ -104,9 +105,20 @@ class Connector(Protocol):
     venue: str
     """The key of the venue in the configuration; instrument ids start with it."""
     capabilities: Capabilities
+    account: Account
+    """What the account is. Until `start`, what the configuration says or expects: enough for a lock, a check and a
+    backtest. From then on what the venue says, renewed by `start` and `snapshot`; the engine is told of each change.
+    `id` is the configuration's and never changes, as the account's lock is taken under it."""
 
     async def start(self) -> None:
-        """Open the session, check the credentials and read what the account is."""
+        """Open the session, check the credentials and read what the account is.
+
+        Called again after a failure, until all of the venue has come up.
+
+        Raises:
+            AuthFailed: the credentials are not accepted, or the account is not the one that is configured.
+            VenueError: the venue could not be asked; it is tried again.
+        """
 
     async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Return trading rules for venue symbols (``BTC-USDT``); unknown ones raise `Refused`."""
@@ -151,7 +163,10 @@ class Connector(Protocol):
         """Return what changed for the orders that we believe to be working."""
 
     async def snapshot(self) -> AccountSnapshot:
-        """Return balances, lots and all open orders of the account, with the times of asking and answering."""
+        """Return balances, lots and all open orders of the account, with the times of asking and answering.
+
+        What it shows of the account itself (a margin rate, a hedging flag) is set on `account` before it returns.
+        """
 
     async def close(self) -> None:
         """Close the session."""

@@ -219,7 +219,7 @@ def _simulated(
         else:
             balances = dict(options.balances) or {settings.risk.base_currency: _DEFAULT_BALANCE}
             behaviour = ExchangeRules(keep_history=False)
-        account = part.account
+        account = part.connector.account
         home = account.home_currency if account.kind is AccountKind.MARGIN else settings.risk.base_currency
         setup = AccountSetup(kind=account.kind, mode=account.mode, home_currency=home, balances=balances)
         exchange = Exchange(listed, {account.id: setup}, rules=behaviour)

@@ -182,7 +182,7 @@ class Daemon:
 
     def _open_disk(self) -> None:
         """Open all that a run keeps on disk; simulations keep it in memory."""
-        accounts = {name: parts.account.id for name, parts in self.venues.items()}
+        accounts = {name: parts.connector.account.id for name, parts in self.venues.items()}
         self._storage = open_storage(self.settings, accounts, self.clock)
         store, failed = self._storage.store, self._journal_failed
         self._journal = JournalWriter(store, clock=self.clock, observer=self.observer, on_failure=failed)

@@ -124,7 +124,7 @@ def _rehearsed(
     settings: Settings, strategies: Sequence[Prepared], venues: dict[str, VenueParts]
 ) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
     """Run both processes at once and return what they wrote."""
-    accounts = {name: (part.account, part.connector.capabilities) for name, part in venues.items()}
+    accounts = {name: (part.connector.account, part.connector.capabilities) for name, part in venues.items()}
     parts = tuple(
         Part(
             one.settings,

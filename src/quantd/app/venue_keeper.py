@@ -29,7 +29,6 @@ class VenueKeeper:
         settings = self._parts.settings
         self.follower = AccountFollower(
             self._parts.connector,
-            self._parts.account,
             self._symbols(),
             engine=shared.engine,
             emit=shared.emit,

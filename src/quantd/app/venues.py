@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from quantd.config import Settings
-from quantd.domain.cash import Account
 from quantd.domain.instruments import FeeSchedule, InstrumentId
 from quantd.domain.numbers import BPS
 from quantd.ports import Clock, Connector, Observer, Transport
@@ -52,11 +51,10 @@ class Surroundings(NamedTuple):
 
 
 class VenueParts(NamedTuple):
-    """One venue: its connector, what its account is, and what must be kept over restarts."""
+    """One venue: its connector, and what must be kept over restarts."""
 
     settings: VenueSettings
     connector: Connector
-    account: Account
     budget: RateBudget | None = None
     kill: Target | None = None
     """How the kill path cancels there; None where orders live in this process only."""
@@ -75,7 +73,7 @@ def build_venue(name: str, settings: VenueSettings, around: Surroundings) -> Ven
     if isinstance(settings, PaperSettings):
         connector = PaperConnector(name, settings, around.clock)
         connector.last_look = around.last_look
-        return VenueParts(settings, connector, connector.account)
+        return VenueParts(settings, connector)
     raise ValueError(f"venue {name}: type {settings.type!r} has no connector in this version")
 
 
@@ -105,7 +103,7 @@ def _ionloop(name: str, settings: IonloopSettings, around: Surroundings) -> Venu
     allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
     switch = IonloopKillSwitch(blocking, options.api_key, options.paths)
     kill = Target(switch, OPERATION, allowance.count, allowance.interval_s)
-    return VenueParts(settings, connector, connector.account, budget, kill)
+    return VenueParts(settings, connector, budget, kill)
 
 
 def _hummingbot(name: str, settings: HummingbotSettings, around: Surroundings) -> VenueParts:
@@ -132,7 +130,7 @@ def _hummingbot(name: str, settings: HummingbotSettings, around: Surroundings) -
     blocking = BlockingTransport(settings.base_url, min(settings.timeout_s, KILL_TIMEOUT_S))
     allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
     kill = Target(HummingbotKillSwitch(blocking, options), OPERATION, allowance.count, allowance.interval_s)
-    return VenueParts(settings, connector, connector.account, budget, kill)
+    return VenueParts(settings, connector, budget, kill)
 
 
 def _model(override: RateOverride) -> Bucket | Window:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
-from quantd.domain.cash import Account
+from quantd.domain.cash import Account, AccountKind
 from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.events import (
     AccountOpened,
@@ -42,7 +42,6 @@ class AccountFollower:
 
     Args:
         connector: The venue.
-        account: What the account is.
         symbols: Venue symbols to read the rules of.
         engine: Read only: which orders work, what is unknown.
         emit: The inbox.
@@ -53,7 +52,6 @@ class AccountFollower:
     def __init__(  # noqa: PLR0913 -- one account's surroundings
         self,
         connector: Connector,
-        account: Account,
         symbols: Iterable[str],
         *,
         engine: Engine,
@@ -71,7 +69,9 @@ class AccountFollower:
         self.instruments: tuple[Instrument, ...] = ()
         self.is_ready = False
         self.reason = "starting"
-        self._account = account
+        self._locked = connector.account.id
+        self._told: Account | None = None
+        """What the engine was last told that the account is."""
         self._symbols = tuple(symbols)
         self._engine = engine
         self._emit = emit
@@ -109,12 +109,13 @@ class AccountFollower:
     async def _bring_up(self) -> None:
         await self.connector.start()
         self.instruments = await self._instruments()
+        self._tell_account()
         now_ns = self._clock.now_ns()
-        self._emit(AccountOpened(self._account, now_ns))
         for instrument in self.instruments:
             self._emit(InstrumentListed(instrument, now_ns))
         await self._resolve_all()
         snapshot = await self._agreed_snapshot()
+        self._tell_account()
         policies = self._policies
         self._emit(ReconcileOrdered(snapshot, policies.default, self._clock.now_ns(), policies.by_instrument))
         await self._look_at_orders(everything=True)
@@ -131,6 +132,8 @@ class AccountFollower:
         for _ in range(_LOOKS_MAX):
             if not any(one.instrument for one in found):
                 break
+            # What the venue has closed by itself is told once: it must be booked, or it would be a difference for ever.
+            self._emit_all(one for one in snapshot.orders if one.lot and one.filled_quantity)
             await asyncio.sleep(_LOOK_AGAIN_S)
             snapshot = await self.connector.snapshot()
             before, found = found, plan(self._engine.state, snapshot)
@@ -144,8 +147,11 @@ class AccountFollower:
         Without a way to convert, new exposure will be denied for want of a rate; that is said here, once.
         """
         found = await self.connector.instruments(self._symbols)
-        base = self._engine.state.rates.base_currency
-        for currency in sorted({one.settlement_currency for one in found} - {base}):
+        base, account = self._engine.state.rates.base_currency, self.connector.account
+        currencies = {one.settlement_currency for one in found}
+        if account.kind is AccountKind.MARGIN:
+            currencies.add(account.home_currency)
+        for currency in sorted(currencies - {base}):
             if self._engine.state.rates.is_same(currency, base):
                 continue
             if any({one.base, one.quote} == {currency, base} for one in found):
@@ -232,7 +238,17 @@ class AccountFollower:
             self._emit_all(await self.connector.order_reports(working))
 
     async def _look_at_account(self) -> None:
-        self._emit(await self.connector.snapshot())
+        snapshot = await self.connector.snapshot()
+        self._tell_account()
+        self._emit(snapshot)
+
+    def _tell_account(self) -> None:
+        """Say what the account is, if it has not been said: read by the start, and with each snapshot."""
+        account = self.connector.account
+        assert account.id == self._locked, f"{self.venue}: account {account.id}, but {self._locked} is locked"
+        if self._told != account:
+            self._told = account
+            self._emit(AccountOpened(account, self._clock.now_ns()))
 
     def _emit_all(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -1,0 +1,155 @@
+"""The follower of an account: what the account is comes from the venue's own word, before strategies start.
+
+Method: a paper connector whose account turns out to be another than the configuration expects, as at a venue that
+tells its home currency, its mode and its margin rules at log-in only; the real follower and engine in virtual time.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from quantd.clock import LoopClock
+from quantd.domain.cash import PositionMode
+from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
+from quantd.domain.facts import AccountRecorded
+from quantd.domain.reports import AccountSnapshot
+from quantd.engine.differences import Policies
+from quantd.errors import Unavailable
+from quantd.runtime.accounts import AccountFollower
+from quantd.runtime.executor import Executor
+from quantd.testing.builders import Rig
+from quantd.testing.loop import run_virtual
+from quantd.testing.observer import RecordingObserver
+from quantd.venues.paper.connector import PaperConnector
+from quantd.venues.paper.settings import PaperData, PaperSettings, SyntheticData, SyntheticInstrument
+
+
+class Revealing(PaperConnector):
+    """Learns at its start that the account hedges, and fails the first time it is asked."""
+
+    failures = 1
+    later: Callable[[], None] | None = None
+    """Called by each snapshot: what the account shows may change while it is watched."""
+
+    async def start(self) -> None:
+        """Read what the account is, once the venue answers."""
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable(self.venue, "start", "down")
+        self.account = msgspec.structs.replace(self.account, mode=PositionMode.HEDGING, home_currency="EUR")
+        await super().start()
+
+    async def snapshot(self) -> AccountSnapshot:
+        """Tell the account, and what it is by now."""
+        if self.later is not None:
+            self.later()
+        return await super().snapshot()
+
+
+def connector(clock: LoopClock) -> Revealing:
+    """Return a margin account that the configuration takes for a netting one in dollars."""
+    market = SyntheticData(instruments=(SyntheticInstrument(symbol="BTC-USD", price=Decimal(100)),))
+    data = PaperData(synthetic=market)
+    settings = PaperSettings(data=data, balances={"USD": Decimal(1_000)}, account="margin", reconcile="adopt")
+    return Revealing("paper", settings, clock)
+
+
+class Desk:
+    """A follower on an engine that knows no account yet, and everything that it was told."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self.clock = clock
+        self.connector = connector(self.clock)
+        self.rig = Rig()
+        self.told: list[Event] = []
+        observer = RecordingObserver()
+        executor = Executor(
+            {"paper": self.connector},
+            self.emit,
+            clock=self.clock,
+            observer=observer,
+            scopes=lambda write: (),
+            halted=lambda scopes: TradingState.ACTIVE,
+        )
+        self.follower = AccountFollower(
+            self.connector,
+            ["BTC-USD"],
+            engine=self.rig.engine,
+            emit=self.emit,
+            executor=executor,
+            clock=self.clock,
+            random=random.Random(1),
+            observer=observer,
+            policies=Policies(ReconcileAction.ADOPT),
+            orders_every_s=5,
+            account_every_s=5,
+        )
+
+    def emit(self, event: Event) -> None:
+        """Note an event and give it to the engine."""
+        self.told.append(event)
+        self.rig.handle(event)
+
+    def opened(self) -> list[AccountOpened]:
+        """Return what was said of the account."""
+        return [one for one in self.told if isinstance(one, AccountOpened)]
+
+
+def test_the_engine_learns_what_the_account_is_from_the_venue_and_before_anything_trades() -> None:
+    """A start that failed is made again; nothing that the configuration guessed is ever told."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        assert desk.connector.account.mode is PositionMode.NETTING, "until the start: what is configured"
+        await desk.follower.bring_up()
+        [opened] = desk.opened()
+        assert opened.account.mode is PositionMode.HEDGING
+        assert opened.account.home_currency == "EUR"
+        kinds = [type(one) for one in desk.told]
+        assert kinds.index(AccountOpened) < kinds.index(ReconcileOrdered)
+        ready = [one for one in desk.told if isinstance(one, VenueChanged) and one.state is TradingState.ACTIVE]
+        assert desk.told.index(opened) < desk.told.index(ready[0]), "strategies start once the venue is ready"
+        assert desk.rig.state.portfolio.account("paper").account == opened.account
+        assert [one for one in desk.rig.facts if isinstance(one, AccountRecorded)][-1].account == opened.account
+
+    run_virtual(scene)
+
+
+def test_what_a_snapshot_shows_of_the_account_is_told_once_for_each_change() -> None:
+    """A venue whose account changes while it is watched is believed; an unchanged one is not told again."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+
+        async def watch() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(30):
+                    await desk.follower.follow_account()
+
+        await watch()
+        assert len(desk.opened()) == 1
+        changed = msgspec.structs.replace(desk.connector.account, first_in_first_out=True)
+        desk.connector.later = lambda: setattr(desk.connector, "account", changed)
+        await watch()
+        assert [one.account for one in desk.opened()][1:] == [changed]
+
+    run_virtual(scene)
+
+
+def test_an_account_under_another_id_than_the_locked_one_is_a_fault() -> None:
+    """The lock of the account was taken under the configured id: trading on would be trading unlocked."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        other = msgspec.structs.replace(desk.connector.account, id="another")
+        desk.connector.later = lambda: setattr(desk.connector, "account", other)
+        with pytest.raises(AssertionError, match="another"):
+            await desk.follower.bring_up()
+
+    run_virtual(scene)
