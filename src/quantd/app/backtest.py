@@ -22,6 +22,7 @@ from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
 from quantd.backtest import Backtest, SimulatedVenue
 from quantd.clock import ManualClock
 from quantd.config import Settings
+from quantd.domain.capabilities import LotWrite
 from quantd.domain.cash import AccountKind
 from quantd.domain.events import MarketEvent
 from quantd.domain.facts import RunStarted
@@ -221,7 +222,10 @@ def _simulated(
             behaviour = ExchangeRules(keep_history=False)
         account = part.connector.account
         home = account.home_currency if account.kind is AccountKind.MARGIN else settings.risk.base_currency
-        setup = AccountSetup(kind=account.kind, mode=account.mode, home_currency=home, balances=balances)
+        hangs = LotWrite.PROTECT in part.connector.capabilities.lot_writes
+        setup = AccountSetup(
+            kind=account.kind, mode=account.mode, home_currency=home, balances=balances, lot_per_trade=hangs
+        )
         exchange = Exchange(listed, {account.id: setup}, rules=behaviour)
         venues.append(SimulatedVenue(account, part.connector.capabilities, exchange, listed))
     return venues

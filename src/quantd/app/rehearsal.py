@@ -20,7 +20,7 @@ import msgspec
 from quantd.backtest import Backtest, SimulatedVenue
 from quantd.backtest.loop import BacktestFailed
 from quantd.clock import ManualClock
-from quantd.domain.capabilities import Capabilities
+from quantd.domain.capabilities import Capabilities, LotWrite
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.events import TimerFired
 from quantd.domain.facts import Fact, OrderIntended, StrategyFaulted
@@ -158,7 +158,11 @@ def _venue(
     home = account.home_currency if margin else currency
     assets = (home,) if margin else (home, *(asset for one in listed for asset in (one.quote, one.base)))
     setup = AccountSetup(
-        kind=account.kind, mode=account.mode, home_currency=home, balances=dict.fromkeys(assets, _WEALTH)
+        kind=account.kind,
+        mode=account.mode,
+        home_currency=home,
+        balances=dict.fromkeys(assets, _WEALTH),
+        lot_per_trade=LotWrite.PROTECT in capabilities.lot_writes,
     )
     exchange = Exchange(listed, {account.id: setup}, rules=ExchangeRules(keep_history=False))
     return SimulatedVenue(account, capabilities, exchange, listed)

@@ -23,7 +23,11 @@ def perform(exchange: Exchange, account: str, command: Write, now_ns: int) -> Ou
         if spec.reduce_only:
             # The engine holds an order to the strategy's book; the venue's flag would look at the whole account.
             spec = msgspec.structs.replace(spec, reduce_only=False)
-        return _placed(exchange.submit(account, NewOrder(command.client_order_id, spec, command.protection), now_ns))
+        return _placed(
+            exchange.submit(
+                account, NewOrder(command.client_order_id, spec, command.protection, command.client_order_id), now_ns
+            )
+        )
     if isinstance(command, Cancel):
         return _cancel(exchange, account, command, now_ns)
     if isinstance(command, Amend):

@@ -13,7 +13,7 @@ from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
-from quantd.domain.lots import Lot
+from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 
 
@@ -162,6 +162,8 @@ class FillRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     fill: Fill
     cumulative: Decimal
     at_ns: int
+    opened_at: Decimal | None = None
+    """Open price of the lot that it closed, where one order opened that lot; else the book's average counts."""
 
 
 class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -195,13 +197,22 @@ class RequestDenied(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class ExternalOrderSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """An order at the venue that is not ours was taken into the books as EXTERNAL, or left alone."""
+    """An order at the venue that we did not send was taken into the books.
+
+    As EXTERNAL, except for one that can only close a lot (an exit that hangs on it, a close-out): it is booked on whose
+    lot it is.
+    """
 
     client_order_id: ClientOrderId
     venue_order_id: str
     spec: OrderSpec
     filled_quantity: Decimal
     at_ns: int
+    strategy: str = ""
+    lot: str = ""
+    entry: str = ""
+    """Client order id of the order that opened the lot."""
+    role: Role = Role.ENTRY
 
 
 class PositionAdjusted(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -272,6 +283,43 @@ class ProtectionHeld(msgspec.Struct, frozen=True, gc=False, tag=True):
     trail: Decimal | None
     mark: Decimal | None
     """Best price since the entry, for the trailing stop."""
+    at_ns: int
+
+
+class ProtectionIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The venue is asked to hold these exits for a lot, instead of those that it holds; written before it is sent."""
+
+    client_order_id: ClientOrderId
+    """Names the write; there is no order of this id."""
+    strategy: str
+    instrument: InstrumentId
+    entry: str
+    """Client order id of the order that opened the lot."""
+    lot: str
+    protection: LotProtection
+    at_ns: int
+
+
+class ProtectionSettled(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """What became of setting a lot's exits: ``accepted``, ``rejected``, ``not_executed`` or ``unknown``."""
+
+    client_order_id: ClientOrderId
+    result: str
+    at_ns: int
+    code: str = ""
+
+
+class ProtectionOverdue(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A position has stood without its stop for too long, its market being open; `action` is what was done."""
+
+    strategy: str
+    instrument: InstrumentId
+    entry: str
+    reason: str
+    """See `engine.nakedness`."""
+    seconds: float
+    action: str
+    """``alert``, ``exit`` or ``halt``; ``over`` once it is covered or closed."""
     at_ns: int
 
 
@@ -378,6 +426,9 @@ Fact = (
     | StateSet
     | TargetSet
     | ProtectionHeld
+    | ProtectionIntended
+    | ProtectionSettled
+    | ProtectionOverdue
     | DayStarted
     | PeaksRecorded
     | StrategySaved

@@ -53,7 +53,8 @@ class AccountSnapshot(msgspec.Struct, frozen=True, gc=False, tag=True):
     balances: tuple[Balance, ...]
     lots: tuple[Lot, ...] = ()
     orders: tuple[OrderReport, ...] = ()
-    """All open orders of the account, ours and others'."""
+    """All open orders of the account, ours and others'. Exits of lots that the venue executed since the snapshot before
+    belong here too, with their fills, though they have ended: a restart must book them before it compares."""
     margin_used: Decimal | None = None
     margin_available: Decimal | None = None
     orders_complete: bool = True

@@ -94,6 +94,10 @@ class StateImage(msgspec.Struct, frozen=True):
     last_order_id: str
     last_order_event_ns: dict[InstrumentId, int]
     tallies: TalliesImage = TalliesImage()
+    gone: tuple[tuple[str, tuple[HeldLot, ...]], ...] = ()
+    """Lots that snapshots showed no more."""
+    protecting: tuple[f.ProtectionIntended, ...] = ()
+    overdue: tuple[f.ProtectionOverdue, ...] = ()
 
 
 def dump(state: State) -> bytes:
@@ -138,6 +142,9 @@ def dump(state: State) -> bytes:
         last_order_id=state.last_order_id,
         last_order_event_ns=state.last_order_event_ns,
         tallies=state.tallies.dump(),
+        gone=tuple((venue, lots.gone()) for venue, lots in state.lots.items()),
+        protecting=tuple(state.guarding.writes.values()),
+        overdue=tuple(state.guarding.overdue.values()),
     )
     return msgspec.json.encode(image)
 
@@ -163,12 +170,15 @@ def restore(state: State, data: bytes) -> None:
     for order_image in image.orders:
         state.take_in(_order(order_image))
     state.orders.arrange(*image.sequence)
+    gone = dict(image.gone)
     for venue, held in image.lots:
-        state.lots.setdefault(venue, Lots()).restore(held)
+        state.lots.setdefault(venue, Lots()).restore(held, gone.get(venue, ()))
     state.latches = {latch.scope: latch for latch in image.latches}
     state.halt_generation = image.halt_generation
     state.targets = {(target.strategy, target.instrument): target for target in image.targets}
-    state.protections = {guard.parent: guard for guard in image.protections}
+    state.protections.update((guard.parent, guard) for guard in image.protections)
+    state.guarding.writes.update((write.client_order_id, write) for write in image.protecting)
+    state.guarding.overdue.update((one.entry, one) for one in image.overdue)
     state.day = image.day
     state.day_profits = image.day_profits
     state.peaks = image.peaks

@@ -1,18 +1,22 @@
-"""The lots of hedging accounts: which are open, and whose fill opened them.
+"""The lots of margin accounts: which are open, which order opened them, and what the venue holds for them.
 
-Kept by the state from fills and snapshots. On a hedging account an opposite order would open another lot, so what
-reduces a book is the closing of its lots, oldest first.
+Kept by the state from fills, snapshots and what became of setting exits. On a hedging account an opposite order would
+open another lot, so what reduces a book there is the closing of its lots, oldest first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 
 import msgspec
 
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.lots import Lot
+from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Side
+from quantd.engine.orders import OrderBlotter
+
+_GONE_MAX = 512
+"""Lots remembered after a snapshot showed them no more."""
 
 
 class HeldLot(msgspec.Struct, frozen=True):
@@ -20,6 +24,12 @@ class HeldLot(msgspec.Struct, frozen=True):
 
     lot: Lot
     strategy: str
+    entry: str = ""
+    """Client order id of the order that opened it; empty where it is not known."""
+    shown_at_ns: int = 0
+    """When the venue was asked for the snapshot that showed it last; 0 before the first."""
+    set_at_ns: int = 0
+    """When the venue last took exits for it from us: a snapshot that was asked for before knows them not yet."""
 
 
 class Lots:
@@ -27,44 +37,105 @@ class Lots:
 
     def __init__(self) -> None:
         self._lots: dict[str, HeldLot] = {}
+        self._gone: dict[str, HeldLot] = {}
+        """Lots that a snapshot showed no more: the report of what closed them may still be on its way."""
 
-    def filled(self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, closes: str) -> None:
-        """Book a fill: it opens or adds to the lot that it names, or shrinks the lot that its order closes."""
+    def filled(self, owner: tuple[str, str], instrument: InstrumentId, side: Side, fill: Fill, closes: str) -> None:
+        """Book a fill: it opens or adds to the lot that it names, or shrinks the lot that it or its order closes.
+
+        Args:
+            owner: Strategy and client order id of the order that traded.
+            instrument: What was traded.
+            side: Of the order.
+            fill: The execution.
+            closes: The lot that the order closes, empty where it closes none in particular.
+        """
         held = self._lots.get(closes or fill.lot)
-        if closes:
-            if held is not None:
-                self._resize(held, held.lot.quantity - fill.quantity)
-        elif held is None:
+        if held is not None and held.lot.side is not side:
+            self._shrink(held, fill.quantity)
+        elif held is not None:
+            lot, quantity = held.lot, held.lot.quantity + fill.quantity
+            price = (lot.open_price * lot.quantity + fill.price * fill.quantity) / quantity
+            self._put(held, msgspec.structs.replace(lot, quantity=quantity, open_price=price))
+        elif not closes and fill.lot not in self._gone:
             lot = Lot(fill.lot, instrument, side, fill.quantity, fill.price, opened_at_ns=fill.occurred_at_ns)
-            self._lots[fill.lot] = HeldLot(lot, strategy)
-        else:
-            self._resize(held, held.lot.quantity + fill.quantity)
+            self._lots[fill.lot] = HeldLot(lot, *owner)
 
-    def _resize(self, held: HeldLot, quantity: Decimal) -> None:
-        if quantity > 0:
-            lot = msgspec.structs.replace(held.lot, quantity=quantity)
-            self._lots[lot.venue_id] = HeldLot(lot, held.strategy)
+    def _shrink(self, held: HeldLot, by: Decimal) -> None:
+        if held.lot.quantity > by:
+            self._put(held, msgspec.structs.replace(held.lot, quantity=held.lot.quantity - by))
         else:
             del self._lots[held.lot.venue_id]
 
-    def replace(self, lots: Iterable[Lot]) -> None:
-        """Take in the venue's word; owners are remembered, unknown lots belong to EXTERNAL."""
-        known = self._lots
-        lots = sorted(lots, key=_age)
-        self._lots = {
-            lot.venue_id: HeldLot(lot, known[lot.venue_id].strategy if lot.venue_id in known else "") for lot in lots
-        }
+    def _put(self, held: HeldLot, lot: Lot) -> None:
+        self._lots[lot.venue_id] = msgspec.structs.replace(held, lot=lot)
 
-    def restore(self, held: Iterable[HeldLot]) -> None:
+    def protected(self, lot_id: str, protection: LotProtection, at_ns: int) -> None:
+        """Note that the venue took exits for a lot."""
+        held = self._lots.get(lot_id)
+        if held is not None:
+            lot = msgspec.structs.replace(held.lot, protection=protection)
+            self._lots[lot_id] = msgspec.structs.replace(held, lot=lot, set_at_ns=at_ns)
+
+    def replace(
+        self, lots: Iterable[Lot], asked_at_ns: int, moved: Collection[InstrumentId], orders: OrderBlotter
+    ) -> None:
+        """Take in the venue's word; owners are remembered, told by the tag, else EXTERNAL.
+
+        Args:
+            lots: All that it shows.
+            asked_at_ns: When it was asked.
+            moved: Instruments that traded since: of these, what we know is newer than what it says.
+            orders: Among which the tag of a lot may name the one that opened it.
+        """
+        before = self._lots
+        after = {one: held for one, held in before.items() if held.lot.instrument in moved}
+        for lot in lots:
+            if lot.instrument in moved:
+                continue
+            known = before.get(lot.venue_id) or self._gone.pop(lot.venue_id, None)
+            if known is None:
+                after[lot.venue_id] = HeldLot(lot, *_opened_by(lot, orders), shown_at_ns=asked_at_ns)
+                continue
+            shown = lot
+            if asked_at_ns <= known.set_at_ns:
+                shown = msgspec.structs.replace(lot, protection=known.lot.protection)
+            after[lot.venue_id] = msgspec.structs.replace(known, lot=shown, shown_at_ns=asked_at_ns)
+        for lot_id, held in before.items():
+            if lot_id not in after:
+                self._gone[lot_id] = held
+        while len(self._gone) > _GONE_MAX:
+            del self._gone[next(iter(self._gone))]
+        self._lots = dict(sorted(after.items(), key=lambda one: _age(one[1].lot)))
+
+    def restore(self, held: Iterable[HeldLot], gone: Iterable[HeldLot] = ()) -> None:
         """Take over what a snapshot of the journal holds."""
         self._lots = {one.lot.venue_id: one for one in held}
+        self._gone = {one.lot.venue_id: one for one in gone}
 
     def all(self) -> tuple[HeldLot, ...]:
         """Return all lots, oldest first."""
         return tuple(self._lots.values())
 
-    def to_close(self, strategy: str, instrument: InstrumentId, side: Side, busy: Iterable[str]) -> Lot | None:
-        """Return the oldest lot of a strategy that an order of `side` would reduce and that nothing closes yet."""
+    def gone(self) -> tuple[HeldLot, ...]:
+        """Return the lots that snapshots showed no more, those that went first first."""
+        return tuple(self._gone.values())
+
+    def get(self, lot_id: str) -> HeldLot | None:
+        """Return a lot, also one that a snapshot showed no more; None when it was never known."""
+        return self._lots.get(lot_id) or self._gone.get(lot_id)
+
+    def of(self, entry: str) -> list[HeldLot]:
+        """Return the open lots that an order opened, oldest first."""
+        return [held for held in self._lots.values() if held.entry == entry]
+
+    def to_close(
+        self, strategy: str, instrument: InstrumentId, side: Side, busy: Iterable[str], lot_id: str = ""
+    ) -> Lot | None:
+        """Return the oldest lot of a strategy that an order of `side` would reduce and that nothing closes yet.
+
+        With `lot_id` only that one is meant.
+        """
         taken = set(busy)
         for held in self._lots.values():
             lot = held.lot
@@ -73,9 +144,15 @@ class Lots:
                 and lot.instrument == instrument
                 and lot.side is not side
                 and lot.venue_id not in taken
+                and lot_id in ("", lot.venue_id)
             ):
                 return lot
         return None
+
+
+def _opened_by(lot: Lot, orders: OrderBlotter) -> tuple[str, str]:
+    order = orders.get(lot.tag)
+    return ("", "") if order is None else (order.strategy, order.client_order_id)
 
 
 def _age(lot: Lot) -> tuple[bool, int, int, str]:

@@ -55,8 +55,11 @@ class Book:
         units = self.quantity * self.instrument.units_per_quantity
         return abs(units / self.cost) if self.instrument.inverse else abs(self.cost / units)
 
-    def trade(self, signed: Decimal, price: Decimal) -> None:
-        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price."""
+    def trade(self, signed: Decimal, price: Decimal, opened_at: Decimal | None = None) -> None:
+        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price.
+
+        `opened_at` is the open price of what is closed, where it is known: then the average does not count.
+        """
         worth = self.instrument.worth
         old = self.quantity
         if not old or (old > 0) == (signed > 0):
@@ -68,7 +71,7 @@ class Book:
             self.quantity = old + signed
             self.cost = worth(self.quantity, price)
             return
-        closed_cost = self.cost * (-signed / old)
+        closed_cost = self.cost * (-signed / old) if opened_at is None else worth(-signed, opened_at)
         self.realised += worth(-signed, price) - closed_cost
         self.quantity = old + signed
         self.cost -= closed_cost
@@ -294,18 +297,22 @@ class Portfolio:
             for scope in _scopes(strategy, instrument):
                 counts[scope] = counts.get(scope, 0) + count
 
-    def fill(self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int) -> None:
-        """Book an execution and its fees, and move the account's balances."""
+    def fill(  # noqa: PLR0913 -- one execution, as its fact tells it
+        self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int,
+        opened_at: Decimal | None = None,
+    ) -> None:  # fmt: skip
+        """Book an execution and its fees; a margin account is moved by what was settled in its own currency, if told."""
         book = self._books[instrument].get(strategy) or self.book(strategy, instrument)
         rules = book.instrument
         signed = fill.quantity if side is Side.BUY else -fill.quantity
         account = self.accounts.get(rules.venue) or self.account(rules.venue)
         before = book.realised
-        book.trade(signed, fill.price)
+        book.trade(signed, fill.price, opened_at)
         self.nets[instrument].quantity += signed
         self.exposed[instrument] = None
         if account.is_margin:
-            account.move(rules.settlement_currency, book.realised - before, at_ns)
+            asset, profit = fill.settled or (rules.settlement_currency, book.realised - before)
+            account.move(asset, profit, at_ns)
         else:
             units = signed * rules.units_per_quantity
             account.move(rules.base, units, at_ns)

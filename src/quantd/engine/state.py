@@ -12,7 +12,8 @@ from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Trigger
+from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Trigger
+from quantd.engine.guarding import Guarding
 from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import AccountBalances, Portfolio
@@ -36,8 +37,8 @@ class State:
         """Scope -> the fact that latched it; ACTIVE scopes are absent."""
         self.halt_generation = 0
         self.targets: dict[tuple[str, InstrumentId], f.TargetSet] = {}
-        self.protections: dict[str, f.ProtectionHeld] = {}
-        """By the client order id of the entry that they protect."""
+        self.guarding = Guarding(self.lots)
+        self.protections = self.guarding.held
         self.day = ""
         self.day_profits: dict[str, Decimal] = {}
         self.peaks: dict[str, Decimal] = {}
@@ -51,7 +52,7 @@ class State:
         """When an order of the instrument last changed: a difference to a snapshot asked before means nothing."""
         self.tallies = Tallies(self.orders, self.portfolio)
         self._tally = self.tallies.handlers
-        self._apply: dict[type, Callable[[Any], None]] = {
+        self._apply: dict[type, Callable[[Any], None]] = self.guarding.handlers | {
             f.RunStarted: self._run_started,
             f.InstrumentRecorded: self._instrument,
             f.AccountRecorded: self._account,
@@ -73,7 +74,6 @@ class State:
             f.CashFlowRecorded: self._cash_flow,
             f.StateSet: self._state_set,
             f.TargetSet: self._target,
-            f.ProtectionHeld: self._protection,
             f.DayStarted: self._day,
             f.PeaksRecorded: self._peaks,
             f.StrategySaved: self._saved,
@@ -269,10 +269,11 @@ class State:
             whole = order.filled >= order.worst_quantity
             self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
         self._after_move(order, was_open, before)
-        self.portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns)
-        if fact.fill.lot:
+        self.portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at)
+        if fact.fill.lot or order.lot:
             lots = self.lots.setdefault(fact.instrument.partition(":")[0], Lots())
-            lots.filled(fact.strategy, fact.instrument, fact.side, fact.fill, order.lot)
+            owner = (fact.strategy, fact.client_order_id)
+            lots.filled(owner, fact.instrument, fact.side, fact.fill, order.lot)
         self._touched(order, fact.at_ns)
 
     def _corrected(self, fact: f.FillCorrected) -> None:
@@ -282,9 +283,11 @@ class State:
         self.portfolio.correct(fact.strategy, fact.instrument, fact.side, (fact.before, fact.after), fact.at_ns)
 
     def _external_order(self, fact: f.ExternalOrderSeen) -> None:
+        origin = Origin.VENUE if fact.lot else Origin.EXTERNAL
         intent = f.OrderIntended(
-            fact.client_order_id, f.EXTERNAL, fact.spec, Origin.EXTERNAL, Role.ENTRY, 0, fact.at_ns
-        )
+            fact.client_order_id, fact.strategy, fact.spec, origin, fact.role, 0, fact.at_ns,
+            exit=bool(fact.lot), parent=fact.entry, lot=fact.lot,
+        )  # fmt: skip
         self._intended(intent)
         order = self.orders[fact.client_order_id]
         order.operation = None
@@ -309,7 +312,8 @@ class State:
         account.margin_used = fact.margin_used
         account.margin_available = fact.margin_available
         if fact.lots is not None:
-            self.lots.setdefault(fact.venue, Lots()).replace(fact.lots)
+            moved = {one for one, at_ns in self.last_order_event_ns.items() if at_ns >= fact.asked_at_ns}
+            self.lots.setdefault(fact.venue, Lots()).replace(fact.lots, fact.asked_at_ns, moved, self.orders)
 
     def _is_inside(self, order: LiveOrder, account: AccountBalances, asked_at_ns: int) -> bool:
         """Whether the venue certainly had this order's money locked when it was asked."""
@@ -336,12 +340,6 @@ class State:
             self.targets.pop((fact.strategy, fact.instrument), None)
         else:
             self.targets[fact.strategy, fact.instrument] = fact
-
-    def _protection(self, fact: f.ProtectionHeld) -> None:
-        if fact.quantity:
-            self.protections[fact.parent] = fact
-        else:
-            self.protections.pop(fact.parent, None)
 
     def _day(self, fact: f.DayStarted) -> None:
         self.day = fact.day

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from quantd.domain.fills import Fill, Liquidity, Quality
 from quantd.domain.orders import OrderState
-from quantd.exchange.accounts import Deal, Ledger, Settled
+from quantd.exchange.accounts import AccountBook, Deal, Ledger, Settled
 from quantd.exchange.market import MarketState
 from quantd.exchange.orders import ExchangeOrder, add_fees
 from quantd.exchange.rules import ExchangeRules
@@ -18,6 +18,7 @@ _TAKER = Liquidity.TAKER
 _CONFIRMED = Quality.CONFIRMED
 _FILLED = OrderState.FILLED
 _PARTIALLY_FILLED = OrderState.PARTIALLY_FILLED
+_CLOSING = frozenset({"reduced", "closed"})
 
 
 class Execution:
@@ -77,15 +78,17 @@ class Execution:
             order.fees = add_fees(order.fees, settled.fees)
         liquidity = _MAKER if deal.maker else _TAKER
         lots = settled.lots
-        lot = lots[0].lot if lots else ""
-        fill = Fill(deal.trade_id, quantity, price, _CONFIRMED, settled.fees, liquidity, at_ns, lot)
-        order.fresh.append(fill)
+        if lots:
+            fills = _by_lot(deal, settled, liquidity, account)
+        else:
+            fills = [Fill(deal.trade_id, quantity, price, _CONFIRMED, settled.fees, liquidity, at_ns)]
+        order.fresh += fills
         self._touched[order.id] = order
         if self.rules.keep_history:
-            order.fills.append(fill)
+            order.fills += fills
             account.trades.append(_trade(order, deal, settled, liquidity, against))
         else:
-            order.fills = [fill]
+            order.fills = fills
         if order.filled == order.quantity:
             self.end(order, market, _FILLED, "", at_ns)
         else:
@@ -112,6 +115,25 @@ class Execution:
     def cancel(self, order: ExchangeOrder, market: MarketState, reason: str, at_ns: int) -> None:
         """End an order as cancelled."""
         self.end(order, market, OrderState.CANCELLED, reason, at_ns)
+
+
+def _by_lot(deal: Deal, settled: Settled, liquidity: Liquidity, account: AccountBook) -> list[Fill]:
+    """Return a fill for each lot that an execution opened or closed; the first carries the fees."""
+    home = account.setup.home_currency
+    return [
+        Fill(
+            deal.trade_id if not number else f"{deal.trade_id}.{number + 1}",
+            change.quantity,
+            deal.price,
+            _CONFIRMED,
+            () if number else settled.fees,
+            liquidity,
+            deal.at_ns,
+            change.lot,
+            settled=(home, change.profit) if change.kind in _CLOSING else None,
+        )
+        for number, change in enumerate(settled.lots)
+    ]
 
 
 def _trade(order: ExchangeOrder, deal: Deal, settled: Settled, liquidity: Liquidity, against: str) -> Trade:

@@ -107,5 +107,6 @@ class Position:
         """Return the domain's view of a lot."""
         side = Side.BUY if lot.is_long else Side.SELL
         return Lot(
-            lot.id, self.market.instrument.id, side, lot.quantity, self.open_price(lot), lot.protection, lot.tag
+            lot.id, self.market.instrument.id, side, lot.quantity, self.open_price(lot), lot.protection, lot.tag,
+            lot.opened_at_ns,
         )  # fmt: skip

@@ -144,6 +144,7 @@ class ExchangeOrder(msgspec.Struct, eq=False):
             self.client_order_id,
             self.spec.side, self.quantity, self.price, self.cost / filled if filled else None,
             fills, self.fees, self.updated_at_ns, self.accepted_at_ns, self.reason,
+            None if self.trail is not None else self.kind, self.trigger, self.lot,
         )  # fmt: skip
 
     def view(self) -> OrderView:

@@ -17,7 +17,7 @@ from quantd.domain import facts as f
 from quantd.domain.cash import Account
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
-from quantd.domain.orders import ENDS, ORDER_TRANSITIONS, OrderSpec, OrderState, Trigger
+from quantd.domain.orders import ENDS, ORDER_TRANSITIONS, OrderSpec, OrderState, Origin, Trigger
 from quantd.engine.portfolio import Portfolio
 from quantd.journal.projecting import Projection
 from quantd.journal.tables import EQUITY, FILLS, LOTS, ORDERS, Handler, Tables
@@ -72,7 +72,8 @@ def _intended(connection: sqlite3.Connection, seq: int, fact: f.OrderIntended) -
 
 def _external(connection: sqlite3.Connection, seq: int, fact: f.ExternalOrderSeen) -> None:
     row = _order_row(seq, fact.client_order_id, fact.spec, fact.at_ns)
-    row |= {"strategy": f.EXTERNAL, "origin": "external", "role": "entry", "operation": None}
+    origin = Origin.VENUE if fact.lot else Origin.EXTERNAL
+    row |= {"strategy": fact.strategy, "origin": origin.value, "role": fact.role.value, "operation": None}
     row |= {"venue_order_id": fact.venue_order_id, "filled_quantity": str(fact.filled_quantity)}
     if fact.filled_quantity:
         row["state"] = OrderState.PARTIALLY_FILLED.value
@@ -205,7 +206,7 @@ def _book_filled(connection: sqlite3.Connection, seq: int, fact: f.FillRecorded)
         return
     book = portfolio.book(fact.strategy, fact.instrument)
     before = book.quantity
-    portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns)
+    portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at)
     _save_book(connection, portfolio, fact)
     opening: dict[str, Any] = {
         "client_order_id": fact.client_order_id,

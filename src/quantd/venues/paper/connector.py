@@ -11,11 +11,10 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.capabilities import Capabilities, Echo, Support
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
-from quantd.domain.orders import OperationKind, OrderRef, OrderState, TimeInForce
+from quantd.domain.orders import OrderRef, OrderState
 from quantd.domain.outcomes import Accepted, Found, NotExecuted, NotFound, Outcome, Rejected, Resolution
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import Refused as ReadRefused
@@ -24,31 +23,8 @@ from quantd.exchange import Exchange, NewOrder, OrderChange, Placed, Refused
 from quantd.ports import Clock, Connector, Emit
 from quantd.venues.budget import Lane
 from quantd.venues.http import LastLook
-from quantd.venues.paper.rules import ACCOUNT, account_of, fees_of, instruments_of, rules_of, setup_of
+from quantd.venues.paper.rules import ACCOUNT, account_of, capabilities_of, fees_of, instruments_of, rules_of, setup_of
 from quantd.venues.paper.settings import PaperSettings
-
-CAPABILITIES = Capabilities(
-    market=Support.NATIVE,
-    limit=Support.NATIVE,
-    stop=Support.NATIVE,
-    stop_limit=Support.NATIVE,
-    time_in_force={
-        TimeInForce.GTC: Support.NATIVE,
-        TimeInForce.IOC: Support.NATIVE,
-        TimeInForce.FOK: Support.NATIVE,
-        TimeInForce.DAY: Support.REFUSED,
-        TimeInForce.GTD: Support.NATIVE,
-    },
-    post_only=Support.NATIVE,
-    reduce_only=Support.EMULATED,
-    amend=Support.NATIVE,
-    trailing=Support.EMULATED,
-    bracket=Support.EMULATED,
-    identity=Echo(),
-    quiet_period_s=0.0,
-    repeat_safe=frozenset({OperationKind.CANCEL, OperationKind.AMEND}),
-    cancel_all=Support.NATIVE,
-)
 
 _EXPIRY_EVERY_S = 0.25
 
@@ -64,7 +40,7 @@ class PaperConnector:
 
     def __init__(self, venue: str, settings: PaperSettings, clock: Clock) -> None:
         self.venue = venue
-        self.capabilities = CAPABILITIES
+        self.capabilities = capabilities_of(settings)
         self.account = account_of(venue, settings)
         self.source: Connector | None = None
         """Whose data it trades on; set by the composition root for `data: NAME`."""
@@ -95,7 +71,7 @@ class PaperConnector:
                 order_prefix=f"p{now_ns // 1_000_000:x}-",
                 trade_prefix=f"t{now_ns // 1_000_000:x}-",
             )
-            setup = setup_of(self.account, self.balances)
+            setup = setup_of(self.account, self.balances, self._settings)
             self._exchange = Exchange(self._own.values(), {ACCOUNT: setup}, rules=rules, opened_at_ns=now_ns)
 
     async def close(self) -> None:
@@ -176,7 +152,10 @@ class PaperConnector:
         if reason is not None:
             return NotExecuted(reason)
         spec = msgspec.structs.replace(command.spec, reduce_only=False)
-        placed = self.exchange.submit(ACCOUNT, NewOrder(command.client_order_id, spec), self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        placed = self.exchange.submit(
+            ACCOUNT, NewOrder(command.client_order_id, spec, command.protection, command.client_order_id), now_ns
+        )
         return _outcome(placed)
 
     async def amend(self, command: Amend) -> Outcome:

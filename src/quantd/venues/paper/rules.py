@@ -2,13 +2,41 @@
 
 from decimal import Decimal
 
+import msgspec
+
+from quantd.domain.capabilities import Capabilities, Echo, LotWrite, Support
 from quantd.domain.cash import Account, AccountKind, PositionMode
 from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
 from quantd.domain.numbers import BPS, ZERO
+from quantd.domain.orders import OperationKind, TimeInForce
 from quantd.exchange import AccountSetup, ExchangeRules
 from quantd.venues.paper.settings import PaperSettings
 
 ACCOUNT = "paper"
+
+CAPABILITIES = Capabilities(
+    market=Support.NATIVE,
+    limit=Support.NATIVE,
+    stop=Support.NATIVE,
+    stop_limit=Support.NATIVE,
+    time_in_force={
+        TimeInForce.GTC: Support.NATIVE,
+        TimeInForce.IOC: Support.NATIVE,
+        TimeInForce.FOK: Support.NATIVE,
+        TimeInForce.DAY: Support.REFUSED,
+        TimeInForce.GTD: Support.NATIVE,
+    },
+    post_only=Support.NATIVE,
+    reduce_only=Support.EMULATED,
+    amend=Support.NATIVE,
+    trailing=Support.EMULATED,
+    bracket=Support.EMULATED,
+    identity=Echo(),
+    quiet_period_s=0.0,
+    repeat_safe=frozenset({OperationKind.CANCEL, OperationKind.AMEND}),
+    cancel_all=Support.NATIVE,
+)
+"""Of a spot account, and of a netting one without lots."""
 
 
 def fees_of(settings: PaperSettings) -> FeeSchedule:
@@ -23,9 +51,33 @@ def account_of(venue: str, settings: PaperSettings) -> Account:
     return Account(venue, ACCOUNT, kind, mode, home_currency=next(iter(settings.balances)))
 
 
-def setup_of(account: Account, balances: dict[str, Decimal]) -> AccountSetup:
-    """Return the account as the exchange opens it."""
-    return AccountSetup(kind=account.kind, mode=account.mode, home_currency=account.home_currency, balances=balances)
+def setup_of(account: Account, balances: dict[str, Decimal], settings: PaperSettings) -> AccountSetup:
+    """Return the account as the exchange opens it; exits that it holds hang on a lot for each trade."""
+    return AccountSetup(
+        kind=account.kind,
+        mode=account.mode,
+        home_currency=account.home_currency,
+        balances=balances,
+        lot_per_trade=settings.protection == "venue",
+    )
+
+
+def capabilities_of(settings: PaperSettings) -> Capabilities:
+    """Return what the venue can do: on margin it closes lots, and holds their exits where the settings say so."""
+    if settings.account != "margin" or (settings.positions == "netting" and settings.protection == "engine"):
+        return CAPABILITIES
+    writes = {LotWrite.CLOSE_WHOLE, LotWrite.CLOSE_PART}
+    if settings.protection == "engine":
+        return msgspec.structs.replace(
+            CAPABILITIES, lot_writes=frozenset(writes), repeat_safe_lot_writes=frozenset({LotWrite.CLOSE_WHOLE})
+        )
+    return msgspec.structs.replace(
+        CAPABILITIES,
+        trailing=Support.NATIVE,
+        bracket=Support.NATIVE,
+        lot_writes=frozenset(writes | {LotWrite.PROTECT}),
+        repeat_safe_lot_writes=frozenset({LotWrite.CLOSE_WHOLE, LotWrite.PROTECT}),
+    )
 
 
 def rules_of(settings: PaperSettings) -> ExchangeRules:

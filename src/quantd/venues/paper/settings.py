@@ -121,11 +121,23 @@ class PaperSettings(VenueSettings):
     """Kind of account: assets that are owned, or positions on margin."""
     positions: Literal["netting", "hedging"] = "netting"
     """On margin: one position for each instrument, or one for each trade."""
+    protection: Literal["engine", "venue"] = "engine"
+    """Who holds stops and targets: the engine, or, on margin, the simulated exchange, as venues do where they hang on a
+    trade or position."""
     maker_fee_bps: Decimal = Field(default=Decimal(2), ge=-100, le=10_000)
     """Fee of an order that waited in the book, in basis points of its value; below 0 is a rebate."""
     taker_fee_bps: Decimal = Field(default=Decimal(5), ge=0, le=10_000)
     """Fee of an order that took from the book, in basis points of its value."""
     latency_s: float = Field(default=0.05, ge=0, le=60, allow_inf_nan=False)
     """Seconds from the sending of an order to its arrival at the simulated exchange."""
+
+    @model_validator(mode="after")
+    def _lots_only_on_margin(self) -> Self:
+        if self.protection == "venue" and self.account != "margin":
+            raise ValueError(
+                "`protection: venue` needs `account: margin`: what is owned on spot has no lots to hang on"
+            )
+        return self
+
     reconcile: ReconcilePolicy = "adopt"
     """At a start with differences: `adopt` what the venue has, `close` it, `ignore` it, or `refuse` to trade there."""

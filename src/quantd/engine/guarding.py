@@ -1,0 +1,56 @@
+"""What protection consists of, as the fold of its facts: wanted exits, writes to venues under way, what is overdue.
+
+A part of the engine's state; `protection`, `lot_exits` and `nakedness` read it and record the facts.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from quantd.domain import facts as f
+from quantd.engine.lots import Lots
+
+ACCEPTED = "accepted"
+OVER = "over"
+"""Action of a `ProtectionOverdue` that ends the matter."""
+
+
+class Guarding:
+    """Guards, writes and overdue guards; changed by facts alone."""
+
+    def __init__(self, lots: dict[str, Lots]) -> None:
+        self._lots = lots
+        self.held: dict[str, f.ProtectionHeld] = {}
+        """By the client order id of the entry that they protect."""
+        self.writes: dict[str, f.ProtectionIntended] = {}
+        """Writes of lots' exits that are under way, by their id."""
+        self.overdue: dict[str, f.ProtectionOverdue] = {}
+        """By entry: what has stood without its stop for too long, and what was done about it last."""
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            f.ProtectionHeld: self._protection,
+            f.ProtectionIntended: self._intended,
+            f.ProtectionSettled: self._settled,
+            f.ProtectionOverdue: self._overdue,
+        }
+
+    def _protection(self, fact: f.ProtectionHeld) -> None:
+        if fact.quantity:
+            self.held[fact.parent] = fact
+        else:
+            self.held.pop(fact.parent, None)
+            self.overdue.pop(fact.parent, None)
+
+    def _intended(self, fact: f.ProtectionIntended) -> None:
+        self.writes[fact.client_order_id] = fact
+
+    def _settled(self, fact: f.ProtectionSettled) -> None:
+        write = self.writes.pop(fact.client_order_id)
+        if fact.result == ACCEPTED:
+            lots = self._lots.get(write.instrument.partition(":")[0])
+            if lots is not None:
+                lots.protected(write.lot, write.protection, fact.at_ns)
+
+    def _overdue(self, fact: f.ProtectionOverdue) -> None:
+        if fact.action == OVER:
+            self.overdue.pop(fact.entry, None)
+        else:
+            self.overdue[fact.entry] = fact
