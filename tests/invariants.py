@@ -8,9 +8,11 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.commands import Submit
+from quantd.domain.capabilities import LotWrite
+from quantd.domain.commands import CloseLot, Submit
 from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderReleased
 from quantd.domain.orders import ENDS, Origin, Side
+from quantd.domain.protection_facts import ProtectionIntended
 from quantd.engine.images import dump, restore
 from quantd.engine.rates import Rates
 from quantd.engine.reservations import reservation_of
@@ -91,7 +93,7 @@ def check_state(state: State) -> None:
 
 def check_commands(rig: Rig) -> None:
     """Check that nothing was sent that is not among the facts, and no write twice."""
-    intended = {fact.client_order_id for fact in rig.facts if isinstance(fact, OrderIntended)}
+    intended = {fact.client_order_id for fact in rig.facts if isinstance(fact, OrderIntended | ProtectionIntended)}
     written = {(fact.client_order_id, fact.operation) for fact in rig.facts if isinstance(fact, AmendIntended)}
     written |= {(fact.client_order_id, fact.operation) for fact in rig.facts if isinstance(fact, CancelIntended)}
     released = {fact.client_order_id for fact in rig.facts if isinstance(fact, OrderReleased)}
@@ -99,13 +101,19 @@ def check_commands(rig: Rig) -> None:
     for command in rig.commands:
         order_id, operation = getattr(command, "client_order_id", ""), getattr(command, "operation", 0)
         assert order_id in intended or order_id.startswith("x-"), f"sent without intent: {command}"
-        if operation:
+        if operation and not (isinstance(command, CloseLot) and _closes_nothing_twice(rig, command)):
             assert (order_id, operation) not in seen, f"sent twice: {command}"
             seen.add((order_id, operation))
         if isinstance(command, Submit):
             assert operation == 1 or order_id in released
         elif operation > 1:
             assert (order_id, operation) in written, f"sent without a fact: {command}"
+
+
+def _closes_nothing_twice(rig: Rig, command: CloseLot) -> bool:
+    """Whether a whole lot is closed where the venue says that this may be repeated."""
+    capabilities = rig.engine.context.capabilities[command.instrument.partition(":")[0]]
+    return command.quantity is None and LotWrite.CLOSE_WHOLE in capabilities.repeat_safe_lot_writes
 
 
 def facts_as_json(rig: Rig) -> list[bytes]:

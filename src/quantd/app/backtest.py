@@ -17,7 +17,7 @@ import quantd
 from quantd.app.engine import log_of
 from quantd.app.feeds import synthetic_specs
 from quantd.app.schedules import build_scheduler
-from quantd.app.strategies import Prepared, prepare, source_hashes
+from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
 from quantd.backtest import Backtest, SimulatedVenue
 from quantd.clock import ManualClock
@@ -99,6 +99,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
         raise settings.error(
             ("strategies", first.id, "use"), found=str(first), expected="a strategy that can be loaded"
         )
+    one_strategy_each(settings, prepared, {name: one.connector for name, one in parts.items()})
     wanted = _instruments(prepared)
     files = _files(settings, options, wanted)
     sources = {instrument: _peeked(path, instrument) for instrument, path in files.items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from quantd.app.determinism import check_determinism
 from quantd.app.engine import build_engine
-from quantd.app.strategies import prepare
+from quantd.app.strategies import one_strategy_each, prepare
 from quantd.app.venues import Surroundings, build_venues, over_http
 from quantd.clock import ManualClock
 from quantd.config import Settings
@@ -46,6 +46,8 @@ def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:
         raise settings.error(
             ("strategies", failure.id, "use"), found=str(failure), expected="a strategy that can be loaded"
         )
+    connectors = {name: parts.connector for name, parts in venues.items()}
+    one_strategy_each(settings, preparation.strategies, connectors)
     engine = build_engine(settings, preparation.strategies, "0", 1)
     for name, known in capabilities.items():
         engine.connect(name, known)

@@ -21,7 +21,7 @@ from quantd.app.readiness import reasons_of
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
-from quantd.app.strategies import Prepared, prepare, source_hashes
+from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
 from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
 from quantd.app.watchdog import Safety
@@ -123,6 +123,7 @@ class Daemon:
         self.venues = build_venues(settings, around)
         capabilities = {name: parts.connector.capabilities for name, parts in self.venues.items()}
         self.strategies, self.failures = prepare(settings, capabilities)
+        one_strategy_each(settings, self.strategies, {name: one.connector for name, one in self.venues.items()})
         self._open_disk()
         meta = self._storage.store.meta
         self.engine = build_engine(settings, self.strategies, meta.journal_id, meta.epoch)

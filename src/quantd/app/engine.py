@@ -16,7 +16,12 @@ from quantd.engine.views import StrategyLog
 def build_engine(settings: Settings, strategies: Sequence[Prepared], journal_id: str, epoch: int) -> Engine:
     """Return the engine with its desks; venues are connected and `declare` is called afterwards."""
     return Engine(
-        EngineSettings(journal_id=journal_id, epoch=epoch),
+        EngineSettings(
+            journal_id=journal_id,
+            epoch=epoch,
+            naked_after_s=settings.protection.naked_after_s,
+            when_naked=settings.protection.when_naked,
+        ),
         settings.risk,
         [(one.setup, one.strategy, one.limits) for one in strategies],
         make_random=random.Random,

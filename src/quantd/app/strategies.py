@@ -9,13 +9,15 @@ from typing import NamedTuple
 import structlog
 
 from quantd.config import Settings
-from quantd.domain.capabilities import Capabilities
+from quantd.domain.capabilities import Capabilities, LotWrite
+from quantd.domain.cash import PositionMode
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.context import StrategySetup
 from quantd.engine.risk.limits import Limits
 from quantd.engine.strategy import Strategy
 from quantd.plugins.loader import Loaded, LoadFailure, StrategyLoader, unmet
 from quantd.plugins.settings import StrategySettings
+from quantd.ports import Connector
 
 _log = structlog.get_logger("quantd.app")
 
@@ -73,6 +75,31 @@ def _check_venues(settings: Settings, one: StrategySettings) -> None:
                 found=instrument,
                 expected="venue:SYMBOL with a venue of this configuration: " + ", ".join(settings.venues),
             )
+
+
+def one_strategy_each(settings: Settings, prepared: Sequence[Prepared], connectors: Mapping[str, Connector]) -> None:
+    """Refuse a second strategy for an instrument where exits hang on the trades of a netting account.
+
+    What the second one buys would close the first one's trades, and their exits with them. Whether an account nets is
+    what the configuration says; one that turns out to net has its exits held by the engine instead.
+
+    Raises:
+        ConfigProblems: at the second strategy.
+    """
+    owners: dict[str, str] = {}
+    for one in prepared:
+        for instrument in one.setup.instruments:
+            connector = connectors[instrument.partition(":")[0]]
+            hangs = LotWrite.PROTECT in connector.capabilities.lot_writes
+            if not hangs or connector.account.mode is PositionMode.HEDGING:
+                continue
+            owner = owners.setdefault(instrument, one.setup.id)
+            if owner != one.setup.id:
+                raise settings.error(
+                    ("strategies", one.setup.id, "instruments"),
+                    found=f"{instrument}, which {owner} trades too",
+                    expected="one strategy for each instrument of a netting account whose venue holds stops by trade",
+                )
 
 
 def _check_needs(

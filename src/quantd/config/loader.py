@@ -59,6 +59,7 @@ def load(
         journal=root.journal,
         venues=root.venues,
         risk=risk,
+        protection=root.protection,
         strategies=merged_strategies,
         strategies_dir=root.strategies_dir,
         feeds=root.feeds,

@@ -6,7 +6,7 @@ Used by the checks, the schema and the reference. The sections themselves lie be
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -65,6 +65,18 @@ class RiskSection(BaseModel):
     and 200 orders a day, 5 open orders, a daily loss of 250, and a collar of 200 basis points."""
 
 
+class ProtectionSection(BaseModel):
+    """What happens when a position stands without the stop that its strategy wants for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    naked_after_s: float = Field(default=10.0, gt=0, le=86_400, allow_inf_nan=False)
+    """Seconds that a position may stand so while its market is open; until then its stop is tried again."""
+    when_naked: Literal["exit", "halt", "alert"] = "exit"
+    """Then: `exit` closes it at the market and puts the strategy into REDUCING until a person resumes it, `halt` does the
+    latter alone and goes on trying, `alert` only tells. Where the engine watches the stop and sees no price, it is told."""
+
+
 class Root(BaseModel):
     """Configuration of the quantd daemon."""
 
@@ -76,6 +88,8 @@ class Root(BaseModel):
     """Where it trades: a name of your own for each account, with the venue's `type`."""
     risk: RiskSection
     """What the risk gate allows."""
+    protection: ProtectionSection = ProtectionSection()
+    """How long a position may stand without its stop, and what follows."""
     strategies: list[StrategySettings] = []
     """What trades; several files merge these by `id`."""
     strategies_dir: Path = Path("strategies")

@@ -8,6 +8,7 @@ from typing import Any
 
 from quantd.domain import facts as f
 from quantd.domain.orders import OrderSpec
+from quantd.domain.protection_facts import ProtectionHeld
 
 
 def sentence(fact: f.Fact) -> str:
@@ -56,7 +57,7 @@ def _target(fact: f.TargetSet) -> str:
     return f"{who} wants its book of {fact.instrument} at {fact.quantity}{_because(fact.why)}"
 
 
-def _protected(fact: f.ProtectionHeld) -> str:
+def _protected(fact: ProtectionHeld) -> str:
     exits = {"stop": fact.stop, "take": fact.take, "trail": fact.trail}
     shown = ", ".join(f"{name} {value}" for name, value in exits.items() if value is not None)
     return f"exits held for {fact.quantity} {fact.instrument}: {shown}" if fact.quantity else "exits no longer held"
@@ -78,7 +79,7 @@ SENTENCES: Mapping[type, Callable[[Any], str]] = {
     f.FillCorrected: lambda fact: f"a fill at {fact.before.price} was corrected to {fact.after.price}",
     f.ExternalOrderSeen: lambda fact: f"seen at the venue, not ours: {_spec(fact.spec)}",
     f.TargetSet: _target,
-    f.ProtectionHeld: _protected,
+    ProtectionHeld: _protected,
     f.StateSet: lambda fact: f"{fact.scope} became {fact.state.value}, by {fact.by}{_because(fact.why)}",
     f.StrategyRenewed: lambda fact: f"{fact.strategy} was given a fresh object, the {fact.number}. time",
     f.StrategyFaulted: lambda fact: f"{fact.strategy} was quarantined: {fact.hook}: {fact.error}",

@@ -13,8 +13,9 @@ from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
-from quantd.domain.lots import Lot, LotProtection
+from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
+from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue, ProtectionSettled
 
 
 class RunStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -164,6 +165,9 @@ class FillRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
     opened_at: Decimal | None = None
     """Open price of the lot that it closed, where one order opened that lot; else the book's average counts."""
+    settled: tuple[str, Decimal] | None = None
+    """(currency, signed amount) that moves a margin account, by our rate, where the venue settles in another currency
+    than the instrument and does not tell the amount."""
 
 
 class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -268,59 +272,6 @@ class TargetSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
     why: str = ""
     protect: Protect | None = None
-
-
-class ProtectionHeld(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The engine holds exits for a book: prices in quote currency, `quantity` that they guard. Zero ends it."""
-
-    strategy: str
-    instrument: InstrumentId
-    parent: ClientOrderId
-    quantity: Decimal
-    """Signed as the position that is guarded."""
-    stop: Decimal | None
-    take: Decimal | None
-    trail: Decimal | None
-    mark: Decimal | None
-    """Best price since the entry, for the trailing stop."""
-    at_ns: int
-
-
-class ProtectionIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The venue is asked to hold these exits for a lot, instead of those that it holds; written before it is sent."""
-
-    client_order_id: ClientOrderId
-    """Names the write; there is no order of this id."""
-    strategy: str
-    instrument: InstrumentId
-    entry: str
-    """Client order id of the order that opened the lot."""
-    lot: str
-    protection: LotProtection
-    at_ns: int
-
-
-class ProtectionSettled(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """What became of setting a lot's exits: ``accepted``, ``rejected``, ``not_executed`` or ``unknown``."""
-
-    client_order_id: ClientOrderId
-    result: str
-    at_ns: int
-    code: str = ""
-
-
-class ProtectionOverdue(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A position has stood without its stop for too long, its market being open; `action` is what was done."""
-
-    strategy: str
-    instrument: InstrumentId
-    entry: str
-    reason: str
-    """See `engine.nakedness`."""
-    seconds: float
-    action: str
-    """``alert``, ``exit`` or ``halt``; ``over`` once it is covered or closed."""
-    at_ns: int
 
 
 class DayStarted(msgspec.Struct, frozen=True, gc=False, tag=True):

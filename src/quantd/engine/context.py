@@ -62,6 +62,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an emulated market order may stand before the rest is cancelled."""
     clock_pause_s: float = 5.0
     """How long new exposure pauses after the wall clock jumped."""
+    naked_after_s: float = 10.0
+    """How long a position may stand without its stop while its market is open."""
+    when_naked: str = "exit"
+    """What follows then: ``exit``, ``halt`` or ``alert``; see `nakedness`."""
     notices_max: int = 1_000
     """Callbacks that one event may cause for one strategy; more is a storm and quarantines it."""
 

@@ -36,6 +36,7 @@ from quantd.engine.operator import Operator
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
 from quantd.engine.rates import Rates
+from quantd.engine.recovery import count_on, lose_in_flight
 from quantd.engine.renewal import Renewals
 from quantd.engine.risk.changes import RiskOffice
 from quantd.engine.risk.controls import DEFAULTS
@@ -71,7 +72,8 @@ class Engine:
         self.guards = self.risk.guards
         self.trading = Trading(self.context, self.risk.gate, self.guards.trips)
         self.targets = Targets(self.context, self.trading, self._target_denied)
-        self.protection = Protection(self.context, self.trading)
+        self._by_instrument: dict[InstrumentId, list[Desk]] = {}
+        self.protection = Protection(self.context, self.trading, lambda one: len(self._by_instrument.get(one, ())) > 1)
         self.intake = Intake(self.context, self.trading, self._order_changed)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
@@ -92,7 +94,6 @@ class Engine:
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}
-        self._by_instrument: dict[InstrumentId, list[Desk]] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Bar: self._bar,
             Quote: self._quote,
@@ -100,12 +101,12 @@ class Engine:
             StatusChanged: self._status,
             e.InstrumentListed: self._instrument,
             e.AccountOpened: self._account,
-            AccountSnapshot: self.operator.snapshot,
+            AccountSnapshot: self._snapshot,
             OrderReport: self.intake.report,
             e.OperationSent: self._sent,
             e.OutcomeReceived: self._outcome,
             e.OperationResolved: self.intake.resolved,
-            e.CashMoved: self._cash,
+            e.CashMoved: lambda event: self.context.record(CashFlowRecorded(event.flow, self.context.now_ns)),
             e.TimerFired: self._timer,
             e.DayRolled: self._day,
             e.JobDone: self._job_done,
@@ -127,7 +128,8 @@ class Engine:
         }
 
     def _join(self) -> None:
-        self.trading.changed, self.trading.held = lambda order: self._order_changed(order, None), self.protection.hold
+        self.trading.changed = lambda order: self._order_changed(order, None)
+        self.protection.exits.report = self.intake.report
         self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
 
     # -- the two calls that matter -------------------------------------------------------------------------------
@@ -190,10 +192,7 @@ class Engine:
 
     def restored(self) -> None:
         """Set what is derived from the folded state; call once after a fold, before the first event."""
-        state = self.state
-        for order in state.orders.all_orders():
-            self.context.ids.seen(order.client_order_id)
-        self.context.ids.seen(state.last_order_id)
+        count_on(self.context)
         self.risk.restored()
         self.protection.restore()
         self.targets.restore()
@@ -201,12 +200,8 @@ class Engine:
     def lose_in_flight(self, cause: str, now_ns: int) -> None:
         """After a fold: what was pending or sent may or may not have happened. A stale intent is never sent late."""
         self.context.now_ns = now_ns
-        for order in list(self.state.orders.all_orders()):
-            operation = order.operation
-            if operation is not None and not order.is_unknown:
-                self.intake.lost(order, operation, cause)
-            elif order.held and order.is_open and not self.context.ids.is_current(order.client_order_id):
-                self.trading.cancel(order, "restored_backup")  # its trigger may have been reached, and it sent, since
+        intake, trading, protection = self.intake, self.trading, self.protection
+        lose_in_flight(self.context, intake=intake, trading=trading, protection=protection, cause=cause)
 
     def begin(self, run: RunStarted) -> None:
         """Record what this process is made of; the first fact of every run."""
@@ -221,7 +216,7 @@ class Engine:
     @property
     def awaits_time(self) -> bool:
         """Whether `TimePassed` may have anything to do: a backtest leaves it out otherwise."""
-        return self.targets.waits or self.trading.waits
+        return self.targets.waits or self.trading.waits or self.protection.waits
 
     def take_jobs(self) -> list[Job]:
         """Return the slow work that strategies gave away since the last call."""
@@ -293,8 +288,9 @@ class Engine:
         if self.state.portfolio.account(event.account.venue).account != event.account:
             self.context.record(AccountRecorded(event.account, self.context.now_ns))
 
-    def _cash(self, event: e.CashMoved) -> None:
-        self.context.record(CashFlowRecorded(event.flow, self.context.now_ns))
+    def _snapshot(self, snapshot: AccountSnapshot) -> None:
+        self.operator.snapshot(snapshot)
+        self.protection.look()
 
     def _sent(self, event: e.OperationSent) -> None:
         order = self.state.orders.get(event.client_order_id)
@@ -306,6 +302,8 @@ class Engine:
 
     def _outcome(self, event: e.OutcomeReceived) -> None:
         order = self.state.orders.get(event.client_order_id)
+        if order is None:
+            self.protection.outcome(event)
         was_open = order is not None and order.is_open
         self.intake.outcome(event)
         if order is not None:
@@ -343,6 +341,7 @@ class Engine:
 
     def _time(self, event: e.TimePassed) -> None:
         self.trading.time_passed()
+        self.protection.time_passed()
         self.targets.time_passed()
         self.guards.time_passed()
         self.renewals.time_passed()

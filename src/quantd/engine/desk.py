@@ -270,18 +270,9 @@ class Desk(Callbacks):
     ) -> Order | Denied:
         """Send an order."""
         self._must_trade("orders")
-        placed = self._trading.submit(
-            Ticket(
-                self.id,
-                self.read.resolve(instrument),
-                side,
-                quantity,
-                how,
-                protect=protect,
-                why=why,
-                max_slippage_bps=self.setup.max_slippage_bps,
-            )
-        )
+        cap, where = self.setup.max_slippage_bps, self.read.resolve(instrument)
+        ticket = Ticket(self.id, where, side, quantity, how, protect=protect, why=why, max_slippage_bps=cap)
+        placed = self._trading.submit(ticket)
         return placed if isinstance(placed, Denied) else view_of(placed)
 
     def _must_trade(self, what: str) -> None:
@@ -295,6 +286,12 @@ class Desk(Callbacks):
         """Set a target."""
         self._must_trade("targets")
         self._targets.set(self.id, self.read.resolve(instrument), quantity, how, protect, why)
+
+    @acting
+    def protect(self, instrument: str | None, protect: Protect) -> bool:
+        """Put what is held under these exits."""
+        self._must_trade("exits")
+        return self._trading.change_exits(self.id, self.read.resolve(instrument), protect)
 
     @acting
     def cancel(self, order: Order) -> bool:

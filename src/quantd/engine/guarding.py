@@ -6,7 +6,7 @@ A part of the engine's state; `protection`, `lot_exits` and `nakedness` read it 
 from collections.abc import Callable
 from typing import Any
 
-from quantd.domain import facts as f
+from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue, ProtectionSettled
 from quantd.engine.lots import Lots
 
 ACCEPTED = "accepted"
@@ -19,37 +19,40 @@ class Guarding:
 
     def __init__(self, lots: dict[str, Lots]) -> None:
         self._lots = lots
-        self.held: dict[str, f.ProtectionHeld] = {}
+        self.held: dict[str, ProtectionHeld] = {}
         """By the client order id of the entry that they protect."""
-        self.writes: dict[str, f.ProtectionIntended] = {}
+        self.writes: dict[str, ProtectionIntended] = {}
         """Writes of lots' exits that are under way, by their id."""
-        self.overdue: dict[str, f.ProtectionOverdue] = {}
+        self.overdue: dict[str, ProtectionOverdue] = {}
         """By entry: what has stood without its stop for too long, and what was done about it last."""
+        self.last_id = ""
+        """Of the newest write: an id is used once, over restarts too."""
         self.handlers: dict[type, Callable[[Any], None]] = {
-            f.ProtectionHeld: self._protection,
-            f.ProtectionIntended: self._intended,
-            f.ProtectionSettled: self._settled,
-            f.ProtectionOverdue: self._overdue,
+            ProtectionHeld: self._protection,
+            ProtectionIntended: self._intended,
+            ProtectionSettled: self._settled,
+            ProtectionOverdue: self._overdue,
         }
 
-    def _protection(self, fact: f.ProtectionHeld) -> None:
+    def _protection(self, fact: ProtectionHeld) -> None:
         if fact.quantity:
             self.held[fact.parent] = fact
         else:
             self.held.pop(fact.parent, None)
             self.overdue.pop(fact.parent, None)
 
-    def _intended(self, fact: f.ProtectionIntended) -> None:
+    def _intended(self, fact: ProtectionIntended) -> None:
         self.writes[fact.client_order_id] = fact
+        self.last_id = fact.client_order_id
 
-    def _settled(self, fact: f.ProtectionSettled) -> None:
+    def _settled(self, fact: ProtectionSettled) -> None:
         write = self.writes.pop(fact.client_order_id)
         if fact.result == ACCEPTED:
             lots = self._lots.get(write.instrument.partition(":")[0])
             if lots is not None:
                 lots.protected(write.lot, write.protection, fact.at_ns)
 
-    def _overdue(self, fact: f.ProtectionOverdue) -> None:
+    def _overdue(self, fact: ProtectionOverdue) -> None:
         if fact.action == OVER:
             self.overdue.pop(fact.entry, None)
         else:

@@ -12,6 +12,7 @@ from quantd.domain.cash import Account, Balance
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.orders import OperationKind, OperationPhase, OrderState
+from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue
 from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.state import State
@@ -82,7 +83,7 @@ class StateImage(msgspec.Struct, frozen=True):
     latches: tuple[f.StateSet, ...]
     halt_generation: int
     targets: tuple[f.TargetSet, ...]
-    protections: tuple[f.ProtectionHeld, ...]
+    protections: tuple[ProtectionHeld, ...]
     day: str
     day_profits: dict[str, Decimal]
     peaks: dict[str, Decimal]
@@ -96,8 +97,10 @@ class StateImage(msgspec.Struct, frozen=True):
     tallies: TalliesImage = TalliesImage()
     gone: tuple[tuple[str, tuple[HeldLot, ...]], ...] = ()
     """Lots that snapshots showed no more."""
-    protecting: tuple[f.ProtectionIntended, ...] = ()
-    overdue: tuple[f.ProtectionOverdue, ...] = ()
+    protecting: tuple[ProtectionIntended, ...] = ()
+    overdue: tuple[ProtectionOverdue, ...] = ()
+    last_write_id: str = ""
+    """Of the newest write of a lot's exits."""
 
 
 def dump(state: State) -> bytes:
@@ -145,6 +148,7 @@ def dump(state: State) -> bytes:
         gone=tuple((venue, lots.gone()) for venue, lots in state.lots.items()),
         protecting=tuple(state.guarding.writes.values()),
         overdue=tuple(state.guarding.overdue.values()),
+        last_write_id=state.guarding.last_id,
     )
     return msgspec.json.encode(image)
 
@@ -178,6 +182,7 @@ def restore(state: State, data: bytes) -> None:
     state.targets = {(target.strategy, target.instrument): target for target in image.targets}
     state.protections.update((guard.parent, guard) for guard in image.protections)
     state.guarding.writes.update((write.client_order_id, write) for write in image.protecting)
+    state.guarding.last_id = image.last_write_id
     state.guarding.overdue.update((one.entry, one) for one in image.overdue)
     state.day = image.day
     state.day_profits = image.day_profits

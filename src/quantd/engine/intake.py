@@ -35,7 +35,9 @@ from quantd.domain.outcomes import (
 )
 from quantd.engine.context import Context
 from quantd.engine.executions import corrections, derived, is_told
+from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
+from quantd.engine.settling import settlement_of
 from quantd.engine.trading import Trading
 
 OrderChanged = Callable[[LiveOrder, "Fill | None"], None]
@@ -69,6 +71,8 @@ class Intake:
         order = self._context.state.orders.get(event.client_order_id)
         if order is None or order.operation is None or order.operation.number != event.operation:
             return
+        if order.is_unknown and isinstance(event.outcome, Rejected | NotExecuted):
+            return  # the close of a lot that was repeated: that it has no lot any more tells nothing of the first
         self._settle(order, order.operation, event.outcome)
 
     def resolved(self, event: OperationResolved) -> None:
@@ -178,6 +182,8 @@ class Intake:
         if operation.kind is OperationKind.SUBMIT and order.is_open and not shown:
             self._context.record(OrderMoved(order.client_order_id, trigger, self._context.now_ns, code))
         self._changed(order, None)
+        if order.lot:
+            self._look_again(order.lot)
         if operation.kind is not OperationKind.CANCEL:
             self._after_settled(order)
 
@@ -192,7 +198,7 @@ class Intake:
         """Merge what a venue says of an order; one that is not ours is left to reconciliation."""
         context = self._context
         if order is None:
-            order = self._find(report)
+            order = self._find(report) or lot_exit(context, report)
             if order is None:
                 self._keep(report)
                 return
@@ -214,6 +220,12 @@ class Intake:
         self._early[report.instrument, report.venue_order_id] = report
         if len(self._early) > _EARLY_MAX:
             del self._early[next(iter(self._early))]
+
+    def _look_again(self, lot: str) -> None:
+        """Take in what was told of a lot while a close of ours was unanswered: it was not that close's doing."""
+        for key, report in [one for one in self._early.items() if one[1].lot == lot]:
+            del self._early[key]
+            self.report(report)
 
     def _find(self, report: OrderReport) -> LiveOrder | None:
         orders = self._context.state.orders
@@ -257,6 +269,7 @@ class Intake:
 
     def _book(self, order: LiveOrder, fill: Fill, cumulative: Decimal) -> None:
         context = self._context
+        opened_at, settled = settlement_of(context, order, fill)
         context.record(
             FillRecorded(
                 order.client_order_id,
@@ -266,6 +279,8 @@ class Intake:
                 fill,
                 cumulative,
                 context.now_ns,
+                opened_at,
+                settled,
             )
         )
         self._changed(order, fill)
@@ -350,7 +365,10 @@ class Intake:
         ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
         lots = snapshot.lots if snapshot.lots_complete else None
         known = context.state.lots.get(snapshot.venue)
-        moved = lots is not None and set(lots) != {held.lot for held in (known.all() if known is not None else ())}
+        held = known.all() if known is not None else ()
+        moved = lots is not None and (
+            set(lots) != {one.lot for one in held} or any(not one.shown_at_ns for one in held)
+        )
         if snapshot.balances != account.told or told != ours or moved or snapshot.margin_used != account.margin_used:
             context.record(
                 BalancesRecorded(

@@ -1,14 +1,16 @@
-"""Reducing a book on a hedging account: by closing lots, oldest first, never by an opposite order.
+"""Reducing a book by closing lots: a named one, or on a hedging account the oldest; never by an opposite order there.
 
-Used by `Trading` once the gate has let the wish pass.
+Used by `Trading` once the gate has let the wish pass, and by `Intake` for what venues close by themselves.
 """
 
 import msgspec
 
 from quantd.domain.cash import PositionMode
 from quantd.domain.commands import CloseLot
-from quantd.domain.facts import OrderIntended
-from quantd.domain.orders import Effect, OrderKind
+from quantd.domain.facts import ExternalOrderSeen, OrderIntended
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import ClientOrderId, Effect, OrderKind, OrderSpec, Role
+from quantd.domain.reports import OrderReport
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
@@ -22,11 +24,11 @@ def closes_lots(account: AccountBalances) -> bool:
 
 
 def close_lot(context: Context, ticket: Ticket, wish: Wish) -> LiveOrder | Denied:
-    """Reduce a book by closing its oldest lot, for a wish that passed the gate; a larger wish goes on when that is done."""
+    """Reduce a book by closing the ticket's lot, else its oldest, for a wish that passed the gate; a larger wish goes on when that is done."""
     spec, rules = wish.spec, wish.instrument
     busy = [order.lot for order in context.state.orders.open_orders(rules.id) if order.lot]
     lots = context.state.lots.get(rules.venue)
-    lot = None if lots is None else lots.to_close(ticket.strategy, rules.id, spec.side, busy)
+    lot = None if lots is None else lots.to_close(ticket.strategy, rules.id, spec.side, busy, ticket.lot)
     if lot is None or spec.kind is not OrderKind.MARKET:
         found = spec.kind.value if lot is not None else "no lot of this strategy is free"
         return Denied(Denial.UNSUPPORTED, 6, "order", "a market order that closes a lot", found)
@@ -61,6 +63,52 @@ def close_lot(context: Context, ticket: Ticket, wish: Wish) -> LiveOrder | Denie
             None if whole else quantity,
             deadline,
             context.state.halt_generation,
+        )
+    )
+    return context.state.orders[order_id]
+
+
+_ROLES = {OrderKind.STOP: Role.STOP, OrderKind.LIMIT: Role.TARGET, OrderKind.MARKET: Role.CLOSE, None: Role.TRAIL}
+
+
+def lot_exit(context: Context, report: OrderReport) -> LiveOrder | None:
+    """Take in an order of the venue's that has closed a lot of ours, or a part of one; None for any other report.
+
+    It belongs to the strategy whose lot it is. An exit that hangs on a lot and has not traded is no exposure and stays
+    outside; and while a close of ours is unanswered, what may be that very close waits.
+    """
+    lots = context.state.lots.get(report.instrument.partition(":")[0])
+    held = None if lots is None or not report.lot or not report.filled_quantity else lots.get(report.lot)
+    if held is None:
+        return None
+    if report.kind not in (OrderKind.STOP, OrderKind.LIMIT) and any(
+        order.lot == report.lot and order.operation is not None and not order.is_acknowledged
+        for order in context.state.orders.open_orders(report.instrument)
+    ):
+        return None
+    kind = report.kind or OrderKind.STOP
+    spec = OrderSpec(
+        report.instrument,
+        report.side or held.lot.side.opposite,
+        max(report.quantity or held.lot.quantity, report.filled_quantity),
+        kind,
+        report.price if kind is OrderKind.LIMIT else None,
+        report.trigger,
+        reduce_only=True,
+        effect=Effect.CLOSE,
+    )
+    order_id = ClientOrderId(f"x-{held.lot.instrument.partition(':')[0]}-{report.venue_order_id}")
+    context.record(
+        ExternalOrderSeen(
+            order_id,
+            report.venue_order_id,
+            spec,
+            ZERO,
+            context.now_ns,
+            held.strategy,
+            report.lot,
+            held.entry,
+            _ROLES[report.kind],
         )
     )
     return context.state.orders[order_id]

@@ -299,7 +299,7 @@ class Portfolio:
 
     def fill(  # noqa: PLR0913 -- one execution, as its fact tells it
         self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int,
-        opened_at: Decimal | None = None,
+        opened_at: Decimal | None = None, settled: tuple[str, Decimal] | None = None,
     ) -> None:  # fmt: skip
         """Book an execution and its fees; a margin account is moved by what was settled in its own currency, if told."""
         book = self._books[instrument].get(strategy) or self.book(strategy, instrument)
@@ -311,7 +311,7 @@ class Portfolio:
         self.nets[instrument].quantity += signed
         self.exposed[instrument] = None
         if account.is_margin:
-            asset, profit = fill.settled or (rules.settlement_currency, book.realised - before)
+            asset, profit = fill.settled or settled or (rules.settlement_currency, book.realised - before)
             account.move(asset, profit, at_ns)
         else:
             units = signed * rules.units_per_quantity

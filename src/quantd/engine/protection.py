@@ -1,53 +1,69 @@
-"""Exits that the engine holds: stop, take profit and trailing stop for what an entry bought or sold, and held stops.
+"""Protection: stop, take profit and trailing stop for what an entry bought or sold, and held stop orders.
 
-Journalled, so that a restart has them back. A trigger sends a reducing order through the gate like any other; of one
-entry's exits only one can ever leave.
+What a venue holds for a lot is set by `LotExits`; the rest the engine holds: it watches the price, and a trigger sends a
+reducing order through the gate like any other. Journalled, so that a restart has all of it back. Of one entry's exits
+only one can ever leave, and where lots tell entries apart it closes that entry's lots and nothing else.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
-from quantd.domain.facts import ProtectionHeld
+from quantd.domain.events import OutcomeReceived
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import ZERO, Rounding
-from quantd.domain.orders import Effect, Market, OrderKind, Origin, Role, Side
+from quantd.domain.orders import ClientOrderId, Protect, Role, Side
+from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.context import Context
-from quantd.engine.emulation import Ticket
+from quantd.engine.lot_exits import NOTHING, LotExits
+from quantd.engine.nakedness import Nakedness
 from quantd.engine.orders import LiveOrder
 from quantd.engine.rates import Mark
 from quantd.engine.trading import Trading
-
-_AGAIN_NS = 1_000_000_000
+from quantd.engine.way_out import WayOut
 
 
 class Protection:
-    """Watches prices for all held exits and held stop orders."""
+    """Keeps every position under the exits that its strategy wants, wherever they are held.
 
-    def __init__(self, context: Context, trading: Trading) -> None:
+    Args:
+        context: The engine's.
+        trading: Sends the exits that the engine holds.
+        is_shared: Whether several strategies trade an instrument.
+    """
+
+    def __init__(self, context: Context, trading: Trading, is_shared: Callable[[InstrumentId], bool]) -> None:
         self._context = context
         self._trading = trading
-        self._held: dict[InstrumentId, dict[str, LiveOrder]] = {}
-        self._exits: dict[str, str] = {}
-        """Parent of a protection -> the exit order that its trigger sent."""
-        self._again_at_ns: dict[str, int] = {}
-        """Order or parent -> when an exit that was denied may be tried again: not with every quote."""
+        self._stops: dict[InstrumentId, dict[str, LiveOrder]] = {}
+        """Stop orders that the venue cannot hold."""
+        self._due: dict[str, Role] = {}
+        """Entries whose stop was reached and that are still held: a stop that was reached once stays reached."""
+        self.exits = LotExits(context, is_shared)
+        self._way_out = WayOut(context, trading, self.exits, lambda guard: self._set(guard, ZERO))
+        self.nakedness = Nakedness(context, self.exits, self._due, self._leave)
+        trading.held, trading.attached, trading.change_exits = self.hold, self.exits.attached, self.change
 
     def restore(self) -> None:
         """Find the held orders again after a fold."""
         for order in self._context.state.orders.open_orders():
             if order.held:
                 self.hold(order)
-            if order.origin is Origin.PROTECTION and order.parent:
-                self._exits[order.parent] = order.client_order_id
 
     def hold(self, order: LiveOrder) -> None:
         """Watch the trigger of an order that the venue cannot hold."""
         if order.spec.trigger is not None:
-            self._held.setdefault(order.instrument, {})[order.client_order_id] = order
+            self._stops.setdefault(order.instrument, {})[order.client_order_id] = order
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is watched at all."""
-        return not self._held and not self._context.state.protections
+        return not self._stops and not self._context.state.protections
+
+    @property
+    def waits(self) -> bool:
+        """Whether `time_passed` may have anything to send."""
+        return bool(self._context.state.protections) and (bool(self._due) or self.exits.waits)
 
     # -- following the entries ------------------------------------------------------------------------------------
 
@@ -56,42 +72,121 @@ class Protection:
         context = self._context
         if order.protect is not None:
             known = context.state.protections.get(order.client_order_id)
-            quantity = signed + (known.quantity if known is not None else ZERO)
-            mark = context.state.rates.marks[order.instrument].exact() or order.spec.price
-            rules = context.instrument(order.instrument)
-
-            def price(value: Decimal | float | None) -> Decimal | None:
-                return None if value is None else rules.price(value, Rounding.NEAREST)
-
-            protect = order.protect
-            context.record(
-                ProtectionHeld(
-                    order.strategy,
-                    order.instrument,
-                    order.client_order_id,
-                    quantity,
-                    price(protect.stop),
-                    price(protect.take),
-                    price(protect.trail),
-                    mark,
-                    context.now_ns,
-                )
-            )
+            if known is not None:
+                self._set(known, signed + known.quantity)
+            else:
+                mark = context.state.rates.marks[order.instrument].exact() or order.spec.price
+                exits = self.exits.prices(context.instrument(order.instrument), order.protect)
+                self._guard(order.strategy, order.instrument, order.client_order_id, signed, exits, mark)
         if context.state.protections:
             self._shrink(order)
+            guard = context.state.protections.get(order.client_order_id)
+            if guard is not None:
+                self._look(guard)
+
+    def change(self, strategy: str, instrument: InstrumentId, protect: Protect) -> bool:
+        """Put all that a strategy holds of an instrument under these exits, instead of those that it has.
+
+        Returns:
+            Whether it holds anything.
+
+        Raises:
+            ValueError: when a price is not finite.
+        """
+        context = self._context
+        held = context.state.portfolio.book(strategy, instrument).quantity
+        if not held:
+            return False
+        exits = self.exits.prices(context.instrument(instrument), protect)
+        mark = context.state.rates.marks[instrument].exact()
+        guards = self._guards(strategy, instrument)
+        for guard in guards:
+            self._due.pop(guard.parent, None)
+            if exits == NOTHING:
+                self.exits.clear(guard)
+            trails = exits.trail is not None and exits.trail == guard.trail
+            self._guard(strategy, instrument, guard.parent, guard.quantity, exits, guard.mark if trails else mark)
+        for entry, quantity in self._unguarded(strategy, instrument, held, guards):
+            self._guard(strategy, instrument, entry, quantity, exits, mark)
+        for guard in self._guards(strategy, instrument):
+            self.exits.look(guard, at_once=True)
+            self.nakedness.look(guard)
+        return True
+
+    def _guards(self, strategy: str, instrument: InstrumentId) -> list[ProtectionHeld]:
+        guards = self._context.state.protections.values()
+        return [one for one in guards if one.strategy == strategy and one.instrument == instrument]
+
+    def _unguarded(
+        self, strategy: str, instrument: InstrumentId, held: Decimal, guards: list[ProtectionHeld]
+    ) -> list[tuple[str, Decimal]]:
+        """Return (entry, signed quantity) of what a book holds without a guard, by the lots' entries where there are lots."""
+        covered = {guard.parent for guard in guards}
+        if self._follows_lots(instrument):
+            lots = self._context.state.lots.get(instrument.partition(":")[0])
+            sums: dict[str, Decimal] = {}
+            for one in () if lots is None else lots.all():
+                if one.strategy == strategy and one.lot.instrument == instrument and one.entry not in covered:
+                    sums[one.entry] = sums.get(one.entry, ZERO) + one.lot.signed
+            return [(entry, quantity) for entry, quantity in sums.items() if entry and quantity * held > 0]
+        rest = held - sum((guard.quantity for guard in guards), ZERO)
+        name = f"{strategy} {instrument}"  # of no entry in particular
+        own = sum((guard.quantity for guard in guards if guard.parent == name), ZERO)
+        return [(name, own + rest)] if rest * held > 0 else []
+
+    def _guard(  # noqa: PLR0913 -- the fields of the fact
+        self,
+        strategy: str,
+        instrument: InstrumentId,
+        entry: str,
+        quantity: Decimal,
+        exits: LotProtection,
+        mark: Decimal | None,
+    ) -> None:
+        """Record what is wanted from here on; exits of nothing at all end the guard."""
+        if exits == NOTHING:
+            quantity = ZERO
+        context = self._context
+        context.record(
+            ProtectionHeld(
+                strategy,
+                instrument,
+                ClientOrderId(entry),
+                quantity,
+                exits.stop,
+                exits.take,
+                exits.trail,
+                mark,
+                context.now_ns,
+            )
+        )
+        if not quantity:
+            self._due.pop(entry, None)
+            self.nakedness.ended(entry)
+
+    def _set(self, guard: ProtectionHeld, quantity: Decimal, mark: Decimal | None = None) -> None:
+        exits = LotProtection(guard.stop, guard.take, guard.trail)
+        best = guard.mark if mark is None else mark
+        self._guard(guard.strategy, guard.instrument, guard.parent, quantity, exits, best)
+
+    def _follows_lots(self, instrument: InstrumentId) -> bool:
+        """Whether fills name lots that are the work of one order each, so that a guard is as large as its lots."""
+        capabilities = self._context.capabilities.get(instrument.partition(":")[0])
+        return capabilities is not None and bool(capabilities.lot_writes)
 
     def _shrink(self, order: LiveOrder) -> None:
-        """Never guard more than the book holds: the guard whose exit traded goes first, then the oldest."""
-        context = self._context
-        held = context.state.portfolio.book(order.strategy, order.instrument).quantity
-        guards = [
-            guard
-            for guard in context.state.protections.values()
-            if guard.strategy == order.strategy and guard.instrument == order.instrument
-        ]
+        """Never guard more than is held: what the lots say; else the guard whose exit traded goes first, then the oldest."""
+        held = self._context.state.portfolio.book(order.strategy, order.instrument).quantity
+        guards = self._guards(order.strategy, order.instrument)
         for guard in [one for one in guards if held * one.quantity <= 0]:
             guards.remove(guard)
             self._set(guard, ZERO)
+        if self._follows_lots(order.instrument):
+            for guard in guards:
+                left = sum((one.lot.signed for one in self.exits.lots(guard)), ZERO)
+                if left != guard.quantity and abs(left) <= abs(guard.quantity):
+                    self._set(guard, left)
+            return
         guards.sort(key=lambda guard: guard.parent != order.parent)
         excess = sum((abs(guard.quantity) for guard in guards), ZERO) - abs(held)
         for guard in guards:
@@ -101,36 +196,55 @@ class Protection:
             excess -= cut
             self._set(guard, guard.quantity - cut if guard.quantity > 0 else guard.quantity + cut)
 
-    def _set(self, guard: ProtectionHeld, quantity: Decimal, mark: Decimal | None = None) -> None:
-        self._context.record(
-            ProtectionHeld(
-                guard.strategy,
-                guard.instrument,
-                guard.parent,
-                quantity,
-                guard.stop,
-                guard.take,
-                guard.trail,
-                guard.mark if mark is None else mark,
-                self._context.now_ns,
-            )
-        )
+    # -- following the venue and the time ------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at every guard: after a snapshot, after an answer of the venue, and with every tick."""
+        for guard in list(self._context.state.protections.values()):
+            self._look(guard)
+
+    def _look(self, guard: ProtectionHeld) -> None:
+        self.exits.look(guard)
+        self.nakedness.look(guard)
+
+    def _leave(self, guard: ProtectionHeld) -> None:
+        """Get out of a position that cannot be protected."""
+        self._way_out.leave(guard, self._due.get(guard.parent, Role.CLOSE))
+
+    def time_passed(self) -> None:
+        """Try again what was due, set what is not shown, and count the seconds of what is naked."""
+        if not self._context.state.protections:
+            return
+        for entry, role in list(self._due.items()):
+            guard = self._context.state.protections.get(entry)
+            if guard is not None and self._way_out.may_try(entry):
+                self._way_out.exit(guard, role)
+        self.look()
+
+    def outcome(self, event: OutcomeReceived) -> None:
+        """Take in an answer that belongs to no order: what became of setting a lot's exits."""
+        if self.exits.outcome(event):
+            self.look()
+
+    def lose_in_flight(self, cause: str) -> None:
+        """After a fold: see `LotExits.lose_in_flight`."""
+        self.exits.lose_in_flight(cause)
 
     # -- following the market -------------------------------------------------------------------------------------
 
     def marked(self, mark: Mark) -> None:
         """Look at everything that the new price may trigger."""
         instrument = mark.instrument.id
-        held = self._held.get(instrument)
+        held = self._stops.get(instrument)
         if held:
             for order in list(held.values()):
                 if not order.is_open or not order.held:
                     del held[order.client_order_id]
-                elif _reached(order, mark) and self._may_try(order.client_order_id):
+                elif _reached(order, mark) and self._way_out.may_try(order.client_order_id):
                     del held[order.client_order_id]
                     self._trading.release(order)
                     if _is_held(order):
-                        self._denied(order.client_order_id)
+                        self._way_out.denied(order.client_order_id)
                         held[order.client_order_id] = order
         if self._context.state.protections:
             for guard in list(self._context.state.protections.values()):
@@ -138,75 +252,37 @@ class Protection:
                     self._watch(guard, mark)
 
     def _watch(self, guard: ProtectionHeld, mark: Mark) -> None:
+        """Follow the price for the exits that no venue is known to hold."""
         price = mark.instrument.price(mark.bid if guard.quantity > 0 else mark.ask, Rounding.NEAREST)
         if price <= 0:
             return
+        standing = self.exits.standing(guard)
+        exits = LotProtection(
+            guard.stop if standing.stop is None else None,
+            guard.take if standing.take is None else None,
+            guard.trail if standing.trail is None else None,
+        )
+        if exits == NOTHING and guard.parent not in self._due:
+            return
         long = guard.quantity > 0
         best = guard.mark
-        if guard.trail is not None and (best is None or (price > best if long else price < best)):
+        if exits.trail is not None and (best is None or (price > best if long else price < best)):
             best = price
             self._set(guard, guard.quantity, best)
-        role = _triggered(guard, best, price)
-        if role is not None and self._may_try(guard.parent):
-            self._exit(guard, role)
-
-    def _may_try(self, key: str) -> bool:
-        return self._context.now_ns >= self._again_at_ns.get(key, 0)
-
-    def _denied(self, key: str) -> None:
-        if len(self._again_at_ns) > 1_000:
-            self._again_at_ns.clear()
-        self._again_at_ns[key] = self._context.now_ns + _AGAIN_NS
-
-    def _exit(self, guard: ProtectionHeld, role: Role) -> None:
-        context = self._context
-        sent = context.state.orders.get(self._exits.get(guard.parent, ""))
-        if sent is not None and sent.is_open:
+        role = self._due.get(guard.parent) or _triggered(exits, best, price, long)
+        if role is None:
             return
-        book = context.state.portfolio.book(guard.strategy, guard.instrument)
-        long = guard.quantity > 0
-        rules = context.instrument(guard.instrument)
-        self._make_room(guard, book.open_sells if long else book.open_buys)
-        working = book.sells if long else book.buys
-        held = book.quantity if long else -book.quantity
-        quantity = rules.quantity(min(abs(guard.quantity), held - working))
-        if quantity <= 0 or quantity < (rules.min_quantity or ZERO):
-            if not working:
-                self._set(guard, ZERO)  # dust: nothing that could be sent
-            return
-        placed = self._trading.submit(
-            Ticket(
-                guard.strategy,
-                guard.instrument,
-                Side.SELL if long else Side.BUY,
-                quantity,
-                Market(reduce_only=True),
-                Origin.PROTECTION,
-                role,
-                Effect.CLOSE,
-                None,
-                f"{role.value} of {guard.parent}",
-                guard.parent,
-            )
-        )
-        if isinstance(placed, LiveOrder):
-            self._exits[guard.parent] = placed.client_order_id
-        else:
-            self._denied(guard.parent)
+        if role is not Role.TARGET and guard.parent not in self._due:
+            self._due[guard.parent] = role
+            self.nakedness.look(guard)
+        if self._way_out.may_try(guard.parent):
+            self._way_out.exit(guard, role)
 
-    def _make_room(self, guard: ProtectionHeld, others: int) -> None:
-        """Cancel the strategy's own resting exits on this side: the trigger is more urgent than they are."""
-        if not others:
-            return
-        side = Side.SELL if guard.quantity > 0 else Side.BUY
-        for order in list(self._context.state.orders.open_orders(guard.instrument)):
-            mine = order.strategy == guard.strategy and order.spec.side is side
-            if mine and order.origin is Origin.STRATEGY and order.spec.kind is not OrderKind.MARKET:
-                self._trading.cancel(order, "protection")
+    # -- held stop orders --------------------------------------------------------------------------------------------
 
     def ended(self, order: LiveOrder) -> None:
         """Forget a held order that was cancelled."""
-        held = self._held.get(order.instrument)
+        held = self._stops.get(order.instrument)
         if held is not None:
             held.pop(order.client_order_id, None)
 
@@ -224,15 +300,14 @@ def _reached(order: LiveOrder, mark: Mark) -> bool:
     return mark.bid > 0 and mark.instrument.price(mark.bid, Rounding.NEAREST) <= trigger
 
 
-def _triggered(guard: ProtectionHeld, best: Decimal | None, price: Decimal) -> Role | None:
+def _triggered(exits: LotProtection, best: Decimal | None, price: Decimal, long: bool) -> Role | None:
     """Return the exit that `price` triggers; the stop before the target where both would."""
-    long = guard.quantity > 0
-    if guard.stop is not None and (price <= guard.stop if long else price >= guard.stop):
+    if exits.stop is not None and (price <= exits.stop if long else price >= exits.stop):
         return Role.STOP
-    if guard.trail is not None and best is not None:
-        edge = best - guard.trail if long else best + guard.trail
+    if exits.trail is not None and best is not None:
+        edge = best - exits.trail if long else best + exits.trail
         if price <= edge if long else price >= edge:
             return Role.TRAIL
-    if guard.take is not None and (price >= guard.take if long else price <= guard.take):
+    if exits.take is not None and (price >= exits.take if long else price <= exits.take):
         return Role.TARGET
     return None

@@ -269,7 +269,9 @@ class State:
             whole = order.filled >= order.worst_quantity
             self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
         self._after_move(order, was_open, before)
-        self.portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at)
+        self.portfolio.fill(
+            fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at, fact.settled
+        )
         if fact.fill.lot or order.lot:
             lots = self.lots.setdefault(fact.instrument.partition(":")[0], Lots())
             owner = (fact.strategy, fact.client_order_id)

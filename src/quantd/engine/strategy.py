@@ -216,6 +216,17 @@ class Strategy:
         """Say what this strategy's book should be (signed); the engine works toward it and remembers it."""
         self._desk.target(instrument, quantity, how, protect, why)
 
+    def protect(self, instrument: str | None, protect: Protect) -> bool:
+        """Put all that this strategy holds of an instrument under these exits, instead of those that it has.
+
+        ``Protect()`` takes them away. What an open entry still buys or sells stands under them too once it has begun to
+        fill; an entry without a fill keeps its own.
+
+        Returns:
+            False when it holds nothing.
+        """
+        return self._desk.protect(instrument, protect)
+
     def close(self, instrument: str | None = None, why: str = "") -> None:
         """Bring the book of an instrument to zero."""
         self._desk.target(instrument, 0, Market(), None, why)

@@ -12,7 +12,8 @@ from quantd.domain.capabilities import Support
 from quantd.domain.commands import Amend, Cancel, Submit
 from quantd.domain.events import TradingState
 from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderMoved, OrderReleased
-from quantd.domain.instruments import Instrument
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import Rounding
 from quantd.domain.orders import (
     Limit,
@@ -22,6 +23,7 @@ from quantd.domain.orders import (
     OrderKind,
     OrderSpec,
     Origin,
+    Protect,
     Side,
     Trigger,
 )
@@ -43,9 +45,13 @@ class Trading:
         self._gate = gate
         self._trips = trips
         self.held: Callable[[LiveOrder], None] = lambda order: None
-        """Set by the engine: called with an order that waits here for its trigger."""
+        """Set by `Protection`: called with an order that waits here for its trigger."""
         self.changed: Callable[[LiveOrder], None] = lambda order: None
         """Set by the engine: called after an order ended here, without the venue."""
+        self.attached: Callable[[Instrument, Protect], LotProtection | None] = lambda rules, protect: None
+        """Set by `Protection`: tells what of an entry's exits goes to the venue with it."""
+        self.change_exits: Callable[[str, InstrumentId, Protect], bool] = lambda strategy, instrument, protect: False
+        """Set by `Protection`: puts what a strategy holds of an instrument under other exits."""
         self.around_gate: Callable[[Callable[[Wish], Denied | None], Wish], Denied | None] | None = None
         """Set by the runtime: asks the gate in our place, to time it."""
 
@@ -76,7 +82,7 @@ class Trading:
         waits_s = 0.0 if denied is None or held else denied.wait_s
         if denied is not None and not waits_s:
             return self._denied(ticket, denied)
-        if wish.exit and closes_lots(wish.account):
+        if wish.exit and (ticket.lot or closes_lots(wish.account)):
             closing = close_lot(context, ticket, wish)
             return self._denied(ticket, closing) if isinstance(closing, Denied) else closing
         order_id = context.ids.next()
@@ -105,18 +111,18 @@ class Trading:
         if held:
             self.held(order)
         else:
-            context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, None, wish.exit))
+            attached = None if wish.exit or ticket.protect is None else self.attached(rules, ticket.protect)
+            context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, attached, wish.exit))
         return order
 
     def _send_held(self, order: LiveOrder, spec: OrderSpec) -> None:
         context = self._context
         deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
         context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns))
-        context.send(
-            Submit(
-                order.client_order_id, order.operations, spec, deadline, context.state.halt_generation, None, order.exit
-            )
-        )
+        protect = None if order.exit else order.protect
+        attached = None if protect is None else self.attached(context.instrument(order.instrument), protect)
+        generation = context.state.halt_generation
+        context.send(Submit(order.client_order_id, order.operations, spec, deadline, generation, attached, order.exit))
 
     def _release_waiting(self) -> None:
         """Send the orders that wait for room under a rate limit, oldest first; deny those that waited too long."""

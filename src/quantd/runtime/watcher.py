@@ -14,7 +14,9 @@ from quantd.domain.events import TradingState
 from quantd.domain.fills import Quality
 from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.orders import OrderState, Trigger
+from quantd.domain.protection_facts import ProtectionOverdue, ProtectionSettled
 from quantd.engine.core import Engine
+from quantd.engine.guarding import ACCEPTED, OVER
 from quantd.ports import Clock, Observer
 from quantd.runtime.gauges import LEVELS, Gauges, scope_label, strategy_label
 
@@ -23,6 +25,7 @@ CONTROLS = frozenset(
         "journal",
         "loss_limit",
         "margin",
+        "protection",
         "reconciliation",
         "reject_storm",
         "repeated_execution",
@@ -55,6 +58,8 @@ class Watcher:
         for order in engine.state.orders.all_orders():
             for _ in order.estimated():
                 self._await_correction(_venue(order.instrument), 1)
+        self._naked: dict[tuple[str, str, str], float] = {}
+        """Seconds counted so far, by (venue, strategy, reason)."""
         self._unknown_since: dict[tuple[str, int], int] = {}
         self.fills = 0
         """Fills booked in this run."""
@@ -279,6 +284,22 @@ class Watcher:
         order = self._engine.state.orders.get(client_order_id)
         return _venue(order.instrument) if order is not None else "unknown"
 
+    def _overdue(self, fact: ProtectionOverdue) -> None:
+        known = {"strategy": fact.strategy, "instrument": fact.instrument, "client_order_id": fact.entry}
+        if fact.action == OVER:
+            _log.info("protection_restored", **known, seconds=fact.seconds, reason=fact.reason)
+            return
+        self._observer.count(
+            "quantd_naked_positions_total", 1, strategy=fact.strategy, reason=fact.reason, outcome=fact.action
+        )
+        _log.error("position_unprotected", **known, seconds=fact.seconds, reason=fact.reason, action=fact.action)
+
+    def _protection_settled(self, fact: ProtectionSettled) -> None:
+        if fact.result != ACCEPTED:
+            _log.warning(
+                "protection_not_set", client_order_id=fact.client_order_id, result=fact.result, reason=fact.code
+            )
+
     # -- the state -----------------------------------------------------------------------------------------------
 
     def sample(self) -> None:
@@ -304,7 +325,23 @@ class Watcher:
             observer.gauge("quantd_unknown_operations", count, venue=venue)
         for venue, count in self._estimated.items():
             observer.gauge("quantd_fills_awaiting_correction", count, venue=venue)
+        self._nakedness()
         self._gauges.sample()
+
+    def _nakedness(self) -> None:
+        """Tell how long positions stand without their stops: the sum, and the longest of each strategy right now."""
+        nakedness = self._engine.protection.nakedness
+        longest = dict.fromkeys(self._engine.desks, 0.0)
+        for episode in nakedness.episodes.values():
+            longest[episode.strategy] = max(longest.get(episode.strategy, 0.0), episode.seconds)
+        for strategy, seconds in longest.items():
+            self._observer.gauge("quantd_naked_longest_seconds", seconds, strategy=strategy)
+        for key, seconds in nakedness.totals.items():
+            venue, strategy, reason = key
+            more = seconds - self._naked.get(key, 0.0)
+            if more:
+                self._naked[key] = seconds
+                self._observer.count("quantd_naked_seconds_total", more, venue=venue, strategy=strategy, reason=reason)
 
 
 def _venue(instrument: str) -> str:
@@ -316,6 +353,8 @@ def _text(value: Decimal | None) -> str:
 
 
 _HANDLERS: Mapping[type, Any] = {
+    ProtectionOverdue: Watcher._overdue,
+    ProtectionSettled: Watcher._protection_settled,
     f.OrderIntended: Watcher._intended,
     f.RequestDenied: Watcher._denied,
     f.OperationSettled: Watcher._settled,

@@ -46,9 +46,10 @@ _DENIALS: Final = (
     "not_executed", "control_failed",
 )  # fmt: skip
 _HALTS: Final = (
-    "operator", "journal", "loss_limit", "margin", "reconciliation", "reject_storm", "repeated_execution", "resolution", "schedule",
+    "operator", "journal", "loss_limit", "margin", "protection", "reconciliation", "reject_storm", "repeated_execution", "resolution", "schedule",
     "supervision",
 )  # fmt: skip
+_NAKED: Final = ("unconfirmed", "triggered", "unwatched")
 _ANOMALIES: Final = (
     "not_finite", "non_positive", "crossed", "inconsistent", "empty", "duplicate", "out_of_order", "stale", "future",
     "jumped",
@@ -250,6 +251,25 @@ _TRUTH: Final = (
         "venue",
         "When truth and books last agreed, Unix time; 0 for never in this run.",
         unit="seconds",
+    ),
+    _gauge(
+        "quantd_naked_longest_seconds",
+        "strategy",
+        "How long the strategy's longest unprotected position stands without its stop, its market being open; 0 when none.",
+        unit="seconds",
+    ),
+    _counter(
+        "quantd_naked_seconds_total",
+        "venue strategy reason",
+        "Time that positions stood without their stop while their market was open.",
+        {"reason": _NAKED},
+        unit="seconds",
+    ),
+    _counter(
+        "quantd_naked_positions_total",
+        "strategy reason outcome",
+        "Positions that stood without their stop for too long, by what was done.",
+        {"reason": _NAKED, "outcome": ("alert", "exit", "halt")},
     ),
     _gauge("quantd_unknown_operations", "venue", "Writes whose outcome is unknown right now."),
     _counter(

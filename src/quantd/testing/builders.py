@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from quantd.domain.capabilities import Capabilities, Echo, Support
+from quantd.domain.capabilities import Capabilities, Echo, LotWrite, Support
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
 from quantd.domain.commands import Cancel, Command
 from quantd.domain.events import (
@@ -85,6 +85,15 @@ def make_capabilities(**changes: Any) -> Capabilities:
         "quiet_period_s": 5.0,
     }
     return Capabilities(**(native | changes))
+
+
+def make_lot_capabilities(**changes: Any) -> Capabilities:
+    """Return what a venue can do that has everything, and holds the exits of each lot."""
+    lots: dict[str, Any] = {
+        "lot_writes": frozenset(LotWrite),
+        "repeat_safe_lot_writes": frozenset({LotWrite.CLOSE_WHOLE, LotWrite.PROTECT}),
+    }
+    return make_capabilities(**(lots | changes))
 
 
 def make_plain_capabilities(**changes: Any) -> Capabilities:
@@ -189,6 +198,7 @@ class Rig:
         capabilities: Capabilities | None = None,
         balances: Mapping[str, Decimal | int | str] | None = None,
         margin: bool = False,
+        hedging: bool = False,
         defaults: Limits = OPEN_HANDED,
         settings: EngineSettings | None = None,
         facts: Iterable[Fact] = (),
@@ -201,15 +211,14 @@ class Rig:
             instruments: BTC of `make_instrument` where none are given.
             risk: Base currency USD and no limits where none is given.
             strategies: By id; two puppets, ``s1`` and ``s2``, where none are given. All trade everything.
-            limits: By strategy.
+            limits: By strategy; `setups`: likewise, fields of its `StrategySetup`.
             capabilities: Of every venue; all native where none are given.
             balances: Of every account; a million USD and a thousand of each base asset where none are given.
-            margin: Whether the accounts are margin accounts.
+            margin: Whether the accounts are margin accounts; `hedging`: and hold a lot for each trade.
             defaults: What the gate takes where nothing is configured.
             settings: Of the engine.
             facts: What a journal held; the rig then goes on from there.
             price: Bid and ask; None for no quotes.
-            setups: By strategy: fields of its `StrategySetup`.
         """
         self.now_ns = STARTED_AT_NS
         self.facts: list[Fact] = []
@@ -243,7 +252,7 @@ class Rig:
             self.handle(InstrumentListed(instrument, self.now_ns))
         if not folded:
             plenty = {"USD": 1_000_000} | ({} if margin else {one.base: 1_000 for one in self.instruments})
-            self._open(venues, plenty if balances is None else balances, margin=margin)
+            self._open(venues, plenty if balances is None else balances, margin=margin, hedging=hedging)
         if price is not None:
             for instrument in self.instruments:
                 self.quote(price, instrument=instrument.id)
@@ -258,9 +267,9 @@ class Rig:
         self.facts += facts
         self.engine.restored()
 
-    def _open(self, venues: Iterable[str], totals: Mapping[str, Decimal | int | str], *, margin: bool) -> None:
+    def _open(self, venues: Iterable[str], totals: Mapping[str, Decimal | int | str], **account: bool) -> None:
         for venue in venues:
-            self.handle(AccountOpened(make_account(venue, margin=margin), self.now_ns))
+            self.handle(AccountOpened(make_account(venue, **account), self.now_ns))
             self.handle(make_snapshot(totals, at_ns=self.now_ns, venue=venue))
 
     @property

@@ -43,6 +43,8 @@ def portrait(state: State) -> dict[str, Any]:
         "generation": state.halt_generation,
         "targets": dict(state.targets),
         "protections": dict(state.protections),
+        "guarding": (dict(state.guarding.writes), dict(state.guarding.overdue), state.guarding.last_id),
+        "gone": {venue: gone for venue, lots in state.lots.items() if (gone := lots.gone())},
         "day": (state.day, state.day_profits, state.peaks),
         "kept": (state.saves, state.cursors, state.timers, state.quarantined),
         "tallies": state.tallies.dump(),

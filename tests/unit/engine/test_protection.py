@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.facts import ProtectionHeld, RequestDenied
+from quantd.domain.facts import RequestDenied
 from quantd.domain.instruments import FeeSchedule
 from quantd.domain.orders import Limit, Market, OrderState, Origin, Protect, Role, Side
 from quantd.domain.outcomes import Rejected
+from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.orders import LiveOrder
 from quantd.testing.builders import BTC, Rig, make_instrument
 

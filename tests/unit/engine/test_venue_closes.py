@@ -1,0 +1,188 @@
+"""What the venue closes by itself, and what a close settles: booked on whose lot it is, once, at its own price."""
+
+from quantd.domain.commands import CloseLot
+from quantd.domain.facts import ExternalOrderSeen, FillRecorded
+from quantd.domain.fills import Fill
+from quantd.domain.lots import Lot, LotProtection
+from quantd.domain.orders import Limit, Market, OrderKind, OrderState, Origin, Protect, Role, Side
+from quantd.domain.outcomes import Accepted, Rejected
+from quantd.testing.builders import (
+    BTC,
+    SECOND_NS,
+    Puppet,
+    Rig,
+    make_instrument,
+    make_lot_capabilities,
+    make_snapshot,
+)
+from tests.invariants import check_image, check_rig
+from tests.unit.engine.lots import STOP, D, enter, fill, held, make_rig, show, venue_exit
+
+# -- closed by the venue -------------------------------------------------------------------------------------------
+
+
+def test_an_exit_that_the_venue_executes_is_booked_on_whose_lot_it_is() -> None:
+    rig = make_rig()
+    entry = enter(rig, STOP)
+    show(rig, ("7", 2, LotProtection(stop=D(95))))
+    venue_exit(rig, "7", 2, 94.5)
+    assert held(rig) == 0
+    assert held(rig, "") == 0
+    (seen,) = rig.of(ExternalOrderSeen)
+    assert (seen.strategy, seen.role, seen.entry) == ("s1", Role.STOP, entry.client_order_id)
+    assert rig.state.orders[seen.client_order_id].origin is Origin.VENUE
+    assert rig.of(FillRecorded)[-1].strategy == "s1"
+    assert rig.state.guarding.held == {}
+    assert rig.strategies["s1"].hooks("on_fill")[-1][1].price == D("94.5")
+    check_rig(rig)
+    check_image(rig)
+
+
+def test_the_same_report_twice_is_booked_once() -> None:
+    rig = make_rig()
+    enter(rig, STOP)
+    for _ in range(2):
+        venue_exit(rig, "7", 2, 94.5)
+    assert held(rig) == 0
+    assert len(rig.of(ExternalOrderSeen)) == 1
+
+
+def test_an_exit_that_hangs_on_a_lot_is_no_order_until_it_trades() -> None:
+    rig = make_rig()
+    enter(rig, STOP)
+    venue_exit(rig, "7", 2, 95, state=OrderState.WORKING, filled_quantity=D(0), fills=())
+    assert rig.of(ExternalOrderSeen) == []
+    venue_exit(rig, "7", 1, 95, state=OrderState.PARTIALLY_FILLED, quantity=D(2))
+    assert held(rig) == 1
+    (guard,) = rig.state.guarding.held.values()
+    assert guard.quantity == 1
+
+
+def test_a_snapshot_that_comes_before_the_report_does_not_cost_the_lot_its_owner() -> None:
+    rig = make_rig()
+    enter(rig, STOP)
+    show(rig, ("7", 2, LotProtection(stop=D(95))))
+    show(rig)
+    check_image(rig)
+    venue_exit(rig, "7", 2, 94.5)
+    assert held(rig) == 0
+    assert rig.of(ExternalOrderSeen)[0].strategy == "s1"
+
+
+def test_a_lot_that_a_fill_opened_survives_a_snapshot_that_was_asked_for_before() -> None:
+    rig = make_rig()
+    asked_at_ns = rig.now_ns
+    rig.now_ns += SECOND_NS
+    enter(rig, STOP)
+    rig.handle(make_snapshot({"USD": 1_000_000}, at_ns=asked_at_ns))
+    out = rig.do(lambda s: s.sell(BTC, 2, Market(reduce_only=True)))
+    assert out, f"the lot was forgotten: {out}"
+    assert rig.sent(CloseLot)[-1].lot == "7"
+
+
+def test_a_lot_whose_fill_was_never_told_is_known_by_its_tag() -> None:
+    rig = make_rig()
+    order = rig.do(lambda s: s.buy(BTC, 2, Limit(100), protect=STOP))
+    rig.now_ns += SECOND_NS
+    lot = Lot("7", BTC, Side.BUY, D(2), D(100), tag=order.id)
+    rig.handle(make_snapshot({"USD": 1_000_000}, at_ns=rig.now_ns, lots=(lot,)))
+    known = rig.state.lots["paper"].get("7")
+    assert known is not None
+    assert (known.strategy, known.entry) == ("s1", order.id)
+
+
+def test_a_foreign_lot_s_exit_is_external() -> None:
+    rig = make_rig()
+    show(rig, ("9", 1, LotProtection(stop=D(95))))
+    venue_exit(rig, "9", 1, 95)
+    assert rig.of(ExternalOrderSeen)[0].strategy == ""
+    assert held(rig) == 0
+    assert held(rig, "") == -1, "its opening was never ours: reconciliation has to bring the rest"
+
+
+def test_a_close_of_ours_that_is_unanswered_is_not_taken_for_the_venue_s() -> None:
+    rig = make_rig()
+    enter(rig, None)
+    out = rig.do(lambda s: s.sell(BTC, 2, Market(reduce_only=True)))
+    report = {"kind": OrderKind.MARKET, "venue_order_id": "c1"}
+    venue_exit(rig, "7", 2, 99, **report)
+    assert held(rig) == 2, "whose order it is comes with the answer"
+    told = rig.report_of(out, venue_order_id="c1", client_order_id=None)
+    rig.answer(out, Accepted((told,)))
+    assert held(rig) == 0
+    assert rig.of(ExternalOrderSeen) == []
+
+
+def test_a_close_out_that_crossed_our_refused_close_is_booked_after_the_answer() -> None:
+    rig = make_rig()
+    enter(rig, None)
+    out = rig.do(lambda s: s.sell(BTC, 2, Market(reduce_only=True)))
+    venue_exit(rig, "7", 2, 80, kind=OrderKind.MARKET, venue_order_id="margin-call")
+    rig.answer(out, Rejected("no_such_lot"))
+    assert held(rig) == 0
+    assert rig.of(ExternalOrderSeen)[0].role is Role.CLOSE
+
+
+def test_a_strategy_that_gets_out_itself_leaves_a_guard_as_large_as_its_lots() -> None:
+    rig = make_rig(hedging=False)
+    first, second = enter(rig, STOP, "7", 2), enter(rig, Protect(stop=90), "8", 3)
+    out = rig.do(lambda s: s.sell(BTC, 3, Market()))
+    live = rig.live(out)
+    told = (Fill("a", D(2), D(100), lot="7"), Fill("b", D(1), D(100), lot="8"))
+    rig.accept(out)
+    rig.report(live, filled_quantity=D(3), fills=told, state=OrderState.FILLED)
+    guards = {entry: guard.quantity for entry, guard in rig.state.guarding.held.items()}
+    assert guards == {second.client_order_id: 2}
+    assert first.client_order_id not in guards
+
+
+# -- money ---------------------------------------------------------------------------------------------------------
+
+
+def make_pounds_rig() -> Rig:
+    """Return a rig on a dollar account whose instrument settles in pounds, at 1.25 dollars."""
+    cable = make_instrument("paper:GBP-USD")
+    traded = make_instrument(margin_rate=D("0.1"), settlement="GBP")
+    rig = Rig(
+        instruments=[traded, cable], margin=True, strategies={"s1": Puppet()}, capabilities=make_lot_capabilities()
+    )
+    rig.quote(1.25, instrument=cable.id)
+    return rig
+
+
+def test_a_close_costs_what_its_own_lot_cost_and_not_the_average() -> None:
+    rig = make_rig()
+    enter(rig, None, "7", 1)
+    rig.quote(110)
+    order = rig.do(lambda s: s.buy(BTC, 1, Limit(110)))
+    rig.accept(order)
+    fill(rig, order, "8", price=110)
+    venue_exit(rig, "7", 1, 120)
+    book = rig.state.portfolio.book("s1", BTC)
+    assert (book.realised, book.cost) == (D(20), D(110))
+    venue_exit(rig, "8", 1, 120)
+    assert (book.realised, book.cost) == (D(30), D(0))
+
+
+def test_the_account_takes_what_the_venue_settled_in_its_own_currency() -> None:
+    rig = make_pounds_rig()
+    enter(rig, STOP)
+    before = rig.state.portfolio.account("paper").totals["USD"]
+    told = Fill("x", D(2), D(110), lot="7", settled=("USD", D("24.68")))
+    venue_exit(rig, "7", 2, 110, fills=(told,))
+    account = rig.state.portfolio.account("paper")
+    assert account.totals["USD"] - before == D("24.68")
+    assert account.totals.get("GBP", 0) == 0
+    assert rig.state.portfolio.book("s1", BTC).realised == 20, "the book counts in pounds"
+    check_rig(rig)
+
+
+def test_where_the_venue_does_not_tell_it_is_settled_at_our_rate_at_once() -> None:
+    rig = make_pounds_rig()
+    enter(rig, STOP)
+    before = rig.state.portfolio.account("paper").totals["USD"]
+    venue_exit(rig, "7", 2, 110)
+    account = rig.state.portfolio.account("paper")
+    assert account.totals["USD"] - before == 25
+    assert account.totals.get("GBP", 0) == 0
+    check_rig(rig)
