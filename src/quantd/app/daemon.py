@@ -226,7 +226,7 @@ class Daemon:
 
     def _resolve(self, client_order_id: str) -> None:
         order = self.engine.state.orders.get(client_order_id)
-        write = write_of(order) if order is not None else None
+        write = write_of(order, self.engine) if order is not None else None
         if order is not None and write is not None:
             self.executor.resolve(write, sent_at_ns(order))
 

@@ -170,7 +170,7 @@ class AccountFollower:
             if not unknown:
                 return
             for order in unknown:
-                write = write_of(order)
+                write = write_of(order, self._engine)
                 if write is not None:
                     self._executor.resolve(write, sent_at_ns(order))
             self.reason = f"{len(unknown)} writes of unknown outcome"
@@ -260,7 +260,7 @@ def sent_at_ns(order: LiveOrder) -> int:
     return order.intended_at_ns if order.operation is None else order.operation.since_ns
 
 
-def write_of(order: LiveOrder) -> Write | None:
+def write_of(order: LiveOrder, engine: Engine) -> Write | None:
     """Return the write that an order has in flight as it was sent, so that the venue can be asked for it."""
     operation = order.operation
     if operation is None:
@@ -268,7 +268,9 @@ def write_of(order: LiveOrder) -> Write | None:
     if operation.kind is OperationKind.SUBMIT and order.lot:
         return CloseLot(order.client_order_id, operation.number, order.instrument, order.lot, order.spec.quantity, 0, 0)
     if operation.kind is OperationKind.SUBMIT:
-        return Submit(order.client_order_id, operation.number, order.spec, 0, 0, None, order.exit)
+        protect = None if order.exit else order.protect
+        attached = engine.protection.exits.attached(engine.context.instrument(order.instrument), protect)
+        return Submit(order.client_order_id, operation.number, order.spec, 0, 0, attached, order.exit)
     if operation.kind is OperationKind.AMEND and operation.quantity is not None:
         return Amend(
             order.client_order_id,

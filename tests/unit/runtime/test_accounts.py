@@ -15,14 +15,18 @@ import pytest
 
 from quantd.clock import LoopClock
 from quantd.domain.cash import PositionMode
+from quantd.domain.commands import Submit
 from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
 from quantd.domain.facts import AccountRecorded
+from quantd.domain.lots import LotProtection
+from quantd.domain.orders import Limit, Protect
+from quantd.domain.outcomes import Unknown
 from quantd.domain.reports import AccountSnapshot
 from quantd.engine.differences import Policies
 from quantd.errors import Unavailable
-from quantd.runtime.accounts import AccountFollower
+from quantd.runtime.accounts import AccountFollower, write_of
 from quantd.runtime.executor import Executor
-from quantd.testing.builders import Rig
+from quantd.testing.builders import BTC, Puppet, Rig, make_instrument, make_lot_capabilities
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
 from quantd.venues.paper.connector import PaperConnector
@@ -153,3 +157,21 @@ def test_an_account_under_another_id_than_the_locked_one_is_a_fault() -> None:
             await desk.follower.bring_up()
 
     run_virtual(scene)
+
+
+def test_a_lost_entry_is_asked_for_with_the_exits_that_went_with_it() -> None:
+    """A venue that takes an order again under the same key must be sent the same bytes."""
+    rig = Rig(
+        margin=True,
+        hedging=True,
+        instruments=[make_instrument(margin_rate=Decimal("0.1"))],
+        capabilities=make_lot_capabilities(),
+        strategies={"s1": Puppet()},
+    )
+    order = rig.do(lambda s: s.buy(BTC, 2, Limit(100), protect=Protect(stop=95, take=110)))
+    (sent,) = rig.sent(Submit)
+    rig.answer(order, Unknown("timeout"))
+    again = write_of(rig.live(order), rig.engine)
+    assert isinstance(again, Submit)
+    assert (again.protection, again.spec) == (sent.protection, sent.spec)
+    assert again.protection == LotProtection(stop=Decimal(95), take=Decimal(110))
