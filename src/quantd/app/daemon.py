@@ -23,7 +23,7 @@ from quantd.app.shared import Shared
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
-from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
+from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
@@ -50,7 +50,6 @@ from quantd.runtime.watcher import Watcher
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
 from quantd.telemetry.metrics import PrometheusObserver
-from quantd.venues.paper.connector import PaperConnector
 
 _log = structlog.get_logger("quantd.app")
 TICK_S = 0.5
@@ -132,7 +131,7 @@ class Daemon:
         self.engine.declare()
         self._this_run = this_run(settings, meta, source_hashes(self.strategies), clock.now_ns())
         fold(self._storage.store, self.engine, self._this_run)
-        self._reopen_paper()
+        reopen_paper(self.venues, self.engine.state)
         self._budgets = BudgetKeeper(self.venues, self.emit, clock)
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
@@ -188,13 +187,6 @@ class Daemon:
         store, failed = self._storage.store, self._journal_failed
         self._journal = JournalWriter(store, clock=self.clock, observer=self.observer, on_failure=failed)
         self.bars = BarStore(self.settings.feeds.bar_store, keep=self.settings.feeds.bar_store_keep)
-
-    def _reopen_paper(self) -> None:
-        """A paper account goes on with what the journal knows it holds."""
-        for name, parts in self.venues.items():
-            known = self.engine.state.portfolio.accounts.get(name)
-            if isinstance(parts.connector, PaperConnector) and known is not None and known.totals:
-                parts.connector.balances = {asset: amount for asset, amount in known.totals.items() if amount > 0}
 
     def _known_venue_ids(self, instrument: InstrumentId) -> Iterable[str]:
         orders = self.engine.state.orders.all_orders()

@@ -1,11 +1,12 @@
 """From the configuration's venues to connectors, each with its own budget, transport and account."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from quantd.config import Settings
 from quantd.domain.instruments import FeeSchedule, InstrumentId
 from quantd.domain.numbers import BPS
+from quantd.engine.state import State
 from quantd.ports import Clock, Connector, Observer, Transport
 from quantd.runtime.kill import Target
 from quantd.venues.blocking import BlockingTransport
@@ -149,3 +150,14 @@ def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenuePar
             source = parts.settings.data.venue
             parts.connector.source = None if source is None else built[source].connector
     return built
+
+
+def reopen_paper(venues: Mapping[str, VenueParts], state: State) -> None:
+    """Let paper accounts go on with the balances and lots that the journal knows."""
+    for name, parts in venues.items():
+        known = state.portfolio.accounts.get(name)
+        if not isinstance(parts.connector, PaperConnector) or known is None or not known.totals:
+            continue
+        parts.connector.balances = {asset: amount for asset, amount in known.totals.items() if amount > 0}
+        for held in state.lots[name].all() if name in state.lots else ():
+            parts.connector.lots.setdefault(held.lot.instrument, []).append(held.lot)

@@ -15,7 +15,7 @@ from math import inf
 from quantd.domain.cash import AccountKind, Balance, CashFlow
 from quantd.domain.events import MarketEvent
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
-from quantd.domain.lots import LotProtection
+from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderState
@@ -266,6 +266,17 @@ class Exchange:
             return Refused(code, lot_id)
         holder.exits.set(holder.lots[lot_id], protection, now_ns)
         return ProtectionSet(tuple(told.report for told in self._execution.reports(now_ns)))
+
+    def reopen_lot(self, account: str, lot: Lot, now_ns: int) -> None:
+        """Take in a lot that was open before the exchange began anew; its exits have to be set again.
+
+        Raises:
+            KeyError: when the account or the instrument is not known.
+        """
+        holder = self._accounts[account]
+        assert isinstance(holder, MarginAccount), f"{account} is no margin account"
+        assert lot.venue_id not in holder.lots, f"lot {lot.venue_id} is open already"
+        holder.reopen(self._markets[lot.instrument], lot, now_ns)
 
     def move_cash(self, account: str, flow: CashFlow) -> CashFlow | Refused:
         """Book a cash flow (deposit, withdrawal, financing, ...); only what is free can be withdrawn."""

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from quantd.domain.cash import PositionMode
 from quantd.domain.instruments import Instrument
-from quantd.domain.lots import LotProtection
+from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Side
 from quantd.exchange.accounts import AccountBook, Deal, Ledger, Settled
 from quantd.exchange.conversion import Conversion
 from quantd.exchange.fees import Fees
@@ -339,6 +340,20 @@ class MarginAccount(AccountBook):
             self.exits.opened(lot, order, deal.at_ns)
         self.look_again()
         return LotChange(lot.id, kind, quantity, deal.price, ZERO)
+
+    def reopen(self, market: MarketState, held: Lot, at_ns: int) -> None:
+        """Take in a lot that was open in an earlier life of the exchange, at its open price and without its exits."""
+        instrument = market.instrument
+        position = self.positions.get(instrument.id)
+        if position is None:
+            position = self.positions[instrument.id] = Position(market)
+            market.holders[self.id] = self
+        opened_at_ns = at_ns if held.opened_at_ns is None else held.opened_at_ns
+        lot = MarginLot(held.venue_id, instrument.id, held.side is Side.BUY, "", opened_at_ns)
+        lot.tag = held.tag
+        self.lots[lot.id] = lot
+        position.increase(lot, held.quantity, instrument.notional(held.quantity, held.open_price))
+        self.look_again()
 
     def look_again(self) -> None:
         """Have the next event of each position's market look at the close-out level."""

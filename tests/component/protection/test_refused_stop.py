@@ -18,7 +18,7 @@ from quantd.clock import SystemClock
 from quantd.config import load
 from quantd.domain.commands import SetProtection, Submit
 from quantd.domain.events import TradingState
-from quantd.domain.facts import Fact, OrderIntended
+from quantd.domain.facts import Fact, OrderIntended, PositionAdjusted
 from quantd.domain.orders import Origin
 from quantd.domain.outcomes import Outcome, Rejected
 from quantd.domain.protection_facts import ProtectionOverdue
@@ -201,3 +201,29 @@ async def test_where_the_venue_takes_the_stop_it_stands_within_a_second_and_noth
         print(f"unconfirmed for {naked:.2f} s")
 
     await house.run(scene)
+
+
+async def test_a_paper_position_and_its_stop_are_back_after_a_restart(tmp_path: Path) -> None:
+    house = House(tmp_path, after_s=3.0)
+
+    async def scene() -> None:
+        await house.until(lambda: house.held > 0, "the entry")
+        await asyncio.sleep(1.5)
+
+    await house.run(scene)
+    before = house.held
+    (lot,) = (await house.connector.snapshot()).lots
+    again = House(tmp_path, after_s=3.0)
+
+    async def after() -> None:
+        await again.until(lambda: again.daemon.engine.desks["once"].is_started, "the strategy")
+        await again.until(lambda: bool(again.connector.exchange.lots("paper")), "the lot")
+        await asyncio.sleep(2.5)
+        shown = [one for one in (await again.connector.snapshot()).lots if one.venue_id == lot.venue_id]
+        assert [(one.quantity, one.open_price) for one in shown] == [(lot.quantity, lot.open_price)]
+        assert shown[0].protection == lot.protection
+        assert again.daemon.engine.state.lots["paper"].all()[0].strategy == "once"
+        assert not [one for one in again.facts if isinstance(one, PositionAdjusted)]
+
+    await again.run(after)
+    assert before > 0

@@ -2,7 +2,8 @@
 
 The composition root passes every market event through `on_market` before the strategies see it, so that fills come
 first. Writes answer at once; fills come with later market events. After a restart the exchange begins anew with the
-balances that the engine knew; orders that worked before are gone, and said to be cancelled.
+balances and lots that the engine knew; orders that worked before are gone, and said to be cancelled, and so are the exits
+of lots: the engine sets them again.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import msgspec
 
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
+from quantd.domain.lots import Lot
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.orders import OrderRef, OrderState
 from quantd.domain.outcomes import Accepted, Found, NotExecuted, NotFound, Outcome, Rejected, Resolution
@@ -46,6 +48,8 @@ class PaperConnector:
         """Whose data it trades on; set by the composition root for `data: NAME`."""
         self.balances: dict[str, Decimal] = dict(settings.balances)
         """What the account opens with; after a restart, what the engine knew."""
+        self.lots: dict[InstrumentId, list[Lot]] = {}
+        """Lots that were open at the end of an earlier run, until their instrument is listed again."""
         self.last_look: LastLook = lambda lane: None
         """Asked just before an order counts as sent, as over a network."""
         self._settings = settings
@@ -65,11 +69,12 @@ class PaperConnector:
             await self.source.start()
         if self._exchange is None:
             now_ns = self._clock.now_ns()
-            # Order ids carry the start, so that those of an earlier run are never taken for these.
+            # Ids carry the start, so that those of an earlier run are never taken for these.
             rules = msgspec.structs.replace(
                 rules_of(self._settings),
                 order_prefix=f"p{now_ns // 1_000_000:x}-",
                 trade_prefix=f"t{now_ns // 1_000_000:x}-",
+                lot_prefix=f"l{now_ns // 1_000_000:x}-",
             )
             setup = setup_of(self.account, self.balances, self._settings)
             self._exchange = Exchange(self._own.values(), {ACCOUNT: setup}, rules=rules, opened_at_ns=now_ns)
@@ -98,6 +103,8 @@ class PaperConnector:
                     self.venue, "instruments", "unknown", f"{symbol}; there are {', '.join(sorted(self._own))}"
                 )
             self.exchange.list_instrument(self._own[symbol])
+            for lot in self.lots.pop(self._own[symbol].id, ()):
+                self.exchange.reopen_lot(ACCOUNT, lot, self._clock.now_ns())
         return tuple(self._own[symbol] for symbol in wanted)
 
     async def conversion(self, currency: str, into: str) -> str | None:
