@@ -30,6 +30,7 @@ from quantd.config import Settings
 from quantd.domain.events import Stopping, StrategyStarted, TimePassed, TradingState, VenueChanged
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.protection_facts import ProtectionIntended
 from quantd.engine.core import Engine
 from quantd.engine.images import dump
 from quantd.engine.tallies import RESTART
@@ -206,7 +207,7 @@ class Daemon:
         for fact in facts:
             if isinstance(fact, OperationLost):
                 self._resolve(fact.client_order_id)
-            elif isinstance(fact, FillRecorded):
+            elif isinstance(fact, FillRecorded | ProtectionIntended):
                 follower = self.followers.get(fact.instrument.partition(":")[0])
                 if follower is not None:
                     follower.look_soon()

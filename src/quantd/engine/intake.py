@@ -367,7 +367,7 @@ class Intake:
         known = context.state.lots.get(snapshot.venue)
         held = known.all() if known is not None else ()
         moved = lots is not None and (
-            set(lots) != {one.lot for one in held} or any(not one.shown_at_ns for one in held)
+            set(lots) != {one.lot for one in held} or any(one.shown_at_ns <= one.set_at_ns for one in held)
         )
         if snapshot.balances != account.told or told != ours or moved or snapshot.margin_used != account.margin_used:
             context.record(

@@ -124,6 +124,10 @@ class LotExits:
             for one in shown
         )
 
+    def is_proven(self, guard: ProtectionHeld) -> bool:
+        """Whether a snapshot has shown all lots since their exits were taken: a venue's "yes" alone is no proof."""
+        return self.wanted(guard) is None or all(held.shown_at_ns > held.set_at_ns for held in self.lots(guard))
+
     def _is_gone(self, guard: ProtectionHeld) -> bool:
         """Whether the venue has closed all of it and only the report of that is on its way."""
         lots = self._context.state.lots.get(guard.instrument.partition(":")[0])

@@ -38,6 +38,8 @@ class Episode(msgspec.Struct):
     reason: str
     looked_at_ns: int
     seconds: float = 0.0
+    answered_at_ns: int = 0
+    """When the venue said that the stop stands, until a snapshot shows or denies it; 0 before that."""
 
 
 class Nakedness:
@@ -71,7 +73,13 @@ class Nakedness:
         reason = self._reason(guard)
         episode = self.episodes.get(guard.parent)
         if episode is not None:
-            self._count(episode)
+            if reason:
+                episode.answered_at_ns = 0
+            elif not self._exits.is_proven(guard):
+                # The venue says that it stands. Should the next snapshot deny it, the time until then counts too.
+                episode.answered_at_ns = episode.answered_at_ns or self._context.now_ns
+                return
+            self._count(episode, episode.answered_at_ns or self._context.now_ns)
         if not reason:
             self._over(guard)
             return
@@ -87,7 +95,7 @@ class Nakedness:
         """Count the last seconds of a guard whose position is closed, or that is wanted no more."""
         episode = self.episodes.pop(entry, None)
         if episode is not None:
-            self._count(episode)
+            self._count(episode, self._context.now_ns)
 
     def _reason(self, guard: ProtectionHeld) -> str:
         if guard.parent in self._due:
@@ -105,14 +113,13 @@ class Nakedness:
         stale = context.now_ns - max(mark.at_ns, mark.opened_at_ns) > STALE_AFTER_S * 1e9
         return UNWATCHED if stale or guard.instrument.partition(":")[0] in context.venue_reasons else ""
 
-    def _count(self, episode: Episode) -> None:
+    def _count(self, episode: Episode, until_ns: int) -> None:
         """Add the time since the last look, as far as the market was open."""
-        now_ns = self._context.now_ns
         mark = self._context.state.rates.marks[episode.instrument]
         since_ns = max(episode.looked_at_ns, mark.opened_at_ns)
-        episode.looked_at_ns = now_ns
-        if mark.status is MarketStatus.OPEN and now_ns > since_ns:
-            seconds = (now_ns - since_ns) / 1e9
+        episode.looked_at_ns = until_ns
+        if mark.status is MarketStatus.OPEN and until_ns > since_ns:
+            seconds = (until_ns - since_ns) / 1e9
             episode.seconds += seconds
             key = (episode.instrument.partition(":")[0], episode.strategy, episode.reason)
             self.totals[key] = self.totals.get(key, 0.0) + seconds

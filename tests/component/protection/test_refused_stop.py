@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -20,7 +21,7 @@ from quantd.domain.commands import SetProtection, Submit
 from quantd.domain.events import TradingState
 from quantd.domain.facts import Fact, OrderIntended, PositionAdjusted
 from quantd.domain.orders import Origin
-from quantd.domain.outcomes import Outcome, Rejected
+from quantd.domain.outcomes import Accepted, Outcome, Rejected
 from quantd.domain.protection_facts import ProtectionOverdue
 from quantd.telemetry.metrics import PrometheusObserver
 from quantd.venues.paper.connector import PaperConnector
@@ -75,15 +76,19 @@ async def _refuse(command: SetProtection) -> Outcome:
     return Rejected("stops_not_accepted", f"lot {command.lot}")
 
 
-def refuses_exits(connector: PaperConnector, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a paper venue take no exits: entries lose theirs on the way, and setting them is refused."""
+async def _pretend(_command: SetProtection) -> Outcome:
+    return Accepted()
+
+
+def refuses_exits(connector: PaperConnector, monkeypatch: pytest.MonkeyPatch, answer: Any = _refuse) -> None:
+    """Have a paper venue take no exits: entries lose theirs on the way, and setting them is refused, or pretended."""
     submit = connector.submit
 
     async def without(command: Submit) -> Outcome:
         return await submit(msgspec.structs.replace(command, protection=None))
 
     monkeypatch.setattr(connector, "submit", without)
-    monkeypatch.setattr(connector, "set_protection", _refuse)
+    monkeypatch.setattr(connector, "set_protection", answer)
 
 
 class House:
@@ -161,6 +166,21 @@ async def test_a_refused_stop_leads_out_of_the_position_within_the_set_time(
         assert told['quantd_naked_longest_seconds{strategy="once"}'] == 0
         assert told['quantd_naked_positions_total{outcome="exit",reason="unconfirmed",strategy="once"}'] == 1
         print(f"naked for {naked:.2f} s, told after {overdue.seconds:.2f} s")
+
+    await house.run(scene)
+
+
+async def test_a_venue_that_says_yes_and_holds_no_stop_leads_out_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path, after_s=2.0)
+    refuses_exits(house.connector, monkeypatch, _pretend)
+
+    async def scene() -> None:
+        await house.until(lambda: house.held > 0, "the entry")
+        await house.until(lambda: house.held == 0, "flat again", within_s=6.0)
+        (overdue,) = [one for one in house.facts if isinstance(one, ProtectionOverdue)]
+        assert (overdue.reason, overdue.action) == ("unconfirmed", "exit")
 
     await house.run(scene)
 

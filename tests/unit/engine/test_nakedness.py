@@ -114,6 +114,8 @@ def test_milder_policies_tell_and_go_on_trying(policy: str, state: TradingState)
     before = len(rig.sent(SetProtection))
     pass_time(rig, 60, Accepted())
     assert len(rig.sent(SetProtection)) == before + 1
+    assert overdue(rig) == [("unconfirmed", policy)], "a yes is no proof yet"
+    show(rig, ("7", 2, LotProtection(stop=D(95))))
     assert overdue(rig) == [("unconfirmed", policy), ("unconfirmed", "over")]
     assert rig.state.guarding.overdue == {}
 
@@ -138,6 +140,27 @@ def test_only_what_the_venue_does_not_hold_counts() -> None:
     show(rig, ("7", 2, LotProtection()), later_s=1)
     pass_time(rig, 1, Accepted())
     assert counted < seconds(rig, "unconfirmed") <= counted + 1.2, "somebody took it away, and it was set anew"
+
+
+def test_a_venue_that_says_yes_and_holds_nothing_is_not_believed() -> None:
+    """The time between its answer and the snapshot that denies it counts, so that it ends like a refusal."""
+    rig = make("exit", 5)
+    enter(rig, STOP)
+    for _ in range(4):
+        show(rig, ("7", 2, LotProtection()), later_s=0.1)
+        pass_time(rig, 1.9, Accepted())
+    assert overdue(rig) == [("unconfirmed", "exit")]
+    assert [one.lot for one in rig.sent(CloseLot)] == ["7"]
+
+
+def test_a_yes_that_the_next_snapshot_confirms_ends_the_count_at_the_answer() -> None:
+    rig = make("exit", 5)
+    enter(rig, STOP)
+    show(rig, ("7", 2, LotProtection()), later_s=0.5)
+    pass_time(rig, 2.0, Accepted())
+    show(rig, ("7", 2, LotProtection(stop=D(95))), later_s=0.1)
+    assert seconds(rig, "unconfirmed") <= 0.6
+    assert rig.engine.protection.nakedness.episodes == {}
 
 
 def test_a_missing_target_is_no_nakedness() -> None:
