@@ -52,7 +52,7 @@ from quantd.domain.events import (
 from quantd.domain.facts import Fact, OrderIntended, RequestDenied
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import How, Limit, Market, Side, Stop, StopLimit, TimeInForce
-from quantd.engine.differences import plan
+from quantd.engine.reconcile import plan
 from quantd.errors import JournalError
 from quantd.journal.latch import Halt
 

@@ -253,8 +253,6 @@ class ReconcileOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
     snapshot: AccountSnapshot
     policy: ReconcileAction
     received_at_ns: int
-    by_instrument: dict[InstrumentId, ReconcileAction] = {}
-    """Another policy for some instruments."""
 
 
 MarketEvent = Quote | Bar | Book | StatusChanged

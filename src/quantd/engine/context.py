@@ -16,7 +16,6 @@ from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.rates import Rates
 from quantd.engine.state import SEVERITY, State
-from quantd.engine.suspicion import Suspicions
 
 
 class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +111,6 @@ class Context:
         """Errors within a budget since somebody looked: strategy, hook, text."""
         self.meter: Meter | None = None
         """Set by the runtime; times a sample of the callbacks."""
-        self.suspicions = Suspicions(self.state)
-        """Differences to a venue that a second snapshot has not confirmed yet."""
         self.is_stopping = False
         """The daemon is about to stop: no new exposure."""
 

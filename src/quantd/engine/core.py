@@ -86,7 +86,7 @@ class Engine:
             for setup, strategy, _ in strategies
         }
         self._notices = Notices(settings.notices_max)
-        self.operator = Operator(self.context, self.trading, self.targets, self.desks, intake=self.intake)
+        self.operator = Operator(self.context, self.trading, self.targets, self.desks)
         self._join()
         self.renewals = Renewals(self.context, self.desks, self._hear)
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
@@ -100,7 +100,7 @@ class Engine:
             StatusChanged: self._status,
             e.InstrumentListed: self._instrument,
             e.AccountOpened: self._account,
-            AccountSnapshot: self.operator.snapshot,
+            AccountSnapshot: self.intake.snapshot,
             OrderReport: self.intake.report,
             e.OperationSent: self._sent,
             e.OutcomeReceived: self._outcome,
@@ -123,7 +123,7 @@ class Engine:
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
             e.OperatorActed: self.operator.acted,
-            e.ReconcileOrdered: self.operator.reconcile,
+            e.ReconcileOrdered: self._reconcile,
         }
 
     def _join(self) -> None:
@@ -398,3 +398,9 @@ class Engine:
             waiting, desk.waiting_timers = desk.waiting_timers, {}
             for timer in waiting.values():
                 self._timer(timer)
+
+    def _reconcile(self, event: e.ReconcileOrdered) -> None:
+        """Take what the snapshot says of our orders, then compare."""
+        for report in event.snapshot.orders:
+            self.intake.report(report)
+        self.operator.reconcile(event)

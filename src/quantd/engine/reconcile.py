@@ -1,4 +1,12 @@
-"""Applies what a comparison with a venue found, by policy. A second pass after the first finds nothing."""
+"""Our books against a venue's: a pure plan of differences, and its application by policy.
+
+`plan` looks and decides nothing else; `Reconciler` applies. A second pass after the first finds nothing.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
 
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
 from quantd.domain.facts import EXTERNAL, BalancesRecorded, ExternalOrderSeen, PositionAdjusted, Reconciled
@@ -17,10 +25,100 @@ from quantd.domain.orders import (
 )
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
-from quantd.engine.differences import UNLISTED, Difference, Policies, plan
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
+from quantd.engine.state import State
 from quantd.engine.trading import Trading
+
+UNLISTED = "unlisted"
+"""Said of ours where the instrument is none that we know: nobody can repair that but a person."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing in which we and a venue do not agree."""
+
+    kind: str
+    """``foreign_order``, ``missing_order``, ``position`` or ``balance``."""
+    subject: str
+    """Venue order id, our order id, instrument or asset."""
+    ours: str
+    theirs: str
+
+
+def plan(state: State, snapshot: AccountSnapshot) -> list[Difference]:
+    """Return all differences; pure. What changed after the venue was asked is no difference yet."""
+    return [*_orders(state, snapshot), *_positions(state, snapshot), *_balances(state, snapshot)]
+
+
+def _orders(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
+    shown: set[str] = set()
+    for report in snapshot.orders:
+        shown.add(report.venue_order_id)
+        known = state.orders.by_venue_id(snapshot.venue, report.venue_order_id)
+        if known is None and report.client_order_id is not None:
+            known = state.orders.get(report.client_order_id)
+        # An exit that hangs on a lot has no exposure of its own: the lot's difference speaks for it.
+        if known is None and not report.lot and not _may_be_ours(state, report):
+            ours = "" if report.instrument in state.portfolio.instruments else UNLISTED
+            yield Difference("foreign_order", report.venue_order_id, ours, _told(report))
+    if not snapshot.orders_complete:
+        return
+    for order in state.orders.open_orders():
+        settled = order.is_acknowledged and order.operation is None and not order.held
+        quiet = state.last_order_event_ns.get(order.instrument, 0) < snapshot.asked_at_ns
+        mine = order.instrument.partition(":")[0] == snapshot.venue
+        if mine and settled and quiet and not shown.intersection(order.venue_order_ids):
+            yield Difference("missing_order", order.client_order_id, order.state.value, "not open")
+
+
+def _may_be_ours(state: State, report: OrderReport) -> bool:
+    """Whether an unknown submit of ours has these terms: then it is the resolution's business, not a foreigner."""
+    return any(
+        order.operation is not None
+        and not order.is_acknowledged
+        and order.spec.side is report.side
+        and order.spec.quantity == report.quantity
+        and (order.spec.price is None or report.price is None or order.spec.price == report.price)
+        for order in state.orders.open_orders(report.instrument)
+    )
+
+
+def _told(report: OrderReport) -> str:
+    side = report.side.value if report.side else "?"
+    return f"{side} {report.quantity} {report.instrument} at {report.price}"
+
+
+def _positions(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
+    account = state.portfolio.account(snapshot.venue)
+    if not account.is_margin or not snapshot.lots_complete:
+        return
+    theirs: dict[InstrumentId, Decimal] = {}
+    for lot in snapshot.lots:
+        theirs[lot.instrument] = theirs.get(lot.instrument, ZERO) + lot.signed
+    for instrument, net in state.portfolio.nets.items():
+        if instrument.partition(":")[0] != snapshot.venue or not _is_quiet(state, instrument, snapshot):
+            continue
+        if net.quantity != theirs.get(instrument, ZERO):
+            yield Difference("position", instrument, str(net.quantity), str(theirs.get(instrument, ZERO)))
+    for instrument, quantity in theirs.items():
+        if quantity and instrument not in state.portfolio.nets:
+            yield Difference("position", instrument, UNLISTED, str(quantity))
+
+
+def _balances(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
+    account = state.portfolio.account(snapshot.venue)
+    if not account.asked_at_ns:
+        return
+    for balance in snapshot.balances:
+        ours = account.totals.get(balance.asset, ZERO)
+        if ours != balance.total:
+            yield Difference("balance", balance.asset, str(ours), str(balance.total))
+
+
+def _is_quiet(state: State, instrument: InstrumentId, snapshot: AccountSnapshot) -> bool:
+    return state.last_order_event_ns.get(instrument, 0) < snapshot.asked_at_ns and not any(
+        order.operation is not None for order in state.orders.open_orders(instrument)
+    )
 
 
 class Reconciler:
@@ -31,10 +129,22 @@ class Reconciler:
         self._trading = trading
 
     def run(self, event: ReconcileOrdered) -> list[Difference]:
-        """Apply the event's policies to all differences, take the venue's balances, and record the count by kind."""
+        """Apply `event.policy` to every difference, take the venue's balances, and record the count by kind."""
         context, snapshot = self._context, event.snapshot
         differences = plan(context.state, snapshot)
-        self.repair(differences, snapshot, Policies(event.policy, event.by_instrument))
+        counts: dict[str, int] = {}
+        for difference in differences:
+            counts[difference.kind] = counts.get(difference.kind, 0) + 1
+        serious = [one for one in differences if one.kind in ("foreign_order", "position")]
+        strange = [one for one in serious if one.ours == UNLISTED]
+        if strange:
+            self._refuse(snapshot.venue, strange)
+        if serious and event.policy is ReconcileAction.REFUSE:
+            self._refuse(snapshot.venue, serious)
+        elif event.policy is not ReconcileAction.IGNORE:
+            for difference in serious:
+                if difference.ours != UNLISTED:
+                    self._repair(difference, event)
         context.record(
             BalancesRecorded(
                 snapshot.venue,
@@ -46,35 +156,8 @@ class Reconciler:
                 snapshot.lots if snapshot.lots_complete else None,
             )
         )
-        self._count(snapshot.venue, differences)
+        context.record(Reconciled(snapshot.venue, counts, context.now_ns))
         return differences
-
-    def repair(self, differences: list[Difference], snapshot: AccountSnapshot, policies: Policies) -> None:
-        """Answer each difference that changes exposure by its instrument's policy.
-
-        What is held or ordered in an instrument that we do not know is named in a latch, whatever the policy says.
-        """
-        serious = [one for one in differences if one.kind in ("foreign_order", "position")]
-        refused = [
-            one for one in serious if one.ours == UNLISTED or policies.of(one.instrument) is ReconcileAction.REFUSE
-        ]
-        if refused:
-            self._refuse(snapshot.venue, refused)
-        for one in serious:
-            action = policies.of(one.instrument)
-            if one not in refused and action is not ReconcileAction.IGNORE:
-                self._repair(one, snapshot, action)
-
-    def proven(self, differences: list[Difference], snapshot: AccountSnapshot, policies: Policies) -> None:
-        """Answer differences that two snapshots agree on, and record their count."""
-        self.repair(differences, snapshot, policies)
-        self._count(snapshot.venue, differences)
-
-    def _count(self, venue: str, differences: list[Difference]) -> None:
-        counts: dict[str, int] = {}
-        for difference in differences:
-            counts[difference.kind] = counts.get(difference.kind, 0) + 1
-        self._context.record(Reconciled(venue, counts, self._context.now_ns))
 
     def _refuse(self, venue: str, differences: list[Difference]) -> None:
         what = "; ".join(
@@ -82,16 +165,17 @@ class Reconciler:
         )
         self._context.latch(f"venue:{venue}", TradingState.REDUCING, "reconciliation", f"refused: {what}")
 
-    def _repair(self, difference: Difference, snapshot: AccountSnapshot, action: ReconcileAction) -> None:
+    def _repair(self, difference: Difference, event: ReconcileOrdered) -> None:
         if difference.kind == "foreign_order":
-            report = next(one for one in snapshot.orders if one.venue_order_id == difference.subject)
-            order = self._adopt_order(report, snapshot.venue)
-            if order is not None and action is ReconcileAction.CLOSE:
+            report = next(one for one in event.snapshot.orders if one.venue_order_id == difference.subject)
+            order = self._adopt_order(report, event.snapshot.venue)
+            if order is not None and event.policy is ReconcileAction.CLOSE:
                 self._trading.cancel(order, "reconcile")
         else:
-            self._adopt_position(difference.instrument, snapshot)
-            if action is ReconcileAction.CLOSE:
-                self._close(difference.instrument)
+            instrument = InstrumentId(difference.subject)
+            self._adopt_position(instrument, event.snapshot)
+            if event.policy is ReconcileAction.CLOSE:
+                self._close(instrument)
 
     def _adopt_order(self, report: OrderReport, venue: str) -> LiveOrder | None:
         context = self._context

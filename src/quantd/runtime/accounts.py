@@ -15,15 +15,14 @@ from quantd.domain.events import (
     AccountOpened,
     Event,
     InstrumentListed,
+    ReconcileAction,
     ReconcileOrdered,
     TradingState,
     VenueChanged,
 )
 from quantd.domain.instruments import Instrument
 from quantd.domain.orders import OperationKind
-from quantd.domain.reports import AccountSnapshot
 from quantd.engine.core import Engine
-from quantd.engine.differences import Policies, plan
 from quantd.engine.orders import LiveOrder
 from quantd.errors import AuthFailed, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
@@ -32,9 +31,6 @@ from quantd.runtime.executor import Executor, Write
 _log = structlog.get_logger("quantd.accounts")
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MAX_S = 30.0
-_LOOK_AGAIN_S = 1.0
-_LOOKS_MAX = 10
-"""Looks at an account that never shows the same twice; then the last one counts."""
 
 
 class AccountFollower:
@@ -47,7 +43,7 @@ class AccountFollower:
         engine: Read only: which orders work, what is unknown.
         emit: The inbox.
         executor: Asked to resolve writes whose outcome is unknown.
-        policies: What differences are answered with, by instrument.
+        policy: What differences at the start are answered with.
     """
 
     def __init__(  # noqa: PLR0913 -- one account's surroundings
@@ -62,7 +58,7 @@ class AccountFollower:
         clock: Clock,
         random: Random,
         observer: Observer,
-        policies: Policies,
+        policy: ReconcileAction,
         orders_every_s: float,
         account_every_s: float,
     ) -> None:
@@ -79,7 +75,7 @@ class AccountFollower:
         self._clock = clock
         self._random = random
         self._observer = observer
-        self._policies = policies
+        self._policy = policy
         self._orders_every_s = orders_every_s
         self._account_every_s = account_every_s
         self._wanted = asyncio.Event()
@@ -114,29 +110,11 @@ class AccountFollower:
         for instrument in self.instruments:
             self._emit(InstrumentListed(instrument, now_ns))
         await self._resolve_all()
-        snapshot = await self._agreed_snapshot()
-        policies = self._policies
-        self._emit(ReconcileOrdered(snapshot, policies.default, self._clock.now_ns(), policies.by_instrument))
+        snapshot = await self.connector.snapshot()
+        self._emit(ReconcileOrdered(snapshot, self._policy, self._clock.now_ns()))
         await self._look_at_orders(everything=True)
         self._tell(TradingState.ACTIVE, "")
         _log.info("venue_ready", venue=self.venue, instruments=[one.symbol for one in self.instruments])
-
-    async def _agreed_snapshot(self) -> AccountSnapshot:
-        """Return a snapshot that agrees with our books, or the second of two that differ from them alike.
-
-        A venue's lists lag: what only one look shows is no difference to be repaired.
-        """
-        snapshot = await self.connector.snapshot()
-        found = plan(self._engine.state, snapshot)
-        for _ in range(_LOOKS_MAX):
-            if not any(one.instrument for one in found):
-                break
-            await asyncio.sleep(_LOOK_AGAIN_S)
-            snapshot = await self.connector.snapshot()
-            before, found = found, plan(self._engine.state, snapshot)
-            if found == before:
-                break
-        return snapshot
 
     async def _instruments(self) -> tuple[Instrument, ...]:
         """Read the rules of what is traded, and of what converts its currencies into the base currency.

@@ -44,8 +44,6 @@ class VenueSettings(BaseModel):
     """Which connector: `paper`, `ionloop`, or the name that a plugin registers."""
     reconcile: ReconcilePolicy = "refuse"
     """At a start with differences: `adopt` what the venue has, `close` it, `ignore` it, or `refuse` to trade there."""
-    reconcile_instruments: dict[str, ReconcilePolicy] = Field(default={}, examples=[{"BTC-USDT": "ignore"}])
-    """Another policy for some instruments, by their symbol at the venue."""
     timeout_s: float = Field(default=10.0, gt=0, le=120, allow_inf_nan=False)
     """Seconds that one request may take."""
     max_slippage_bps: Decimal = Field(default=Decimal(50), gt=0, le=10_000)

@@ -13,7 +13,7 @@ from quantd.domain.lots import Lot
 from quantd.domain.orders import OrderState, Side
 from quantd.domain.outcomes import Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
-from quantd.engine.differences import plan
+from quantd.engine.reconcile import plan
 from quantd.engine.risk.wish import Denied
 from quantd.testing.builders import BTC, Rig, make_balance, make_instrument, make_snapshot
 from tests.unit.engine.acts import buy

@@ -53,8 +53,6 @@ class Denial(Enum):
     DRAWDOWN = "drawdown"
     TRADING_STATE = "trading_state"
     UNKNOWN_OUTCOME = "unknown_outcome"
-    DIFFERENCE = "difference"
-    """A snapshot of the venue does not agree with our books, and no second one has confirmed or cleared it."""
     VENUE_NOT_READY = "venue_not_ready"
     RATE_MISSING = "rate_missing"
     CLOCK = "clock"
@@ -75,7 +73,6 @@ TRANSIENT = frozenset(
         Denial.MARKET_PAUSE,
         Denial.MESSAGE_RATE,
         Denial.UNKNOWN_OUTCOME,
-        Denial.DIFFERENCE,
         Denial.VENUE_NOT_READY,
         Denial.RATE_MISSING,
         Denial.BUSY,
