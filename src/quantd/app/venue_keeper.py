@@ -8,7 +8,7 @@ from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
 from quantd.app.webhooks import keep_registered
-from quantd.domain.events import ReconcileAction, TradingState, VenueChanged
+from quantd.domain.events import TradingState, VenueChanged
 from quantd.errors import AuthFailed, VenueError
 from quantd.runtime.accounts import AccountFollower
 from quantd.venues.ionloop.connector import IonloopConnector
@@ -34,7 +34,7 @@ class VenueKeeper:
             clock=shared.clock,
             random=shared.random,
             observer=shared.observer,
-            policy=ReconcileAction(settings.reconcile),
+            policies=shared.engine.context.policies[name],
             orders_every_s=settings.orders_every_s,
             account_every_s=settings.account_every_s,
         )

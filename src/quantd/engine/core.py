@@ -36,6 +36,7 @@ from quantd.engine.operator import Operator
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
 from quantd.engine.rates import Rates
+from quantd.engine.reconcile import Reconciler
 from quantd.engine.renewal import Renewals
 from quantd.engine.risk.changes import RiskOffice
 from quantd.engine.risk.controls import DEFAULTS
@@ -73,6 +74,7 @@ class Engine:
         self.targets = Targets(self.context, self.trading, self._target_denied)
         self.protection = Protection(self.context, self.trading)
         self.intake = Intake(self.context, self.trading, self._order_changed)
+        self.reconciler = Reconciler(self.context, self.trading, self.intake)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
                 setup,
@@ -100,7 +102,7 @@ class Engine:
             StatusChanged: self._status,
             e.InstrumentListed: self._instrument,
             e.AccountOpened: self._account,
-            AccountSnapshot: self.intake.snapshot,
+            AccountSnapshot: self.reconciler.look,
             OrderReport: self.intake.report,
             e.OperationSent: self._sent,
             e.OutcomeReceived: self._outcome,
@@ -123,7 +125,7 @@ class Engine:
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
             e.OperatorActed: self.operator.acted,
-            e.ReconcileOrdered: self._reconcile,
+            e.ReconcileOrdered: self.reconciler.run,
         }
 
     def _join(self) -> None:
@@ -398,9 +400,3 @@ class Engine:
             waiting, desk.waiting_timers = desk.waiting_timers, {}
             for timer in waiting.values():
                 self._timer(timer)
-
-    def _reconcile(self, event: e.ReconcileOrdered) -> None:
-        """Take what the snapshot says of our orders, then compare."""
-        for report in event.snapshot.orders:
-            self.intake.report(report)
-        self.operator.reconcile(event)

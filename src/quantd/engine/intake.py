@@ -20,6 +20,7 @@ from quantd.domain.facts import (
     OrderMoved,
 )
 from quantd.domain.fills import Fill, Quality
+from quantd.domain.lots import Lot
 from quantd.domain.orders import OperationKind, OrderState, Trigger
 from quantd.domain.outcomes import (
     Accepted,
@@ -348,7 +349,7 @@ class Intake:
             return
         told = {balance.asset: balance.total for balance in snapshot.balances}
         ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
-        lots = snapshot.lots if snapshot.lots_complete else None
+        lots = lots_to_take(context, snapshot)
         known = context.state.lots.get(snapshot.venue)
         moved = lots is not None and set(lots) != {held.lot for held in (known.all() if known is not None else ())}
         if snapshot.balances != account.told or told != ours or moved or snapshot.margin_used != account.margin_used:
@@ -365,3 +366,27 @@ class Intake:
             )
         for report in snapshot.orders:
             self.report(report)
+
+
+def lots_to_take(context: Context, snapshot: AccountSnapshot) -> tuple[Lot, ...] | None:
+    """Return the lots that a snapshot proves, None where it shows not all.
+
+    Of an instrument that had an event since the venue was asked, or whose lots are suspect, ours stay: a fill that is not
+    reported yet would give its lot to nobody.
+    """
+    if not snapshot.lots_complete:
+        return None
+    state = context.state
+    known = state.lots.get(snapshot.venue)
+    ours = [held.lot for held in known.all()] if known is not None else []
+    kept = {
+        one
+        for one in {lot.instrument for lot in (*ours, *snapshot.lots)}
+        if context.suspicions.blocks(one) or state.last_order_event_ns.get(one, 0) >= snapshot.asked_at_ns
+    }
+    if not kept:
+        return snapshot.lots
+    return (
+        *(one for one in snapshot.lots if one.instrument not in kept),
+        *(one for one in ours if one.instrument in kept),
+    )

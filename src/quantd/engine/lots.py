@@ -37,6 +37,10 @@ class Lots:
         elif held is None:
             lot = Lot(fill.lot, instrument, side, fill.quantity, fill.price, opened_at_ns=fill.occurred_at_ns)
             self._lots[fill.lot] = HeldLot(lot, strategy)
+        elif strategy and not held.strategy:
+            # A snapshot showed the lot before its fill was told: the lot is whose fill it is, and not counted twice.
+            lot = msgspec.structs.replace(held.lot, quantity=max(held.lot.quantity, fill.quantity))
+            self._lots[lot.venue_id] = HeldLot(lot, strategy)
         else:
             self._resize(held, held.lot.quantity + fill.quantity)
 

@@ -1,4 +1,4 @@
-"""What people, schedules and the start-up order: halts, cancels, closing, own orders, reconciliation.
+"""What people, schedules and the start-up order: halts, cancels, closing, own orders.
 
 Everything that adds exposure goes through the gate like a strategy's own wish.
 """
@@ -12,7 +12,6 @@ from quantd.domain.events import (
     HaltOrdered,
     OperatorActed,
     OrderOrdered,
-    ReconcileOrdered,
     Resumed,
     Stopping,
     TradingState,
@@ -24,7 +23,6 @@ from quantd.domain.orders import Market, Origin
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
-from quantd.engine.reconcile import Reconciler
 from quantd.engine.state import SEVERITY
 from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
@@ -41,7 +39,6 @@ class Operator:
         self._trading = trading
         self._targets = targets
         self._desks = desks
-        self._reconciler = Reconciler(context, trading)
 
     def halt(self, event: HaltOrdered) -> None:
         """Latch a state for a scope. A halt cancels what works there; a reduction cancels the entries."""
@@ -102,10 +99,6 @@ class Operator:
                 event.request, event.by, event.action, event.detail, event.result, self._context.now_ns
             )
         )
-
-    def reconcile(self, event: ReconcileOrdered) -> None:
-        """Compare a venue's snapshot with our books and repair by policy."""
-        self._reconciler.run(event)
 
     def venue(self, event: VenueChanged) -> None:
         """Note whether a venue can be used."""

@@ -1,12 +1,9 @@
-"""Our books against a venue's: a pure plan of differences, and its application by policy.
+"""Applies plans of differences by policy; see `differences`. A second pass after the first finds nothing.
 
-`plan` looks and decides nothing else; `Reconciler` applies. A second pass after the first finds nothing.
+What is invented on the way is told as such: `ExternalOrderSeen` and `PositionAdjusted` have no other source.
 """
 
-from collections.abc import Iterable
 from decimal import Decimal
-
-import msgspec
 
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
 from quantd.domain.facts import EXTERNAL, BalancesRecorded, ExternalOrderSeen, PositionAdjusted, Reconciled
@@ -25,126 +22,47 @@ from quantd.domain.orders import (
 )
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
+from quantd.engine.differences import TAKE, Difference, Policies, plan
 from quantd.engine.emulation import Ticket
+from quantd.engine.intake import Intake, lots_to_take
 from quantd.engine.orders import LiveOrder
-from quantd.engine.state import State
 from quantd.engine.trading import Trading
-
-UNLISTED = "unlisted"
-"""Said of ours where the instrument is none that we know: nobody can repair that but a person."""
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """One thing in which we and a venue do not agree."""
-
-    kind: str
-    """``foreign_order``, ``missing_order``, ``position`` or ``balance``."""
-    subject: str
-    """Venue order id, our order id, instrument or asset."""
-    ours: str
-    theirs: str
-
-
-def plan(state: State, snapshot: AccountSnapshot) -> list[Difference]:
-    """Return all differences; pure. What changed after the venue was asked is no difference yet."""
-    return [*_orders(state, snapshot), *_positions(state, snapshot), *_balances(state, snapshot)]
-
-
-def _orders(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
-    shown: set[str] = set()
-    for report in snapshot.orders:
-        shown.add(report.venue_order_id)
-        known = state.orders.by_venue_id(snapshot.venue, report.venue_order_id)
-        if known is None and report.client_order_id is not None:
-            known = state.orders.get(report.client_order_id)
-        # An exit that hangs on a lot has no exposure of its own: the lot's difference speaks for it.
-        if known is None and not report.lot and not _may_be_ours(state, report):
-            ours = "" if report.instrument in state.portfolio.instruments else UNLISTED
-            yield Difference("foreign_order", report.venue_order_id, ours, _told(report))
-    if not snapshot.orders_complete:
-        return
-    for order in state.orders.open_orders():
-        settled = order.is_acknowledged and order.operation is None and not order.held
-        quiet = state.last_order_event_ns.get(order.instrument, 0) < snapshot.asked_at_ns
-        mine = order.instrument.partition(":")[0] == snapshot.venue
-        if mine and settled and quiet and not shown.intersection(order.venue_order_ids):
-            yield Difference("missing_order", order.client_order_id, order.state.value, "not open")
-
-
-def _may_be_ours(state: State, report: OrderReport) -> bool:
-    """Whether an unknown submit of ours has these terms: then it is the resolution's business, not a foreigner."""
-    return any(
-        order.operation is not None
-        and not order.is_acknowledged
-        and order.spec.side is report.side
-        and order.spec.quantity == report.quantity
-        and (order.spec.price is None or report.price is None or order.spec.price == report.price)
-        for order in state.orders.open_orders(report.instrument)
-    )
-
-
-def _told(report: OrderReport) -> str:
-    side = report.side.value if report.side else "?"
-    return f"{side} {report.quantity} {report.instrument} at {report.price}"
-
-
-def _positions(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
-    account = state.portfolio.account(snapshot.venue)
-    if not account.is_margin or not snapshot.lots_complete:
-        return
-    theirs: dict[InstrumentId, Decimal] = {}
-    for lot in snapshot.lots:
-        theirs[lot.instrument] = theirs.get(lot.instrument, ZERO) + lot.signed
-    for instrument, net in state.portfolio.nets.items():
-        if instrument.partition(":")[0] != snapshot.venue or not _is_quiet(state, instrument, snapshot):
-            continue
-        if net.quantity != theirs.get(instrument, ZERO):
-            yield Difference("position", instrument, str(net.quantity), str(theirs.get(instrument, ZERO)))
-    for instrument, quantity in theirs.items():
-        if quantity and instrument not in state.portfolio.nets:
-            yield Difference("position", instrument, UNLISTED, str(quantity))
-
-
-def _balances(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
-    account = state.portfolio.account(snapshot.venue)
-    if not account.asked_at_ns:
-        return
-    for balance in snapshot.balances:
-        ours = account.totals.get(balance.asset, ZERO)
-        if ours != balance.total:
-            yield Difference("balance", balance.asset, str(ours), str(balance.total))
-
-
-def _is_quiet(state: State, instrument: InstrumentId, snapshot: AccountSnapshot) -> bool:
-    return state.last_order_event_ns.get(instrument, 0) < snapshot.asked_at_ns and not any(
-        order.operation is not None for order in state.orders.open_orders(instrument)
-    )
 
 
 class Reconciler:
-    """Applies plans."""
+    """Looks at every snapshot, and applies what two of them agree on."""
 
-    def __init__(self, context: Context, trading: Trading) -> None:
+    def __init__(self, context: Context, trading: Trading, intake: Intake) -> None:
         self._context = context
         self._trading = trading
+        self._intake = intake
+        self._told: dict[str, dict[str, int]] = {}
+        """By venue, the counts that were recorded last."""
+        self.agreed_at_ns: dict[str, int] = {}
+        """By venue, when a look last found nothing but balances."""
 
-    def run(self, event: ReconcileOrdered) -> list[Difference]:
-        """Apply `event.policy` to every difference, take the venue's balances, and record the count by kind."""
+    def look(self, snapshot: AccountSnapshot) -> None:
+        """Compare a periodic snapshot by the venue's own policies, where it has any; then take it in."""
+        context = self._context
+        if snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
+            return
+        policies = context.policies.get(snapshot.venue)
+        if policies is None:
+            self._intake.snapshot(snapshot)
+            return
+        differences = plan(context.state, snapshot, policies)
+        closing = self._apply(differences, snapshot)
+        self._intake.snapshot(snapshot)
+        self._tell(snapshot.venue, differences, always=False)
+        self._close(closing)
+
+    def run(self, event: ReconcileOrdered) -> None:
+        """Compare by the policies that were ordered, apply what counts, take the venue's balances, and say so."""
         context, snapshot = self._context, event.snapshot
-        differences = plan(context.state, snapshot)
-        counts: dict[str, int] = {}
-        for difference in differences:
-            counts[difference.kind] = counts.get(difference.kind, 0) + 1
-        serious = [one for one in differences if one.kind in ("foreign_order", "position")]
-        strange = [one for one in serious if one.ours == UNLISTED]
-        if strange:
-            self._refuse(snapshot.venue, strange)
-        if serious and event.policy is ReconcileAction.REFUSE:
-            self._refuse(snapshot.venue, serious)
-        elif event.policy is not ReconcileAction.IGNORE:
-            for difference in serious:
-                if difference.ours != UNLISTED:
-                    self._repair(difference, event)
+        for report in snapshot.orders:
+            self._intake.report(report)
+        differences = plan(context.state, snapshot, Policies(event.policy, event.instruments))
+        closing = self._apply(differences, snapshot, event.agreed_at_ns)
         context.record(
             BalancesRecorded(
                 snapshot.venue,
@@ -153,29 +71,57 @@ class Reconciler:
                 context.now_ns,
                 snapshot.margin_used,
                 snapshot.margin_available,
-                snapshot.lots if snapshot.lots_complete else None,
+                lots_to_take(context, snapshot),
             )
         )
-        context.record(Reconciled(snapshot.venue, counts, context.now_ns))
-        return differences
+        self._tell(snapshot.venue, differences, always=True)
+        self._close(closing)
+
+    def _apply(
+        self, differences: list[Difference], snapshot: AccountSnapshot, agreed_at_ns: int = 0
+    ) -> dict[InstrumentId, Decimal]:
+        """Answer what counts; return what is to be closed once the snapshot's lots are taken, signed, by instrument."""
+        suspicions, closing = self._context.suspicions, dict[InstrumentId, Decimal]()
+        certain = suspicions.confirmed(differences, snapshot, agreed_at_ns)
+        refused = [one for one in certain if one.action == ReconcileAction.REFUSE.value]
+        if refused:
+            self._refuse(snapshot.venue, refused)
+        repaired = [one for one in certain if one.action != ReconcileAction.REFUSE.value]
+        for one in repaired:
+            change = self._repair(one, snapshot)
+            if change and one.action == ReconcileAction.CLOSE.value:
+                closing[InstrumentId(one.instrument)] = change
+        suspicions.settled(snapshot.venue, repaired)
+        return closing
+
+    def _tell(self, venue: str, differences: list[Difference], *, always: bool) -> None:
+        """Record how many differences a look found, by kind; a periodic one only where that is news."""
+        counts: dict[str, int] = {}
+        for one in differences:
+            if always or one.action != TAKE:
+                counts[one.kind] = counts.get(one.kind, 0) + 1
+        if always or counts != self._told.get(venue, {}):
+            self._context.record(Reconciled(venue, counts, self._context.now_ns))
+        self._told[venue] = {kind: count for kind, count in counts.items() if kind != "balance"}
+        if not self._told[venue]:
+            self.agreed_at_ns[venue] = self._context.now_ns
 
     def _refuse(self, venue: str, differences: list[Difference]) -> None:
         what = "; ".join(
-            f"{one.kind} {one.subject}: ours {one.ours or 'none'}, theirs {one.theirs}" for one in differences
+            f"{one.kind} {one.subject}: ours {one.ours or 'none'}, theirs {one.theirs or 'none'}" for one in differences
         )
         self._context.latch(f"venue:{venue}", TradingState.REDUCING, "reconciliation", f"refused: {what}")
 
-    def _repair(self, difference: Difference, event: ReconcileOrdered) -> None:
+    def _repair(self, difference: Difference, snapshot: AccountSnapshot) -> Decimal:
+        """Take over what the venue has; return by how much EXTERNAL's position changed. Lots come with the snapshot."""
+        if difference.kind == "position":
+            return self._adopt_position(InstrumentId(difference.subject), snapshot)
         if difference.kind == "foreign_order":
-            report = next(one for one in event.snapshot.orders if one.venue_order_id == difference.subject)
-            order = self._adopt_order(report, event.snapshot.venue)
-            if order is not None and event.policy is ReconcileAction.CLOSE:
+            report = next(one for one in snapshot.orders if one.venue_order_id == difference.subject)
+            order = self._adopt_order(report, snapshot.venue)
+            if order is not None and difference.action == ReconcileAction.CLOSE.value:
                 self._trading.cancel(order, "reconcile")
-        else:
-            instrument = InstrumentId(difference.subject)
-            self._adopt_position(instrument, event.snapshot)
-            if event.policy is ReconcileAction.CLOSE:
-                self._close(instrument)
+        return ZERO
 
     def _adopt_order(self, report: OrderReport, venue: str) -> LiveOrder | None:
         context = self._context
@@ -186,15 +132,15 @@ class Reconciler:
             report.instrument,
             report.side,
             report.quantity,
-            OrderKind.LIMIT if report.price is not None else OrderKind.MARKET,
+            _kind(report),
             report.price,
-            None,
+            report.trigger,
             TimeInForce.GTC,
         )
         context.record(ExternalOrderSeen(order_id, report.venue_order_id, spec, report.filled_quantity, context.now_ns))
         return context.state.orders[order_id]
 
-    def _adopt_position(self, instrument: InstrumentId, snapshot: AccountSnapshot) -> None:
+    def _adopt_position(self, instrument: InstrumentId, snapshot: AccountSnapshot) -> Decimal:
         """Move EXTERNAL's book so that the sum of all books is what the venue holds."""
         context = self._context
         lots = [lot for lot in snapshot.lots if lot.instrument == instrument]
@@ -202,22 +148,32 @@ class Reconciler:
         change = theirs - context.state.portfolio.nets[instrument].quantity
         price = lots[0].open_price if lots else context.state.rates.marks[instrument].exact()
         context.record(PositionAdjusted(instrument, change, price or ZERO, "reconcile", context.now_ns))
+        return change
 
-    def _close(self, instrument: InstrumentId) -> None:
-        """Close what EXTERNAL holds of an instrument."""
-        held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
-        if held:
-            side = Side.SELL if held > 0 else Side.BUY
-            how = Market(reduce_only=True)
+    def _close(self, closing: dict[InstrumentId, Decimal]) -> None:
+        """Close what was taken over, as far as EXTERNAL's book holds it: what an operator ordered by hand stays."""
+        for instrument, change in closing.items():
+            held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
+            if held * change <= 0:
+                continue
             ticket = Ticket(
                 EXTERNAL,
                 instrument,
-                side,
-                abs(held),
-                how,
+                Side.SELL if held > 0 else Side.BUY,
+                min(abs(held), abs(change)),
+                Market(reduce_only=True),
                 Origin.RECONCILE,
                 Role.CLOSE,
                 Effect.CLOSE,
                 why="reconcile",
             )
             self._trading.submit(ticket)
+
+
+def _kind(report: OrderReport) -> OrderKind:
+    """Return what kind of order the venue shows; where it is told by no word of ours, what its prices say."""
+    if report.kind is not None:
+        return report.kind
+    if report.trigger is not None:
+        return OrderKind.STOP if report.price is None else OrderKind.STOP_LIMIT
+    return OrderKind.LIMIT if report.price is not None else OrderKind.MARKET

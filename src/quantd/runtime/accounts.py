@@ -15,7 +15,6 @@ from quantd.domain.events import (
     AccountOpened,
     Event,
     InstrumentListed,
-    ReconcileAction,
     ReconcileOrdered,
     TradingState,
     VenueChanged,
@@ -23,6 +22,7 @@ from quantd.domain.events import (
 from quantd.domain.instruments import Instrument
 from quantd.domain.orders import OperationKind
 from quantd.engine.core import Engine
+from quantd.engine.differences import COUNTED, Policies, plan
 from quantd.engine.orders import LiveOrder
 from quantd.errors import AuthFailed, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
@@ -31,6 +31,8 @@ from quantd.runtime.executor import Executor, Write
 _log = structlog.get_logger("quantd.accounts")
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MAX_S = 30.0
+_LOOK_AGAIN_S = 1.0
+"""Between the two looks of a start that finds differences."""
 
 
 class AccountFollower:
@@ -43,7 +45,7 @@ class AccountFollower:
         engine: Read only: which orders work, what is unknown.
         emit: The inbox.
         executor: Asked to resolve writes whose outcome is unknown.
-        policy: What differences at the start are answered with.
+        policies: What differences are answered with.
     """
 
     def __init__(  # noqa: PLR0913 -- one account's surroundings
@@ -58,7 +60,7 @@ class AccountFollower:
         clock: Clock,
         random: Random,
         observer: Observer,
-        policy: ReconcileAction,
+        policies: Policies,
         orders_every_s: float,
         account_every_s: float,
     ) -> None:
@@ -75,7 +77,7 @@ class AccountFollower:
         self._clock = clock
         self._random = random
         self._observer = observer
-        self._policy = policy
+        self._policies = policies
         self._orders_every_s = orders_every_s
         self._account_every_s = account_every_s
         self._wanted = asyncio.Event()
@@ -110,11 +112,32 @@ class AccountFollower:
         for instrument in self.instruments:
             self._emit(InstrumentListed(instrument, now_ns))
         await self._resolve_all()
-        snapshot = await self.connector.snapshot()
-        self._emit(ReconcileOrdered(snapshot, self._policy, self._clock.now_ns()))
+        await self._reconcile()
         await self._look_at_orders(everything=True)
         self._tell(TradingState.ACTIVE, "")
         _log.info("venue_ready", venue=self.venue, instruments=[one.symbol for one in self.instruments])
+
+    async def _reconcile(self) -> None:
+        """Tell the plan of differences, and have applied what a second look shows too; one look proves nothing."""
+        snapshot = await self.connector.snapshot()
+        policies = self._policies
+        found = [one for one in plan(self._engine.state, snapshot, policies) if one.action in COUNTED]
+        if found:
+            for one in found:
+                _log.warning(
+                    "reconcile_plan",
+                    venue=self.venue,
+                    kind=one.kind,
+                    subject=one.subject,
+                    ours=one.ours,
+                    theirs=one.theirs,
+                    action=one.action,
+                )
+            self._emit(snapshot)
+            self.reason = f"reconciling: {len(found)} differences are looked at again"
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            snapshot = await self.connector.snapshot()
+        self._emit(ReconcileOrdered(snapshot, policies.default, self._clock.now_ns(), dict(policies.instruments)))
 
     async def _instruments(self) -> tuple[Instrument, ...]:
         """Read the rules of what is traded, and of what converts its currencies into the base currency.
@@ -198,6 +221,7 @@ class AccountFollower:
             if not self.is_ready:
                 _log.info("venue_recovered", venue=self.venue)
                 self._tell(TradingState.ACTIVE, "")
+                self.look_soon()  # what happened in the gap shows in the account
 
     async def _look_at_orders(self, *, everything: bool) -> None:
         working = [

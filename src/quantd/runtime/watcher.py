@@ -272,7 +272,6 @@ class Watcher:
         self._observer.count(
             "quantd_reconcile_runs_total", 1, venue=fact.venue, result="different" if count else "clean"
         )
-        self._observer.gauge("quantd_reconcile_last_success_timestamp_seconds", fact.at_ns / 1e9, venue=fact.venue)
         _log.info("reconciled", venue=fact.venue, differences=fact.differences)
 
     def _venue_of(self, client_order_id: str) -> str:
@@ -302,6 +301,8 @@ class Watcher:
             observer.gauge("quantd_warmup_ratio", min(needed, default=1.0), strategy=desk.id)
         for venue, count in unknown.items():
             observer.gauge("quantd_unknown_operations", count, venue=venue)
+        for venue, at_ns in engine.reconciler.agreed_at_ns.items():
+            observer.gauge("quantd_reconcile_last_success_timestamp_seconds", at_ns / 1e9, venue=venue)
         for venue, count in self._estimated.items():
             observer.gauge("quantd_fills_awaiting_correction", count, venue=venue)
         self._gauges.sample()
