@@ -14,7 +14,6 @@ from quantd.domain.capabilities import Capabilities
 from quantd.domain.commands import Command
 from quantd.domain.facts import (
     AccountRecorded,
-    CashFlowRecorded,
     CursorMoved,
     DayStarted,
     Fact,
@@ -107,7 +106,7 @@ class Engine:
             e.OperationSent: self._sent,
             e.OutcomeReceived: self._outcome,
             e.OperationResolved: self.intake.resolved,
-            e.CashMoved: self._cash,
+            e.CashMoved: self.reconciler.flows.moved,
             e.TimerFired: self._timer,
             e.DayRolled: self._day,
             e.JobDone: self._job_done,
@@ -294,9 +293,6 @@ class Engine:
     def _account(self, event: e.AccountOpened) -> None:
         if self.state.portfolio.account(event.account.venue).account != event.account:
             self.context.record(AccountRecorded(event.account, self.context.now_ns))
-
-    def _cash(self, event: e.CashMoved) -> None:
-        self.context.record(CashFlowRecorded(event.flow, self.context.now_ns))
 
     def _sent(self, event: e.OperationSent) -> None:
         order = self.state.orders.get(event.client_order_id)

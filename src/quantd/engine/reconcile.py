@@ -24,6 +24,7 @@ from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
 from quantd.engine.differences import TAKE, Difference, Policies, plan
 from quantd.engine.emulation import Ticket
+from quantd.engine.flows import CashFlows
 from quantd.engine.intake import Intake, lots_to_take
 from quantd.engine.orders import LiveOrder
 from quantd.engine.trading import Trading
@@ -36,6 +37,7 @@ class Reconciler:
         self._context = context
         self._trading = trading
         self._intake = intake
+        self.flows = CashFlows(context)
         self._told: dict[str, dict[str, int]] = {}
         """By venue, the counts that were recorded last."""
         self.agreed_at_ns: dict[str, int] = {}
@@ -50,9 +52,12 @@ class Reconciler:
         if policies is None:
             self._intake.snapshot(snapshot)
             return
+        since_ns = context.state.portfolio.account(snapshot.venue).asked_at_ns
+        drifts = self.flows.drifted(snapshot)
         differences = plan(context.state, snapshot, policies)
         closing = self._apply(differences, snapshot)
         self._intake.snapshot(snapshot)
+        self.flows.look(snapshot, drifts, since_ns)
         self._tell(snapshot.venue, differences, always=False)
         self._close(closing)
 
@@ -74,6 +79,7 @@ class Reconciler:
                 lots_to_take(context, snapshot),
             )
         )
+        self.flows.look(snapshot, {}, 0)
         self._tell(snapshot.venue, differences, always=True)
         self._close(closing)
 

@@ -274,6 +274,17 @@ class Watcher:
         )
         _log.info("reconciled", venue=fact.venue, differences=fact.differences)
 
+    def _flowed(self, fact: f.CashFlowRecorded) -> None:
+        flow = fact.flow
+        (_log.warning if flow.inferred else _log.info)(
+            "cash_flow_inferred" if flow.inferred else "cash_flow",
+            venue=flow.venue,
+            kind=flow.kind.value,
+            asset=flow.asset,
+            amount=str(flow.amount),
+            instrument=flow.instrument,
+        )
+
     def _venue_of(self, client_order_id: str) -> str:
         order = self._engine.state.orders.get(client_order_id)
         return _venue(order.instrument) if order is not None else "unknown"
@@ -330,4 +341,5 @@ _HANDLERS: Mapping[type, Any] = {
     LimitsSet: Watcher._limits_set,
     SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,
+    f.CashFlowRecorded: Watcher._flowed,
 }
