@@ -234,7 +234,14 @@ class AccountFollower:
             self._emit_all(await self.connector.order_reports(working))
 
     async def _look_at_account(self) -> None:
-        self._emit(await self.connector.snapshot())
+        snapshot = await self.connector.snapshot()
+        if snapshot.equity is not None:
+            self._observer.gauge("quantd_venue_equity", float(snapshot.equity), venue=self.venue)
+        if snapshot.margin_closeout is not None:
+            self._observer.gauge(
+                "quantd_venue_margin_closeout_ratio", float(snapshot.margin_closeout), venue=self.venue
+            )
+        self._emit(snapshot)
 
     def _emit_all(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -251,6 +251,13 @@ _TRUTH: Final = (
         "When truth and books last agreed, Unix time; 0 for never in this run.",
         unit="seconds",
     ),
+    _gauge("quantd_venue_equity", "venue", "Worth of a margin account in its home currency, as the venue counts it."),
+    _gauge(
+        "quantd_venue_margin_closeout_ratio",
+        "venue",
+        "How near the venue is to closing positions by itself; 1 is the moment.",
+        unit="ratio",
+    ),
     _gauge("quantd_unknown_operations", "venue", "Writes whose outcome is unknown right now."),
     _counter(
         "quantd_unknown_seconds_total", "venue", "Time that writes spent with an unknown outcome.", unit="seconds"
