@@ -150,8 +150,6 @@ def _positions(state: State, snapshot: AccountSnapshot, policies: Policies) -> I
     for instrument, net in state.portfolio.nets.items():
         if instrument.partition(":")[0] != snapshot.venue or not is_quiet(state, instrument, snapshot.asked_at_ns):
             continue
-        if not snapshot.lots_complete and instrument not in theirs:
-            continue
         held = theirs.get(instrument, ZERO)
         change = held - net.quantity
         if not change or (not snapshot.lots_complete and abs(held) < abs(net.quantity)):

@@ -55,7 +55,12 @@ class Watcher:
         for order in engine.state.orders.all_orders():
             for _ in order.estimated():
                 self._await_correction(_venue(order.instrument), 1)
-        self._unknown_since: dict[tuple[str, int], int] = {}
+        self._unknown_since: dict[tuple[str, int], int] = {
+            (order.client_order_id, order.operation.number): order.operation.since_ns
+            for order in engine.state.orders.open_orders()
+            if order.is_unknown and order.operation is not None
+        }
+        """What a run before this one left unknown is counted here, from when it was sent: no other run has counted it."""
         self.fills = 0
         """Fills booked in this run."""
 

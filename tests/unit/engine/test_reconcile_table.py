@@ -303,6 +303,24 @@ def test_a_fill_between_two_looks_makes_the_count_begin_anew() -> None:
     assert rig.state.portfolio.nets[BTC].quantity == 2
 
 
+def test_an_order_that_came_and_went_between_two_looks_makes_the_count_begin_anew() -> None:
+    rig = suspicious()
+    order = rig.do(lambda s: s.sell(BTC, 1, Limit(150)))
+    rig.accept(order)
+    look(rig, lots(3)(rig) | {"orders": (rig.report_of(order),)})
+    assert rig.state.portfolio.nets[BTC].quantity == 2, "the first of two again"
+    look(rig, lots(3)(rig) | {"orders": (rig.report_of(order),)})
+    assert rig.state.portfolio.nets[BTC].quantity == 3
+
+
+def test_one_snapshot_told_twice_is_one_look() -> None:
+    rig = rig_for("netting")
+    snapshot = snapshot_of(rig, lots(3)(rig))
+    for _ in range(3):
+        rig.handle(ReconcileOrdered(snapshot, ReconcileAction.ADOPT, rig.now_ns))
+    assert rig.state.portfolio.nets[BTC].quantity == 0
+
+
 def test_a_lot_that_a_snapshot_showed_before_its_fill_belongs_to_who_opened_it() -> None:
     rig = rig_for("hedging")
     order = buy(rig, 2)
