@@ -3,6 +3,8 @@
 What is invented on the way is told as such: `ExternalOrderSeen` and `PositionAdjusted` have no other source.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
@@ -22,7 +24,7 @@ from quantd.domain.orders import (
 )
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
-from quantd.engine.differences import TAKE, Difference, Policies, plan
+from quantd.engine.differences import ASK, TAKE, Difference, Policies, plan
 from quantd.engine.emulation import Ticket
 from quantd.engine.flows import CashFlows
 from quantd.engine.intake import Intake, lots_to_take
@@ -101,15 +103,16 @@ class Reconciler:
         return closing
 
     def _tell(self, venue: str, differences: list[Difference], *, always: bool) -> None:
-        """Record how many differences a look found, by kind; a periodic one only where that is news."""
-        counts: dict[str, int] = {}
-        for one in differences:
-            if always or one.action != TAKE:
-                counts[one.kind] = counts.get(one.kind, 0) + 1
-        if always or counts != self._told.get(venue, {}):
-            self._context.record(Reconciled(venue, counts, self._context.now_ns))
-        self._told[venue] = {kind: count for kind, count in counts.items() if kind != "balance"}
-        if not self._told[venue]:
+        """Record how many differences a look found, by kind.
+
+        A periodic look is recorded only where it is news; what answers itself (balances, an order whose fill is on its
+        way) is none.
+        """
+        lasting = _counts(one for one in differences if one.action not in (ASK, TAKE))
+        if always or lasting != self._told.get(venue, {}):
+            self._context.record(Reconciled(venue, _counts(differences) if always else lasting, self._context.now_ns))
+        self._told[venue] = lasting
+        if not lasting:
             self.agreed_at_ns[venue] = self._context.now_ns
 
     def _refuse(self, venue: str, differences: list[Difference]) -> None:
@@ -174,6 +177,10 @@ class Reconciler:
                 why="reconcile",
             )
             self._trading.submit(ticket)
+
+
+def _counts(differences: Iterable[Difference]) -> dict[str, int]:
+    return dict(Counter(one.kind for one in differences))
 
 
 def _kind(report: OrderReport) -> OrderKind:
