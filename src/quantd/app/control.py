@@ -11,6 +11,7 @@ from quantd.app.strategies import Prepared
 from quantd.control.actions import Actions
 from quantd.control.api import ControlListener
 from quantd.control.daemon_access import DaemonAccess, VenueAccess
+from quantd.control.decisions import Decisions
 from quantd.control.receipts import Receipts
 from quantd.control.routes import Services
 from quantd.control.trail import Trail
@@ -58,7 +59,7 @@ def build_control(
     )
     receipts = Receipts()
     actions = Actions(access, receipts, wait_s=settings.control.request_timeout_s / 2)
-    services = Services(access, Trail(access.journal, access.codec), actions)
+    services = Services(access, Trail(access.journal, access.codec), actions, Decisions(access, actions))
     shared.fact_readers.append(receipts.told)
     return ControlListener(settings.control, services, clean=clean)
 

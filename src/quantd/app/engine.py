@@ -8,14 +8,16 @@ import structlog
 
 from quantd.app.strategies import Prepared
 from quantd.config import Settings
+from quantd.domain.events import ReconcileAction
 from quantd.engine.context import EngineSettings
 from quantd.engine.core import Engine
+from quantd.engine.differences import Policies
 from quantd.engine.views import StrategyLog
 
 
 def build_engine(settings: Settings, strategies: Sequence[Prepared], journal_id: str, epoch: int) -> Engine:
     """Return the engine with its desks; venues are connected and `declare` is called afterwards."""
-    return Engine(
+    engine = Engine(
         EngineSettings(
             journal_id=journal_id,
             epoch=epoch,
@@ -27,6 +29,10 @@ def build_engine(settings: Settings, strategies: Sequence[Prepared], journal_id:
         make_random=random.Random,
         log=log_of,
     )
+    for name, venue in settings.venues.items():
+        single = {f"{name}:{symbol}": ReconcileAction(one) for symbol, one in venue.reconcile_instruments.items()}
+        engine.context.policies[name] = Policies(ReconcileAction(venue.reconcile), single)
+    return engine
 
 
 def log_of(strategy: str) -> StrategyLog:

@@ -20,8 +20,14 @@ def reasons_of(
         failures: Strategies that could not be loaded.
         engine: For reading.
     """
+    followers = list(followers)
     reasons = [] if phase == RUNNING else [phase]
     reasons += [f"venue {one.venue}: {one.reason}" for one in followers if not one.is_ready]
+    for one in followers:
+        suspect = engine.context.suspicions.of(one.venue)
+        if suspect:
+            what = ", ".join(f"{it.kind} {it.subject}" for it in suspect[:5])
+            reasons.append(f"venue {one.venue}: {len(suspect)} differences not reconciled: {what}")
     reasons += [f"strategy {one}" for one in failures]
     for desk in engine.desks.values():
         if not desk.is_started and phase == RUNNING:

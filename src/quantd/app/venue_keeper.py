@@ -8,13 +8,10 @@ from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
 from quantd.app.webhooks import keep_registered
-from quantd.domain.events import ReconcileAction, TradingState, VenueChanged
-from quantd.domain.instruments import InstrumentId
-from quantd.engine.differences import Policies
+from quantd.domain.events import TradingState, VenueChanged
 from quantd.errors import AuthFailed, VenueError
 from quantd.runtime.accounts import AccountFollower
 from quantd.venues.ionloop.connector import IonloopConnector
-from quantd.venues.settings import VenueSettings
 
 _log = structlog.get_logger("quantd.app")
 
@@ -36,7 +33,7 @@ class VenueKeeper:
             clock=shared.clock,
             random=shared.random,
             observer=shared.observer,
-            policies=policies_of(name, settings),
+            policies=shared.engine.context.policies[name],
             orders_every_s=settings.orders_every_s,
             account_every_s=settings.account_every_s,
         )
@@ -110,14 +107,3 @@ class VenueKeeper:
                         _log.warning("history_not_read", venue=self._name, instrument=instrument, error=str(error))
                 for bar in bars:
                     shared.emit(bar)
-
-
-def policies_of(name: str, settings: VenueSettings) -> Policies:
-    """Return what differences at a venue are answered with."""
-    return Policies(
-        ReconcileAction(settings.reconcile),
-        {
-            InstrumentId(f"{name}:{symbol}"): ReconcileAction(policy)
-            for symbol, policy in settings.reconcile_instruments.items()
-        },
-    )

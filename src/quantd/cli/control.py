@@ -1,5 +1,5 @@
-"""`quantd status | orders | fills | positions | cancel-all | flatten | order | reconcile | why`: a running daemon, asked
-through its control API.
+"""`quantd status | orders | fills | positions | cancel-all | flatten | order | reconcile | resolve |
+why`: a running daemon, asked through its control API.
 
 Address and token come from the daemon's own configuration files, or from `--url` and `--token-file`. Prints tables, or
 the API's own JSON with `--json`. Exit code 0, 1 when the daemon refused or was not reached, 2 without a usable address.
@@ -171,19 +171,43 @@ def reconcile(
     venue: Annotated[str, typer.Argument(help="Name of the venue in the configuration.")],
     files: Files = None,
     apply: Annotated[str | None, typer.Option(help="Carry it out: adopt, close, ignore or refuse.")] = None,
+    plan: Annotated[str | None, typer.Option(help="Digest of the plan that was shown, for --apply.")] = None,
     url: Url = None,
     token_file: TokenFile = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Compare our books with a venue's: shows the plan; applies it only if a policy is named."""
+    """Compare our books with a venue's: shows the plan; applies it in a second step, by its digest and a policy."""
     client = _client(files, url, token_file, as_, ("admin",) if apply else ("trade",))
-    body = {"venue": venue} if apply is None else {"venue": venue, "apply": apply}
+    body = {"venue": venue} | ({} if apply is None else {"apply": apply}) | ({} if plan is None else {"plan": plan})
     told = _ask(client, "POST", "/v1/reconcile", body, as_json=as_json)
     if told is not None:
-        _table(told["differences"], "kind", "subject", "ours", "theirs", empty=f"{venue}: no differences")
+        _table(told["differences"], "kind", "subject", "ours", "theirs", "action", empty=f"{venue}: no differences")
         if told["applied"]:
             typer.echo(f"applied: {told['applied']}" + _unless(told["done"]))
+        elif told["differences"]:
+            typer.echo(f"to apply it: --apply adopt|close|ignore|refuse --plan {told['plan']}")
+
+
+def resolve(
+    order: Annotated[str, typer.Argument(help="Client order id of the order whose write has an unknown outcome.")],
+    outcome: Annotated[str, typer.Option("--as", help="not-executed or accepted.")],
+    why_: Why,
+    files: Files = None,
+    by: Annotated[str | None, typer.Option(help="Who decided, where it is not the token's owner.")] = None,
+    venue_order_id: Annotated[str | None, typer.Option(help="The venue's id of a submit that was accepted.")] = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say what became of a write whose outcome is unknown. Look at the venue first: a wrong word trades twice."""
+    client = _client(files, url, token_file, None, ("admin",))
+    named = {"by": by, "venue_order_id": venue_order_id}
+    body = {"order": order, "outcome": outcome.replace("-", "_"), "why": why_}
+    body |= {key: one for key, one in named.items() if one is not None}
+    told = _ask(client, "POST", "/v1/resolve", body, as_json=as_json)
+    if told is not None:
+        typer.echo(f"{order}: {outcome}, decided by {told['by']}" + _unless(told["done"]))
 
 
 def why(

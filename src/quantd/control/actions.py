@@ -1,7 +1,7 @@
-"""What operators do through the control API: halt, resume, cancel, flatten, order, reconcile.
+"""What operators do through the control API: halt, resume, cancel, flatten, order.
 
 Each action is an event in the inbox, so that it takes the way of all events: engine, gate, journal, executor. A halt is
-in the latch's file before that. Never calls the engine and never a venue, except for the snapshot to reconcile with.
+in the latch's file before that. Never calls the engine and never a venue.
 """
 
 import asyncio
@@ -14,11 +14,9 @@ import msgspec
 from quantd.control import views
 from quantd.control.answers import (
     CancelAnswer,
-    DifferenceView,
     FlattenAnswer,
     HaltAnswer,
     OrderAnswer,
-    ReconcileAnswer,
 )
 from quantd.control.daemon_access import DaemonAccess
 from quantd.control.receipts import Receipts
@@ -30,7 +28,6 @@ from quantd.control.requests import (
     LimitOrder,
     MarketOrder,
     OrderRequest,
-    ReconcileRequest,
     ResumeRequest,
     StopLimitOrder,
     StopOrder,
@@ -44,15 +41,12 @@ from quantd.domain.events import (
     HaltOrdered,
     OperatorActed,
     OrderOrdered,
-    ReconcileAction,
-    ReconcileOrdered,
     Resumed,
     TradingState,
 )
 from quantd.domain.facts import Fact, OrderIntended, RequestDenied
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import How, Limit, Market, Side, Stop, StopLimit, TimeInForce
-from quantd.engine.differences import plan
 from quantd.errors import JournalError
 from quantd.journal.latch import Halt
 
@@ -101,7 +95,7 @@ class Actions:
         except JournalError:
             pass  # the halt holds in this process all the same, and the engine journals it
         order = HaltOrdered(body.scope, state, caller.name, body.why, generation, self._daemon.clock.now_ns())
-        request, facts = await self._act(caller, "halt", body, order)
+        request, facts = await self.act(caller, "halt", body, order)
         latch = self._daemon.engine.state.latches.get(body.scope)
         holds = state if latch is None else latch.state
         return HaltAnswer(request, facts is not None, body.scope, holds.value, caller.name)
@@ -119,7 +113,7 @@ class Actions:
             clear = daemon.latch.clear
             now_ns = daemon.clock.now_ns()
             await asyncio.to_thread(lambda: clear(body.scope, by=by, why=why, at_ns=now_ns))
-        request, facts = await self._act(
+        request, facts = await self.act(
             caller, "resume", body, Resumed(body.scope, by, why, self._daemon.clock.now_ns())
         )
         latch = daemon.engine.state.latches.get(body.scope)
@@ -131,7 +125,7 @@ class Actions:
         self._known(body.scope)
         orders = self._orders_of(body.scope)
         event = CancelOrdered(body.scope, caller.name, self._daemon.clock.now_ns())
-        request, facts = await self._act(caller, "cancel", body, event)
+        request, facts = await self.act(caller, "cancel", body, event)
         return CancelAnswer(request, facts is not None, body.scope, orders)
 
     async def flatten(self, caller: Caller, body: FlattenRequest) -> FlattenAnswer:
@@ -153,7 +147,7 @@ class Actions:
         del self._plans[body.confirm]
         event = FlattenOrdered(body.scope, caller.name, body.why, self._daemon.clock.now_ns())
         told = msgspec.structs.replace(body, confirm=None)
-        request, facts = await self._act(caller, "flatten", told, event)
+        request, facts = await self.act(caller, "flatten", told, event)
         return FlattenAnswer(body.scope, True, "", 0, orders, books, request, facts is not None)
 
     async def order(self, caller: Caller, body: OrderRequest) -> OrderAnswer:
@@ -171,7 +165,7 @@ class Actions:
             self._daemon.clock.now_ns(),
             body.why,
         )
-        request, facts = await self._act(caller, "order", body, event)
+        request, facts = await self.act(caller, "order", body, event)
         if facts is None:
             return OrderAnswer(request, False, "", None)
         for fact in facts:
@@ -185,25 +179,9 @@ class Actions:
                 raise Refusal(409, "denied", detail, denial=denial_view(0, fact))
         raise Refusal(500, "no_trace", "the engine answered with neither an order nor a denial")
 
-    async def reconcile(self, caller: Caller, body: ReconcileRequest) -> ReconcileAnswer:
-        """Ask the venue anew and answer the differences; apply them if a policy is named."""
-        venue = self._daemon.venues.get(body.venue)
-        if venue is None:
-            raise unknown("venue", body.venue, ", ".join(self._daemon.venues))
-        if body.apply is not None and not caller.may("admin"):
-            raise Refusal(403, "scope_missing", "to apply differences takes a token with the scope admin")
-        snapshot = await venue.snapshot()
-        found = plan(self._daemon.engine.state, snapshot)
-        shown = tuple(DifferenceView(one.kind, one.subject, one.ours, one.theirs) for one in found)
-        if body.apply is None:
-            return ReconcileAnswer(body.venue, snapshot.asked_at_ns, shown, "")
-        event = ReconcileOrdered(snapshot, ReconcileAction(body.apply), self._daemon.clock.now_ns())
-        request, facts = await self._act(caller, "reconcile", body, event)
-        return ReconcileAnswer(body.venue, snapshot.asked_at_ns, shown, body.apply, request, facts is not None)
-
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    async def _act(
+    async def act(
         self, caller: Caller, action: str, body: msgspec.Struct, event: Event
     ) -> tuple[str, Sequence[Fact] | None]:
         """Put an action into the inbox, who asked first, and wait for what comes of it."""

@@ -352,6 +352,8 @@ class DifferenceView(msgspec.Struct, frozen=True):
     subject: str
     ours: str
     theirs: str
+    action: str
+    """What it is answered with, once a second look shows it too."""
 
 
 class ReconcileAnswer(msgspec.Struct, frozen=True):
@@ -362,5 +364,16 @@ class ReconcileAnswer(msgspec.Struct, frozen=True):
     differences: tuple[DifferenceView, ...]
     applied: str
     """The policy that was applied; empty: nothing was."""
+    plan: str
+    """Digest of the differences; to apply them takes it."""
     request: str = ""
     done: bool = False
+
+
+class ResolveAnswer(msgspec.Struct, frozen=True):
+    """A write whose outcome was unknown, and what a person says of it."""
+
+    request: str
+    done: bool
+    order: OrderView
+    by: str

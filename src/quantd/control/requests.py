@@ -141,7 +141,21 @@ class ReconcileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     venue: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
     apply: Literal["adopt", "close", "ignore", "refuse"] | None = None
-    """Carry the plan out by this policy; `admin` only."""
+    """Carry the plan out by this policy; `admin` only, and only with `plan`."""
+    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | None = None
+    """The digest of the plan that was answered before; another one by now is refused."""
+
+
+class ResolveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Say what became of a write whose outcome is unknown, in one's own name."""
+
+    order: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
+    outcome: Literal["not_executed", "accepted"]
+    why: Why
+    by: Name | None = None
+    """Who decided, where it is not the token's owner."""
+    venue_order_id: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,128}$")] | None = None
+    """The venue's id of a submit that was accepted."""
 
 
 class ReloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

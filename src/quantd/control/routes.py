@@ -13,6 +13,7 @@ from quantd.control import requests as r
 from quantd.control import views
 from quantd.control.actions import Actions
 from quantd.control.daemon_access import DaemonAccess
+from quantd.control.decisions import Decisions
 from quantd.control.limit_views import limits
 from quantd.control.refusal import Refusal, unknown
 from quantd.control.tokens import Caller
@@ -35,6 +36,7 @@ class Services(NamedTuple):
     daemon: DaemonAccess
     trail: Trail
     actions: Actions
+    decisions: Decisions
 
 
 class Route(NamedTuple):
@@ -128,7 +130,11 @@ async def _order(services: Services, call: Call) -> msgspec.Struct:
 
 
 async def _reconcile(services: Services, call: Call) -> msgspec.Struct:
-    return await services.actions.reconcile(call.caller, call.given)
+    return await services.decisions.reconcile(call.caller, call.given)
+
+
+async def _resolve(services: Services, call: Call) -> msgspec.Struct:
+    return await services.decisions.resolve(call.caller, call.given)
 
 
 async def _reload(services: Services, call: Call) -> msgspec.Struct:
@@ -164,6 +170,7 @@ ROUTES = (
     Route(
         "POST", "/v1/reconcile", ("trade",), r.ReconcileRequest, a.ReconcileAnswer, "Compare with a venue", _reconcile
     ),
+    Route("POST", "/v1/resolve", ("admin",), r.ResolveRequest, a.ResolveAnswer, "Decide an unknown outcome", _resolve),
     Route("POST", "/v1/reload", ("admin",), r.ReloadRequest, None, "Take over a changed configuration", _reload),
 )
 """Every route but the document's own."""

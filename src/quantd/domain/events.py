@@ -247,14 +247,16 @@ class ReconcileAction(Enum):
     REFUSE = "refuse"
 
 
-class ReconcileOrdered(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A snapshot to be compared with our books and repaired by policy."""
+class ReconcileOrdered(msgspec.Struct, frozen=True, tag=True):
+    """A snapshot to be compared with our books; what it shows as the one before did is repaired by policy."""
 
     snapshot: AccountSnapshot
     policy: ReconcileAction
     received_at_ns: int
-    by_instrument: dict[InstrumentId, ReconcileAction] = {}
-    """Another policy for some instruments."""
+    instruments: dict[str, ReconcileAction] = {}
+    """By instrument id, where the answer is another."""
+    agreed_at_ns: int = 0
+    """When an earlier look was asked for that showed the same plan, where a person has seen and confirmed it."""
 
 
 MarketEvent = Quote | Bar | Book | StatusChanged

@@ -13,10 +13,10 @@ from quantd.domain.commands import Command
 from quantd.domain.events import StrategyInterrupted, TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.engine.differences import Policies, Suspicions
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.rates import Rates
 from quantd.engine.state import SEVERITY, State
-from quantd.engine.suspicion import Suspicions
 
 
 class StrategySetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +105,9 @@ class Context:
         self.facts: list[Fact] = []
         self.ids = ClientOrderIds(settings.journal_id, settings.epoch)
         self.capabilities: dict[str, Capabilities] = {}
+        self.policies: dict[str, Policies] = {}
+        """By venue, what periodic snapshots are compared by; a venue without is taken at its word (a backtest's)."""
+        self.suspicions = Suspicions(self.state)
         self.venue_reasons: dict[str, str] = {}
         """Venue -> why it cannot be used now; absent when it is ready."""
         self.paused_until_ns = 0
@@ -116,8 +119,6 @@ class Context:
         """Errors within a budget since somebody looked: strategy, hook, text."""
         self.meter: Meter | None = None
         """Set by the runtime; times a sample of the callbacks."""
-        self.suspicions = Suspicions(self.state)
-        """Differences to a venue that a second snapshot has not confirmed yet."""
         self.is_stopping = False
         """The daemon is about to stop: no new exposure."""
 

@@ -14,7 +14,6 @@ from quantd.domain.capabilities import Capabilities
 from quantd.domain.commands import Command
 from quantd.domain.facts import (
     AccountRecorded,
-    CashFlowRecorded,
     CursorMoved,
     DayStarted,
     Fact,
@@ -36,6 +35,7 @@ from quantd.engine.operator import Operator
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.engine.protection import Protection
 from quantd.engine.rates import Rates
+from quantd.engine.reconcile import Reconciler
 from quantd.engine.recovery import count_on, lose_in_flight
 from quantd.engine.renewal import Renewals
 from quantd.engine.risk.changes import RiskOffice
@@ -75,6 +75,7 @@ class Engine:
         self._by_instrument: dict[InstrumentId, list[Desk]] = {}
         self.protection = Protection(self.context, self.trading, lambda one: len(self._by_instrument.get(one, ())) > 1)
         self.intake = Intake(self.context, self.trading, self._order_changed)
+        self.reconciler = Reconciler(self.context, self.trading, self.intake)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
                 setup,
@@ -88,9 +89,8 @@ class Engine:
             for setup, strategy, _ in strategies
         }
         self._notices = Notices(settings.notices_max)
-        self.operator = Operator(self.context, self.trading, self.targets, self.desks, intake=self.intake)
+        self.operator = Operator(self.context, self.trading, self.targets, self.desks)
         self._join()
-        self.renewals = Renewals(self.context, self.desks, self._hear)
         self._bars: dict[InstrumentId, list[tuple[int, Series, Desk]]] = {}
         self._quotes: dict[InstrumentId, list[Desk]] = {}
         self._books: dict[InstrumentId, list[Desk]] = {}
@@ -106,7 +106,7 @@ class Engine:
             e.OperationSent: self._sent,
             e.OutcomeReceived: self._outcome,
             e.OperationResolved: self.intake.resolved,
-            e.CashMoved: lambda event: self.context.record(CashFlowRecorded(event.flow, self.context.now_ns)),
+            e.CashMoved: self.reconciler.flows.moved,
             e.TimerFired: self._timer,
             e.DayRolled: self._day,
             e.JobDone: self._job_done,
@@ -124,10 +124,11 @@ class Engine:
             e.FlattenOrdered: self.operator.flatten,
             e.OrderOrdered: self.operator.order,
             e.OperatorActed: self.operator.acted,
-            e.ReconcileOrdered: self.operator.reconcile,
+            e.ReconcileOrdered: self.reconciler.run,
         }
 
     def _join(self) -> None:
+        self.renewals = Renewals(self.context, self.desks, self._hear)
         self.trading.changed = lambda order: self._order_changed(order, None)
         self.protection.exits.report = self.intake.report
         self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
@@ -289,7 +290,7 @@ class Engine:
             self.context.record(AccountRecorded(event.account, self.context.now_ns))
 
     def _snapshot(self, snapshot: AccountSnapshot) -> None:
-        self.operator.snapshot(snapshot)
+        self.reconciler.look(snapshot)
         self.protection.look()
 
     def _sent(self, event: e.OperationSent) -> None:

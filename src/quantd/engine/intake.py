@@ -38,6 +38,7 @@ from quantd.engine.executions import corrections, derived, is_told
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.settling import settlement_of
+from quantd.engine.snapshots import lots_to_take
 from quantd.engine.trading import Trading
 
 OrderChanged = Callable[[LiveOrder, "Fill | None"], None]
@@ -363,7 +364,7 @@ class Intake:
             return
         told = {balance.asset: balance.total for balance in snapshot.balances}
         ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
-        lots = snapshot.lots if snapshot.lots_complete else None
+        lots = lots_to_take(context, snapshot)
         known = context.state.lots.get(snapshot.venue)
         held = known.all() if known is not None else ()
         moved = lots is not None and (

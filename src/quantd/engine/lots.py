@@ -53,6 +53,10 @@ class Lots:
         held = self._lots.get(closes or fill.lot)
         if held is not None and held.lot.side is not side:
             self._shrink(held, fill.quantity)
+        elif held is not None and owner[0] and not held.strategy:
+            # A snapshot showed the lot before its fill was told: the lot is whose fill it is, and not counted twice.
+            lot = msgspec.structs.replace(held.lot, quantity=max(held.lot.quantity, fill.quantity))
+            self._lots[lot.venue_id] = msgspec.structs.replace(held, lot=lot, strategy=owner[0], entry=owner[1])
         elif held is not None:
             lot, quantity = held.lot, held.lot.quantity + fill.quantity
             price = (lot.open_price * lot.quantity + fill.price * fill.quantity) / quantity

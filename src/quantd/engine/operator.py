@@ -1,4 +1,4 @@
-"""What people, schedules and the start-up order: halts, cancels, closing, own orders, reconciliation.
+"""What people, schedules and the start-up order: halts, cancels, closing, own orders.
 
 Everything that adds exposure goes through the gate like a strategy's own wish.
 """
@@ -12,8 +12,6 @@ from quantd.domain.events import (
     HaltOrdered,
     OperatorActed,
     OrderOrdered,
-    ReconcileAction,
-    ReconcileOrdered,
     Resumed,
     Stopping,
     TradingState,
@@ -22,13 +20,9 @@ from quantd.domain.events import (
 from quantd.domain.facts import OperatorActionRecorded, StateSet
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Market, Origin
-from quantd.domain.reports import AccountSnapshot
 from quantd.engine.context import Context
-from quantd.engine.differences import Difference, Policies
 from quantd.engine.emulation import Ticket
-from quantd.engine.intake import Intake
 from quantd.engine.orders import LiveOrder
-from quantd.engine.reconcile import Reconciler
 from quantd.engine.state import SEVERITY
 from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
@@ -40,19 +34,11 @@ if TYPE_CHECKING:
 class Operator:
     """Carries out operators' events."""
 
-    def __init__(
-        self, context: Context, trading: Trading, targets: Targets, desks: "Mapping[str, Desk]", *, intake: Intake
-    ) -> None:
+    def __init__(self, context: Context, trading: Trading, targets: Targets, desks: "Mapping[str, Desk]") -> None:
         self._context = context
-        self._intake = intake
-        self._policies: dict[str, Policies] = {}
-        """By venue, as its start and the operators said last."""
-        self._answered: dict[str, list[Difference]] = {}
-        """By venue: what the last snapshot proved, answered already."""
         self._trading = trading
         self._targets = targets
         self._desks = desks
-        self._reconciler = Reconciler(context, trading)
 
     def halt(self, event: HaltOrdered) -> None:
         """Latch a state for a scope. A halt cancels what works there; a reduction cancels the entries."""
@@ -113,32 +99,6 @@ class Operator:
                 event.request, event.by, event.action, event.detail, event.result, self._context.now_ns
             )
         )
-
-    def reconcile(self, event: ReconcileOrdered) -> None:
-        """Take what the snapshot says of our orders, compare the rest with our books, and repair by policy."""
-        snapshot = event.snapshot
-        for report in snapshot.orders:
-            self._intake.report(report)
-        self._policies[snapshot.venue] = Policies(event.policy, event.by_instrument)
-        self._context.suspicions.settled(snapshot.venue, self._reconciler.run(event))
-
-    def snapshot(self, snapshot: AccountSnapshot) -> None:
-        """Take in a snapshot that came by itself; a difference counts when a second one agrees.
-
-        Before the first comparison, which comes with the venue's start, there is no policy to answer by.
-        """
-        self._intake.snapshot(snapshot)
-        policies = self._policies.get(snapshot.venue)
-        if policies is None or snapshot.asked_at_ns < self._context.state.portfolio.account(snapshot.venue).asked_at_ns:
-            return
-        suspicions = self._context.suspicions
-        proven = suspicions.look(snapshot, policies)
-        news = [one for one in proven if one not in self._answered.get(snapshot.venue, ())]
-        self._answered[snapshot.venue] = proven
-        if news:
-            self._reconciler.proven(news, snapshot, policies)
-            repaired = [one for one in news if policies.of(one.instrument) is not ReconcileAction.REFUSE]
-            suspicions.settled(snapshot.venue, repaired)
 
     def venue(self, event: VenueChanged) -> None:
         """Note whether a venue can be used."""

@@ -1,4 +1,11 @@
-"""Applies what a comparison with a venue found, by policy. A second pass after the first finds nothing."""
+"""Applies plans of differences by policy; see `differences`. A second pass after the first finds nothing.
+
+What is invented on the way is told as such: `ExternalOrderSeen` and `PositionAdjusted` have no other source.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal
 
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
 from quantd.domain.facts import EXTERNAL, BalancesRecorded, ExternalOrderSeen, PositionAdjusted, Reconciled
@@ -17,24 +24,53 @@ from quantd.domain.orders import (
 )
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
-from quantd.engine.differences import UNLISTED, Difference, Policies, plan
+from quantd.engine.differences import ASK, TAKE, Difference, Policies, plan
 from quantd.engine.emulation import Ticket
+from quantd.engine.flows import CashFlows
+from quantd.engine.intake import Intake
 from quantd.engine.orders import LiveOrder
+from quantd.engine.snapshots import lots_to_take
 from quantd.engine.trading import Trading
 
 
 class Reconciler:
-    """Applies plans."""
+    """Looks at every snapshot, and applies what two of them agree on."""
 
-    def __init__(self, context: Context, trading: Trading) -> None:
+    def __init__(self, context: Context, trading: Trading, intake: Intake) -> None:
         self._context = context
         self._trading = trading
+        self._intake = intake
+        self.flows = CashFlows(context)
+        self._told: dict[str, dict[str, int]] = {}
+        """By venue, the counts that were recorded last."""
+        self.agreed_at_ns: dict[str, int] = {}
+        """By venue, when a look last found nothing but balances."""
 
-    def run(self, event: ReconcileOrdered) -> list[Difference]:
-        """Apply the event's policies to all differences, take the venue's balances, and record the count by kind."""
+    def look(self, snapshot: AccountSnapshot) -> None:
+        """Compare a periodic snapshot by the venue's own policies, where it has any; then take it in."""
+        context = self._context
+        if snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
+            return
+        policies = context.policies.get(snapshot.venue)
+        if policies is None:
+            self._intake.snapshot(snapshot)
+            return
+        since_ns = context.state.portfolio.account(snapshot.venue).asked_at_ns
+        drifts = self.flows.drifted(snapshot)
+        differences = plan(context.state, snapshot, policies)
+        closing = self._apply(differences, snapshot)
+        self._intake.snapshot(snapshot)
+        self.flows.look(snapshot, drifts, since_ns)
+        self._tell(snapshot.venue, differences, always=False)
+        self._close(closing)
+
+    def run(self, event: ReconcileOrdered) -> None:
+        """Compare by the policies that were ordered, apply what counts, take the venue's balances, and say so."""
         context, snapshot = self._context, event.snapshot
-        differences = plan(context.state, snapshot)
-        self.repair(differences, snapshot, Policies(event.policy, event.by_instrument))
+        for report in snapshot.orders:
+            self._intake.report(report)
+        differences = plan(context.state, snapshot, Policies(event.policy, event.instruments))
+        closing = self._apply(differences, snapshot, event.agreed_at_ns)
         context.record(
             BalancesRecorded(
                 snapshot.venue,
@@ -43,55 +79,59 @@ class Reconciler:
                 context.now_ns,
                 snapshot.margin_used,
                 snapshot.margin_available,
-                snapshot.lots if snapshot.lots_complete else None,
+                lots_to_take(context, snapshot),
             )
         )
-        self._count(snapshot.venue, differences)
-        return differences
+        self.flows.look(snapshot, {}, 0)
+        self._tell(snapshot.venue, differences, always=True)
+        self._close(closing)
 
-    def repair(self, differences: list[Difference], snapshot: AccountSnapshot, policies: Policies) -> None:
-        """Answer each difference that changes exposure by its instrument's policy.
-
-        What is held or ordered in an instrument that we do not know is named in a latch, whatever the policy says.
-        """
-        serious = [one for one in differences if one.kind in ("foreign_order", "position")]
-        refused = [
-            one for one in serious if one.ours == UNLISTED or policies.of(one.instrument) is ReconcileAction.REFUSE
-        ]
+    def _apply(
+        self, differences: list[Difference], snapshot: AccountSnapshot, agreed_at_ns: int = 0
+    ) -> dict[InstrumentId, Decimal]:
+        """Answer what counts; return what is to be closed once the snapshot's lots are taken, signed, by instrument."""
+        suspicions, closing = self._context.suspicions, dict[InstrumentId, Decimal]()
+        certain = suspicions.confirmed(differences, snapshot, agreed_at_ns)
+        refused = [one for one in certain if one.action == ReconcileAction.REFUSE.value]
         if refused:
             self._refuse(snapshot.venue, refused)
-        for one in serious:
-            action = policies.of(one.instrument)
-            if one not in refused and action is not ReconcileAction.IGNORE:
-                self._repair(one, snapshot, action)
+        repaired = [one for one in certain if one.action != ReconcileAction.REFUSE.value]
+        for one in repaired:
+            change = self._repair(one, snapshot)
+            if change and one.action == ReconcileAction.CLOSE.value:
+                closing[InstrumentId(one.instrument)] = change
+        suspicions.settled(snapshot.venue, repaired)
+        return closing
 
-    def proven(self, differences: list[Difference], snapshot: AccountSnapshot, policies: Policies) -> None:
-        """Answer differences that two snapshots agree on, and record their count."""
-        self.repair(differences, snapshot, policies)
-        self._count(snapshot.venue, differences)
+    def _tell(self, venue: str, differences: list[Difference], *, always: bool) -> None:
+        """Record how many differences a look found, by kind.
 
-    def _count(self, venue: str, differences: list[Difference]) -> None:
-        counts: dict[str, int] = {}
-        for difference in differences:
-            counts[difference.kind] = counts.get(difference.kind, 0) + 1
-        self._context.record(Reconciled(venue, counts, self._context.now_ns))
+        A periodic look is recorded only where it is news; what answers itself (balances, an order whose fill is on its
+        way) is none.
+        """
+        lasting = _counts(one for one in differences if one.action not in (ASK, TAKE))
+        if always or lasting != self._told.get(venue, {}):
+            self._context.record(Reconciled(venue, _counts(differences) if always else lasting, self._context.now_ns))
+        self._told[venue] = lasting
+        if not lasting:
+            self.agreed_at_ns[venue] = self._context.now_ns
 
     def _refuse(self, venue: str, differences: list[Difference]) -> None:
         what = "; ".join(
-            f"{one.kind} {one.subject}: ours {one.ours or 'none'}, theirs {one.theirs}" for one in differences
+            f"{one.kind} {one.subject}: ours {one.ours or 'none'}, theirs {one.theirs or 'none'}" for one in differences
         )
         self._context.latch(f"venue:{venue}", TradingState.REDUCING, "reconciliation", f"refused: {what}")
 
-    def _repair(self, difference: Difference, snapshot: AccountSnapshot, action: ReconcileAction) -> None:
+    def _repair(self, difference: Difference, snapshot: AccountSnapshot) -> Decimal:
+        """Take over what the venue has; return by how much EXTERNAL's position changed. Lots come with the snapshot."""
+        if difference.kind == "position":
+            return self._adopt_position(InstrumentId(difference.subject), snapshot)
         if difference.kind == "foreign_order":
             report = next(one for one in snapshot.orders if one.venue_order_id == difference.subject)
             order = self._adopt_order(report, snapshot.venue)
-            if order is not None and action is ReconcileAction.CLOSE:
+            if order is not None and difference.action == ReconcileAction.CLOSE.value:
                 self._trading.cancel(order, "reconcile")
-        else:
-            self._adopt_position(difference.instrument, snapshot)
-            if action is ReconcileAction.CLOSE:
-                self._close(difference.instrument)
+        return ZERO
 
     def _adopt_order(self, report: OrderReport, venue: str) -> LiveOrder | None:
         context = self._context
@@ -102,15 +142,15 @@ class Reconciler:
             report.instrument,
             report.side,
             report.quantity,
-            OrderKind.LIMIT if report.price is not None else OrderKind.MARKET,
+            _kind(report),
             report.price,
-            None,
+            report.trigger,
             TimeInForce.GTC,
         )
         context.record(ExternalOrderSeen(order_id, report.venue_order_id, spec, report.filled_quantity, context.now_ns))
         return context.state.orders[order_id]
 
-    def _adopt_position(self, instrument: InstrumentId, snapshot: AccountSnapshot) -> None:
+    def _adopt_position(self, instrument: InstrumentId, snapshot: AccountSnapshot) -> Decimal:
         """Move EXTERNAL's book so that the sum of all books is what the venue holds."""
         context = self._context
         lots = [lot for lot in snapshot.lots if lot.instrument == instrument]
@@ -118,22 +158,36 @@ class Reconciler:
         change = theirs - context.state.portfolio.nets[instrument].quantity
         price = lots[0].open_price if lots else context.state.rates.marks[instrument].exact()
         context.record(PositionAdjusted(instrument, change, price or ZERO, "reconcile", context.now_ns))
+        return change
 
-    def _close(self, instrument: InstrumentId) -> None:
-        """Close what EXTERNAL holds of an instrument."""
-        held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
-        if held:
-            side = Side.SELL if held > 0 else Side.BUY
-            how = Market(reduce_only=True)
+    def _close(self, closing: dict[InstrumentId, Decimal]) -> None:
+        """Close what was taken over, as far as EXTERNAL's book holds it: what an operator ordered by hand stays."""
+        for instrument, change in closing.items():
+            held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
+            if held * change <= 0:
+                continue
             ticket = Ticket(
                 EXTERNAL,
                 instrument,
-                side,
-                abs(held),
-                how,
+                Side.SELL if held > 0 else Side.BUY,
+                min(abs(held), abs(change)),
+                Market(reduce_only=True),
                 Origin.RECONCILE,
                 Role.CLOSE,
                 Effect.CLOSE,
                 why="reconcile",
             )
             self._trading.submit(ticket)
+
+
+def _counts(differences: Iterable[Difference]) -> dict[str, int]:
+    return dict(Counter(one.kind for one in differences))
+
+
+def _kind(report: OrderReport) -> OrderKind:
+    """Return what kind of order the venue shows; where it is told by no word of ours, what its prices say."""
+    if report.kind is not None:
+        return report.kind
+    if report.trigger is not None:
+        return OrderKind.STOP if report.price is None else OrderKind.STOP_LIMIT
+    return OrderKind.LIMIT if report.price is not None else OrderKind.MARKET

@@ -30,6 +30,7 @@ RECORD_ONLY = (
     f.RequestDenied, f.Reconciled, f.OperatorActionRecorded, f.StrategyRenewed, SoftLimitCrossed, LimitsSet,
 )  # fmt: skip
 """Facts that change nothing of the state beyond what is counted here."""
+_FLOWS_MAX = 1_000
 RESTART = "restart"
 """Cause of an unknown outcome that is nobody's fault but our own end."""
 
@@ -59,6 +60,7 @@ class TalliesImage(msgspec.Struct, frozen=True):
     soft: tuple[tuple[str, str, str], ...] = ()
     limits: dict[str, dict[str, Any]] = {}
     renewals: dict[str, int] = {}
+    flows: tuple[tuple[str, str], ...] = ()
 
 
 class Tallies:
@@ -81,6 +83,8 @@ class Tallies:
         """Scope -> the limits that were changed at run time by name, as JSON values."""
         self.renewals: dict[str, int] = {}
         """Strategy -> how often it was given a fresh object since a person resumed it last."""
+        self.flows: dict[tuple[str, str], None] = {}
+        """(venue, id) of the latest cash flows: a venue tells them again."""
         self.handlers: dict[type, Callable[[Any], None]] = {
             f.StrategyRenewed: self._renewed,
             f.StateSet: self._state_set,
@@ -95,6 +99,7 @@ class Tallies:
             f.DayStarted: self._day_started,
             SoftLimitCrossed: self._crossed,
             LimitsSet: self._limits_set,
+            f.CashFlowRecorded: self._flowed,
         }
         """Fact -> what it counts."""
 
@@ -109,6 +114,7 @@ class Tallies:
             tuple(self.soft),
             dict(self.limits),
             dict(self.renewals),
+            tuple(self.flows),
         )
 
     def restore(self, image: TalliesImage) -> None:
@@ -119,6 +125,7 @@ class Tallies:
         self.soft = dict.fromkeys(image.soft)
         self.limits = dict(image.limits)
         self.renewals = dict(image.renewals)
+        self.flows = dict.fromkeys(image.flows)
         self.days = {(strategy, instrument): count for strategy, instrument, count in image.days}
 
     # -- latches and outcomes ------------------------------------------------------------------------------------
@@ -220,6 +227,11 @@ class Tallies:
             self.limits[fact.scope] = values
         else:
             self.limits.pop(fact.scope, None)
+
+    def _flowed(self, fact: f.CashFlowRecorded) -> None:
+        self.flows[fact.flow.venue, fact.flow.id] = None
+        if len(self.flows) > _FLOWS_MAX:
+            del self.flows[next(iter(self.flows))]
 
 
 def sources_of(order: LiveOrder) -> tuple[str, ...]:

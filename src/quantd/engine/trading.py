@@ -373,10 +373,8 @@ class Trading:
             return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
         if wish.net.unknown:
             return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
-        suspicion = context.suspicions.against(wish.instrument.id)
-        if suspicion is not None:
-            seen = f"{suspicion.kind}: ours {suspicion.ours or 'none'}, theirs {suspicion.theirs}"
-            return wish.deny(Denial.DIFFERENCE, 28, f"instrument:{wish.instrument.id}", "books that agree", seen)
+        if context.suspicions.blocks(wish.instrument.id):
+            return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
         if context.now_ns < context.paused_until_ns:
             return wish.deny(Denial.CLOCK, 24, "account", "a steady clock", "jumped")
         return None

@@ -21,9 +21,8 @@ from quantd.domain.events import (
 )
 from quantd.domain.instruments import Instrument
 from quantd.domain.orders import OperationKind
-from quantd.domain.reports import AccountSnapshot
 from quantd.engine.core import Engine
-from quantd.engine.differences import Policies, plan
+from quantd.engine.differences import COUNTED, Policies, plan
 from quantd.engine.orders import LiveOrder
 from quantd.errors import AuthFailed, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
@@ -33,8 +32,7 @@ _log = structlog.get_logger("quantd.accounts")
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MAX_S = 30.0
 _LOOK_AGAIN_S = 1.0
-_LOOKS_MAX = 10
-"""Looks at an account that never shows the same twice; then the last one counts."""
+"""Between the two looks of a start that finds differences."""
 
 
 class AccountFollower:
@@ -46,7 +44,7 @@ class AccountFollower:
         engine: Read only: which orders work, what is unknown.
         emit: The inbox.
         executor: Asked to resolve writes whose outcome is unknown.
-        policies: What differences are answered with, by instrument.
+        policies: What differences are answered with.
     """
 
     def __init__(  # noqa: PLR0913 -- one account's surroundings
@@ -114,32 +112,33 @@ class AccountFollower:
         for instrument in self.instruments:
             self._emit(InstrumentListed(instrument, now_ns))
         await self._resolve_all()
-        snapshot = await self._agreed_snapshot()
-        self._tell_account()
-        policies = self._policies
-        self._emit(ReconcileOrdered(snapshot, policies.default, self._clock.now_ns(), policies.by_instrument))
+        await self._reconcile()
         await self._look_at_orders(everything=True)
         self._tell(TradingState.ACTIVE, "")
         _log.info("venue_ready", venue=self.venue, instruments=[one.symbol for one in self.instruments])
 
-    async def _agreed_snapshot(self) -> AccountSnapshot:
-        """Return a snapshot that agrees with our books, or the second of two that differ from them alike.
-
-        A venue's lists lag: what only one look shows is no difference to be repaired.
-        """
+    async def _reconcile(self) -> None:
+        """Tell the plan of differences, and have applied what a second look shows too; one look proves nothing."""
         snapshot = await self.connector.snapshot()
-        found = plan(self._engine.state, snapshot)
-        for _ in range(_LOOKS_MAX):
-            if not any(one.instrument for one in found):
-                break
-            # What the venue has closed by itself is told once: it must be booked, or it would be a difference for ever.
-            self._emit_all(one for one in snapshot.orders if one.lot and one.filled_quantity)
+        policies = self._policies
+        found = [one for one in plan(self._engine.state, snapshot, policies) if one.action in COUNTED]
+        if found:
+            for one in found:
+                _log.warning(
+                    "reconcile_plan",
+                    venue=self.venue,
+                    kind=one.kind,
+                    subject=one.subject,
+                    ours=one.ours,
+                    theirs=one.theirs,
+                    action=one.action,
+                )
+            self._emit(snapshot)
+            self.reason = f"reconciling: {len(found)} differences are looked at again"
             await asyncio.sleep(_LOOK_AGAIN_S)
             snapshot = await self.connector.snapshot()
-            before, found = found, plan(self._engine.state, snapshot)
-            if found == before:
-                break
-        return snapshot
+        self._tell_account()
+        self._emit(ReconcileOrdered(snapshot, policies.default, self._clock.now_ns(), dict(policies.instruments)))
 
     async def _instruments(self) -> tuple[Instrument, ...]:
         """Read the rules of what is traded, and of what converts its currencies into the base currency.
@@ -226,6 +225,7 @@ class AccountFollower:
             if not self.is_ready:
                 _log.info("venue_recovered", venue=self.venue)
                 self._tell(TradingState.ACTIVE, "")
+                self.look_soon()  # what happened in the gap shows in the account
 
     async def _look_at_orders(self, *, everything: bool) -> None:
         working = [
@@ -240,6 +240,12 @@ class AccountFollower:
     async def _look_at_account(self) -> None:
         snapshot = await self.connector.snapshot()
         self._tell_account()
+        if snapshot.equity is not None:
+            self._observer.gauge("quantd_venue_equity", float(snapshot.equity), venue=self.venue)
+        if snapshot.margin_closeout is not None:
+            self._observer.gauge(
+                "quantd_venue_margin_closeout_ratio", float(snapshot.margin_closeout), venue=self.venue
+            )
         self._emit(snapshot)
 
     def _tell_account(self) -> None:

@@ -60,7 +60,12 @@ class Watcher:
                 self._await_correction(_venue(order.instrument), 1)
         self._naked: dict[tuple[str, str, str], float] = {}
         """Seconds counted so far, by (venue, strategy, reason)."""
-        self._unknown_since: dict[tuple[str, int], int] = {}
+        self._unknown_since: dict[tuple[str, int], int] = {
+            (order.client_order_id, order.operation.number): order.operation.since_ns
+            for order in engine.state.orders.open_orders()
+            if order.is_unknown and order.operation is not None
+        }
+        """What a run before this one left unknown is counted here, from when it was sent: no other run has counted it."""
         self.fills = 0
         """Fills booked in this run."""
 
@@ -277,8 +282,18 @@ class Watcher:
         self._observer.count(
             "quantd_reconcile_runs_total", 1, venue=fact.venue, result="different" if count else "clean"
         )
-        self._observer.gauge("quantd_reconcile_last_success_timestamp_seconds", fact.at_ns / 1e9, venue=fact.venue)
         _log.info("reconciled", venue=fact.venue, differences=fact.differences)
+
+    def _flowed(self, fact: f.CashFlowRecorded) -> None:
+        flow = fact.flow
+        (_log.warning if flow.inferred else _log.info)(
+            "cash_flow_inferred" if flow.inferred else "cash_flow",
+            venue=flow.venue,
+            kind=flow.kind.value,
+            asset=flow.asset,
+            amount=str(flow.amount),
+            instrument=flow.instrument,
+        )
 
     def _venue_of(self, client_order_id: str) -> str:
         order = self._engine.state.orders.get(client_order_id)
@@ -323,6 +338,8 @@ class Watcher:
             observer.gauge("quantd_warmup_ratio", min(needed, default=1.0), strategy=desk.id)
         for venue, count in unknown.items():
             observer.gauge("quantd_unknown_operations", count, venue=venue)
+        for venue, at_ns in engine.reconciler.agreed_at_ns.items():
+            observer.gauge("quantd_reconcile_last_success_timestamp_seconds", at_ns / 1e9, venue=venue)
         for venue, count in self._estimated.items():
             observer.gauge("quantd_fills_awaiting_correction", count, venue=venue)
         self._nakedness()
@@ -368,4 +385,5 @@ _HANDLERS: Mapping[type, Any] = {
     LimitsSet: Watcher._limits_set,
     SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,
+    f.CashFlowRecorded: Watcher._flowed,
 }

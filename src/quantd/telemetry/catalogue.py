@@ -42,7 +42,7 @@ _DENIALS: Final = (
     "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "daily_orders",
     "daily_notional", "daily_fees", "order_to_trade", "market_pause", "margin_ratio", "open_orders", "open_notional",
     "position", "gross", "net", "leverage", "concentration", "balance", "capital", "loss", "drawdown",
-    "trading_state", "unknown_outcome", "difference", "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported",
+    "trading_state", "unknown_outcome", "reconciling", "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported",
     "not_executed", "control_failed",
 )  # fmt: skip
 _HALTS: Final = (
@@ -270,6 +270,13 @@ _TRUTH: Final = (
         "strategy reason outcome",
         "Positions that stood without their stop for too long, by what was done.",
         {"reason": _NAKED, "outcome": ("alert", "exit", "halt")},
+    ),
+    _gauge("quantd_venue_equity", "venue", "Worth of a margin account in its home currency, as the venue counts it."),
+    _gauge(
+        "quantd_venue_margin_closeout_ratio",
+        "venue",
+        "How near the venue is to closing positions by itself; 1 is the moment.",
+        unit="ratio",
     ),
     _gauge("quantd_unknown_operations", "venue", "Writes whose outcome is unknown right now."),
     _counter(

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ReconcilePolicy = Literal["adopt", "close", "ignore", "refuse"]
-"""What is done about differences between our books and the venue at a start."""
+"""What is done about differences between our books and the venue."""
 
 
 class RateOverride(BaseModel):
@@ -43,9 +43,9 @@ class VenueSettings(BaseModel):
     type: str
     """Which connector: `paper`, `ionloop`, or the name that a plugin registers."""
     reconcile: ReconcilePolicy = "refuse"
-    """At a start with differences: `adopt` what the venue has, `close` it, `ignore` it, or `refuse` to trade there."""
-    reconcile_instruments: dict[str, ReconcilePolicy] = Field(default={}, examples=[{"BTC-USDT": "ignore"}])
-    """Another policy for some instruments, by their symbol at the venue."""
+    """Differences to the venue: `adopt` what it has, `close` it, `ignore` it, or `refuse` to trade there."""
+    reconcile_instruments: dict[str, ReconcilePolicy] = Field(default_factory=dict)
+    """Another answer for single instruments, by the venue's symbol."""
     timeout_s: float = Field(default=10.0, gt=0, le=120, allow_inf_nan=False)
     """Seconds that one request may take."""
     max_slippage_bps: Decimal = Field(default=Decimal(50), gt=0, le=10_000)

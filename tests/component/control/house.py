@@ -16,6 +16,7 @@ from quantd.clock import ManualClock
 from quantd.control.actions import Actions
 from quantd.control.api import ControlListener
 from quantd.control.daemon_access import DaemonAccess, VenueAccess
+from quantd.control.decisions import Decisions
 from quantd.control.receipts import Receipts
 from quantd.control.routes import Services
 from quantd.control.settings import ControlSettings, TokenSettings
@@ -89,9 +90,8 @@ class House:
             reasons=lambda: self.reasons,
             draw=self._draw,
         )
-        self.services = Services(
-            self.access, Trail(self.path, self.codec), Actions(self.access, self.receipts, wait_s=0.3)
-        )
+        actions = Actions(self.access, self.receipts, wait_s=0.3)
+        self.services = Services(self.access, Trail(self.path, self.codec), actions, Decisions(self.access, actions))
         self.listener = ControlListener(self.settings, self.services, clean=self.redactor.clean, idle_s=1.0)
 
     def _draw(self) -> str:

@@ -7,11 +7,21 @@ import pytest
 
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.events import TradingState
-from quantd.domain.facts import OrderIntended, Reconciled, RequestDenied, StateSet
-from quantd.domain.orders import Limit
+from quantd.domain.facts import (
+    ExternalOrderSeen,
+    OperationSettled,
+    OrderIntended,
+    Reconciled,
+    RequestDenied,
+    StateSet,
+)
+from quantd.domain.orders import Limit, OrderState, Side
+from quantd.domain.outcomes import Unknown
+from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.journal.latch import HaltLatch
 from quantd.testing.builders import BTC, make_snapshot
 from tests.component.control.house import House
+from tests.unit.engine.acts import buy
 
 D = Decimal
 
@@ -194,12 +204,59 @@ async def test_reconciling_shows_the_plan_and_applies_it_only_by_a_policy_of_an_
     assert (status, told["applied"]) == (200, "")
     assert {one["subject"]: D(one["theirs"]) for one in told["differences"]} == {"USD": 5, "BTC": 1}
     assert not house.rig.of(Reconciled)
-    body = {"venue": "paper", "apply": "adopt"}
+    body = {"venue": "paper", "apply": "adopt", "plan": told["plan"]}
     assert (await house.ask("POST", "/v1/reconcile", body, by="trader"))[0] == 403
     status, told = await house.ask("POST", "/v1/reconcile", body)
     assert (status, told["applied"], told["done"]) == (200, "adopt", True)
     assert house.rig.state.portfolio.accounts["paper"].totals == {"USD": 5, "BTC": 1}
     assert (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["differences"] == []
+
+
+def _foreign(house: House, venue_order_id: str, at_ns: int) -> AccountSnapshot:
+    order = OrderReport(BTC, venue_order_id, OrderState.WORKING, D(0), at_ns, side=Side.BUY, quantity=D(2), price=D(95))
+    return make_snapshot({"USD": 1_000_000, "BTC": 1_000}, at_ns=at_ns, orders=(order,))
+
+
+async def test_a_plan_is_applied_only_by_its_digest_and_only_if_the_venue_still_shows_it(house: House) -> None:
+    house.snapshot = _foreign(house, "f1", house.rig.now_ns + 1)
+    status, told = await house.ask("POST", "/v1/reconcile", {"venue": "paper"})
+    assert [(one["kind"], one["action"]) for one in told["differences"]] == [("foreign_order", "refuse")]
+    body = {"venue": "paper", "apply": "adopt"}
+    assert (await house.ask("POST", "/v1/reconcile", body))[1]["code"] == "plan_missing"
+    house.snapshot = _foreign(house, "f2", house.rig.now_ns + 2)
+    status, problem = await house.ask("POST", "/v1/reconcile", body | {"plan": told["plan"]})
+    assert (status, problem["code"]) == (409, "plan_changed")
+    assert not house.rig.of(ExternalOrderSeen)
+    told = (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]
+    house.snapshot = _foreign(house, "f2", house.rig.now_ns + 3)
+    status, told = await house.ask("POST", "/v1/reconcile", body | {"plan": told["plan"]})
+    assert (status, told["applied"]) == (200, "adopt")
+    assert [one.venue_order_id for one in house.rig.of(ExternalOrderSeen)] == ["f2"]
+    assert (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["differences"] == []
+
+
+async def test_a_named_person_ends_an_unknown_outcome_and_the_journal_says_who(house: House) -> None:
+    order = buy(house.rig)
+    body = {"order": order.id, "outcome": "not_executed", "why": "not in the venue's list", "by": "eve"}
+    assert (await house.ask("POST", "/v1/resolve", body))[1]["code"] == "not_unknown"
+    house.rig.answer(order, Unknown("timeout"))
+    assert (await house.ask("POST", "/v1/resolve", body, by="trader"))[0] == 403
+    status, told = await house.ask("POST", "/v1/resolve", body)
+    assert (status, told["by"], told["done"]) == (200, "eve", True)
+    assert order.state is OrderState.DENIED
+    assert house.rig.of(OperationSettled)[-1].by == "eve"
+    assert house.rig.state.portfolio.nets[BTC].unknown == 0
+
+
+async def test_an_outcome_that_a_person_calls_accepted_takes_the_venues_id_and_is_followed(house: House) -> None:
+    order = buy(house.rig)
+    house.rig.answer(order, Unknown("timeout"))
+    body = {"order": order.id, "outcome": "accepted", "why": "seen there"}
+    assert (await house.ask("POST", "/v1/resolve", body))[1]["code"] == "venue_order_id_missing"
+    status, _ = await house.ask("POST", "/v1/resolve", body | {"venue_order_id": "v77"})
+    live = house.rig.live(order)
+    assert (status, live.is_unknown, live.venue_order_ids[-1]) == (200, False, "v77")
+    assert order.state is OrderState.WORKING
 
 
 async def test_the_journal_with_the_audit_folds_to_the_same_state(house: House) -> None:

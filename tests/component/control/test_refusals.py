@@ -18,6 +18,7 @@ BODIES = {
     "/v1/flatten": {"scope": "all", "why": "drill"},
     "/v1/orders": {"instrument": "paper:BTC-USD", "side": "buy", "quantity": "1", "why": "drill", "kind": "market"},
     "/v1/reconcile": {"venue": "paper"},
+    "/v1/resolve": {"order": "q0test-1-1", "outcome": "not_executed", "why": "drill"},
     "/v1/reload": {},
 }
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from quantd.domain.commands import Cancel
@@ -13,7 +14,7 @@ from quantd.domain.lots import Lot
 from quantd.domain.orders import OrderState, Side
 from quantd.domain.outcomes import Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
-from quantd.engine.differences import plan
+from quantd.engine.differences import Policies, plan
 from quantd.engine.risk.wish import Denied
 from quantd.testing.builders import BTC, Rig, make_balance, make_instrument, make_snapshot
 from tests.unit.engine.acts import buy
@@ -51,11 +52,15 @@ def shown(rig: Rig, *orders: OrderReport, lots: tuple[Lot, ...] = (), usd: Any =
 
 
 def kinds(rig: Rig, snapshot: AccountSnapshot) -> list[tuple[str, str]]:
-    return [(one.kind, one.subject) for one in plan(rig.state, snapshot)]
+    return [(one.kind, one.subject) for one in plan(rig.state, snapshot, Policies(ADOPT))]
 
 
 def reconcile(rig: Rig, snapshot: AccountSnapshot, policy: ReconcileAction) -> None:
+    """Show a snapshot, and the same again a second later: only what both show counts."""
     rig.handle(ReconcileOrdered(snapshot, policy, rig.now_ns))
+    rig.wait()
+    again = msgspec.structs.replace(snapshot, asked_at_ns=rig.now_ns, answered_at_ns=rig.now_ns)
+    rig.handle(ReconcileOrdered(again, policy, rig.now_ns))
 
 
 def long(quantity: Any, price: Any = 90) -> Lot:
@@ -122,7 +127,7 @@ def test_adopting_takes_orders_positions_and_balances_and_a_second_pass_finds_no
     before = (len(rig.of(PositionAdjusted)), len(rig.commands))
     reconcile(rig, again, ADOPT)
     assert (len(rig.of(PositionAdjusted)), len(rig.commands)) == before
-    assert [sum(one.differences.values()) for one in rig.of(Reconciled)] == [3, 0]
+    assert [sum(one.differences.values()) for one in rig.of(Reconciled)] == [3, 2, 0, 0]
 
 
 def test_an_adopted_order_is_followed_like_ours_and_can_be_cancelled() -> None:

@@ -92,6 +92,23 @@ for scope in ("strategy:s1", f"instrument:{BTC}"):
             scope=scope,
         )
 
+BOUNDED: dict[str, Any] = {
+    "margin": True,
+    "balances": {"USD": 1_000_000},
+    "instruments": [make_instrument(margin_rate=D("0.01"), max_position=D(5))],
+}
+for side in (BUY, SELL):
+    cases.add(
+        f"venue-position-{side.value}",
+        exposure.VenuePosition,
+        Denial.POSITION,
+        rig=lambda: Rig(**BOUNDED),
+        levels=AROUND_5,
+        new=beside("2", "1", side, by_quantity(side)),
+        amend=beside("2", "1", side, grown(side)),
+        scope=f"instrument:{BTC}",
+    )
+
 # -- 17: portfolio ---------------------------------------------------------------------------------------------------
 EQUITY_1000 = {"margin": True, "balances": {"USD": 1_000}, "instruments": [make_instrument(margin_rate=D("0.01"))]}
 for limit, value, code, scopes in (

@@ -53,6 +53,18 @@ def test_one_headroom_of_the_balance() -> None:
     assert [code(one) for one in answers] == [None] * 5 + [Denial.BALANCE]
 
 
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_the_venues_own_limit_of_a_position_counts_all_strategies_and_what_works(side: Side) -> None:
+    rig = Rig(margin=True, instruments=[make_instrument(margin_rate=D("0.1"), max_position=D(5))])
+    wish = (lambda s: s.buy(BTC, 2, Limit(100))) if side is BUY else (lambda s: s.sell(BTC, 2, Limit(100)))
+    assert code(rig.do(wish)) is None
+    assert code(rig.do(wish, "s2")) is None
+    assert code(rig.do(wish)) is Denial.POSITION
+    rig = Rig(margin=True, instruments=[make_instrument(margin_rate=D("0.1"), max_position=D(5))])
+    rig.hold(-5 if side is BUY else 5)
+    assert code(rig.do(lambda s: s.buy(BTC, 10, Limit(100)) if side is BUY else s.sell(BTC, 10, Limit(100)))) is None
+
+
 @pytest.mark.parametrize("scope", ["strategy:s1", f"instrument:{BTC}"])
 def test_one_headroom_of_the_position(scope: str) -> None:
     rig = rig_with(scope, Limits(max_position=D(5)))

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from quantd.clock import SystemClock
-from quantd.domain.events import HaltOrdered, TradingState
+from quantd.domain.events import HaltOrdered, OperationResolved, TradingState
 from quantd.domain.facts import FillCorrected, OrderMoved
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.orders import ClientOrderId, Limit, OrderState, Trigger
+from quantd.domain.outcomes import NotFound, Unknown
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.runtime.limit_use import LimitUse
 from quantd.runtime.stopwatch import GATE_SAMPLE, Stopwatch
@@ -163,3 +164,17 @@ def _seconds(call: object, rounds: int) -> float:
     for _ in range(rounds):
         call()
     return time.perf_counter() - began
+
+
+def test_the_seconds_unknown_go_on_over_a_restart(rig: Rig) -> None:
+    order = rig.do(lambda s: s.buy(BTC, 1, Limit(99)))
+    rig.answer(order, Unknown("timeout"))
+    live = rig.live(order)
+    assert live.operation is not None
+    observer = RecordingObserver()
+    watcher = Watcher(rig.engine, observer, SystemClock())
+    rig.wait(30)
+    told = len(rig.facts)
+    rig.handle(OperationResolved(live.client_order_id, live.operation.number, NotFound(), rig.now_ns))
+    watcher.facts(rig.facts[told:])
+    assert observer.counted("quantd_unknown_seconds_total", venue="paper") == 30

@@ -6,7 +6,7 @@ from decimal import Decimal
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
-from quantd.engine.risk.exposure import exposure_controls
+from quantd.engine.risk.exposure import VenuePosition, exposure_controls
 from quantd.engine.risk.flow import Flow
 from quantd.engine.risk.gate import Builder, Control, Gate, Scoped
 from quantd.engine.risk.guards import Guards
@@ -30,8 +30,11 @@ def builders_of(capabilities: dict[str, Capabilities], guards: Guards) -> tuple[
     def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield Twin(capabilities)
 
+    def venue_positions(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
+        yield VenuePosition()
+
     one_order = (order_controls, twins, guards.markets.controls)
-    return (*one_order, Flow().controls, throttle, daily_budgets, exposure_controls, margin_controls)
+    return (*one_order, Flow().controls, throttle, daily_budgets, venue_positions, exposure_controls, margin_controls)
 
 
 def gate_of(

@@ -111,6 +111,24 @@ class MaxPosition(Stateless):
         return None
 
 
+class VenuePosition(Stateless):
+    """Control 16, the venue's own limit: how far the sum of all books may go, each side, by the instrument's rules."""
+
+    number = 16
+
+    def check(self, wish: Wish) -> Denied | None:
+        """See the class."""
+        limit = wish.instrument.max_position
+        if limit is None or not wish.added:
+            return None
+        net = wish.net
+        held, working = (net.quantity, net.buys) if wish.spec.side is Side.BUY else (-net.quantity, net.sells)
+        worst = held + working + wish.added
+        return (
+            wish.deny(Denial.POSITION, 16, f"instrument:{wish.instrument.id}", limit, worst) if worst > limit else None
+        )
+
+
 class Exposure(Stateless):
     """Control 17: gross, net, leverage and concentration, in the base currency, worst case over all instruments."""
 

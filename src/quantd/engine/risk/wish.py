@@ -53,8 +53,8 @@ class Denial(Enum):
     DRAWDOWN = "drawdown"
     TRADING_STATE = "trading_state"
     UNKNOWN_OUTCOME = "unknown_outcome"
-    DIFFERENCE = "difference"
-    """A snapshot of the venue does not agree with our books, and no second one has confirmed or cleared it."""
+    RECONCILING = "reconciling"
+    """The venue shows something else of the instrument than we know; a second look is to say whether it counts."""
     VENUE_NOT_READY = "venue_not_ready"
     RATE_MISSING = "rate_missing"
     CLOCK = "clock"
@@ -75,7 +75,7 @@ TRANSIENT = frozenset(
         Denial.MARKET_PAUSE,
         Denial.MESSAGE_RATE,
         Denial.UNKNOWN_OUTCOME,
-        Denial.DIFFERENCE,
+        Denial.RECONCILING,
         Denial.VENUE_NOT_READY,
         Denial.RATE_MISSING,
         Denial.BUSY,

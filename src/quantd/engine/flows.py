@@ -1,0 +1,101 @@
+"""Money that moved without a trade: told by the venue, or worked out from balances that nothing else explains.
+
+External flows change neither profit nor drawdown, as those follow from books. What is inferred is marked as such, counts
+as an adjustment, and is never guessed while an order could explain it.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain.cash import CashFlow, CashFlowKind
+from quantd.domain.events import CashMoved
+from quantd.domain.facts import CashFlowRecorded
+from quantd.domain.numbers import ZERO
+from quantd.domain.reports import AccountSnapshot
+from quantd.engine.context import Context
+
+_INFERRED_MAX = 100
+
+
+class _Drift(msgspec.Struct, frozen=True):
+    amount: Decimal
+    asked_at_ns: int
+    """Of the look that showed it."""
+
+
+class CashFlows:
+    """Records each told flow once, and what a drift of balances says where the venue tells nothing."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._drifts: dict[tuple[str, str], _Drift] = {}
+        """(venue, asset) -> what one quiet look showed, until the next."""
+        self._told: dict[tuple[str, str], Decimal] = {}
+        """(venue, asset) -> what was told and no balance has shown yet."""
+        self._inferred: dict[tuple[str, str, Decimal], None] = {}
+        """What was recorded before the venue told it."""
+
+    def moved(self, event: CashMoved) -> None:
+        """Record a flow that the venue told; one that it told before changes nothing."""
+        self._record(event.flow, self._context.state.portfolio.account(event.flow.venue).asked_at_ns)
+
+    def _record(self, flow: CashFlow, since_ns: int) -> None:
+        """Record a flow; one that occurred before `since_ns` is in the balance that was shown then."""
+        context, key = self._context, (flow.venue, flow.asset)
+        if (flow.venue, flow.id) in context.state.tallies.flows:
+            return
+        before = context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO)
+        context.record(CashFlowRecorded(flow, context.now_ns))
+        if context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO) != before:
+            return  # it is in our balance by now
+        drift = self._drifts.get(key)
+        if drift is not None and drift.amount == flow.amount:
+            del self._drifts[key]
+        elif (*key, flow.amount) in self._inferred:
+            del self._inferred[*key, flow.amount]
+        elif flow.occurred_at_ns >= since_ns:
+            self._told[key] = self._told.get(key, ZERO) + flow.amount
+
+    def drifted(self, snapshot: AccountSnapshot) -> dict[str, Decimal]:
+        """Return by how much each balance differs from ours; to be asked before the snapshot is taken in."""
+        totals = self._context.state.portfolio.account(snapshot.venue).totals
+        return {one.asset: change for one in snapshot.balances if (change := one.total - totals.get(one.asset, ZERO))}
+
+    def look(self, snapshot: AccountSnapshot, drifts: dict[str, Decimal], since_ns: int) -> None:
+        """Record what a snapshot tells, and infer what two of them in a row show.
+
+        Args:
+            snapshot: Which has been taken in.
+            drifts: What `drifted` returned before.
+            since_ns: When the snapshot before it was asked for, 0 without one.
+        """
+        venue = snapshot.venue
+        for flow in snapshot.flows:
+            self._record(flow, since_ns or snapshot.asked_at_ns)
+        quiet = bool(since_ns) and self._is_quiet(venue, since_ns)
+        for balance in snapshot.balances:
+            key, change = (venue, balance.asset), drifts.get(balance.asset, ZERO)
+            drift = self._drifts.pop(key, None)
+            change -= self._told.pop(key, ZERO) if change else ZERO
+            if drift is not None and quiet and not change:
+                self._infer(venue, balance.asset, drift)
+            elif change and quiet:
+                self._drifts[key] = _Drift(change, snapshot.asked_at_ns)
+
+    def _infer(self, venue: str, asset: str, drift: _Drift) -> None:
+        name = f"inferred-{asset}-{drift.asked_at_ns}"
+        flow = CashFlow(venue, name, CashFlowKind.ADJUSTMENT, asset, drift.amount, drift.asked_at_ns, inferred=True)
+        self._context.record(CashFlowRecorded(flow, self._context.now_ns))
+        self._inferred[venue, asset, drift.amount] = None
+        if len(self._inferred) > _INFERRED_MAX:
+            del self._inferred[next(iter(self._inferred))]
+
+    def _is_quiet(self, venue: str, since_ns: int) -> bool:
+        """Whether no order can have moved money: none is open there, and none changed since the look before."""
+        state = self._context.state
+        return not any(order.instrument.partition(":")[0] == venue for order in state.orders.open_orders()) and all(
+            at_ns < since_ns
+            for instrument, at_ns in state.last_order_event_ns.items()
+            if instrument.partition(":")[0] == venue
+        )

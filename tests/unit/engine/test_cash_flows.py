@@ -1,0 +1,127 @@
+"""Cash flows: told once, inferred from balances where nothing else explains them, and no part of any profit."""
+
+from decimal import Decimal
+from typing import Any
+
+from quantd.domain.cash import CashFlow, CashFlowKind
+from quantd.domain.events import CashMoved, ReconcileAction, ReconcileOrdered
+from quantd.domain.facts import CashFlowRecorded
+from quantd.engine.differences import Policies
+from quantd.engine.images import dump, restore
+from quantd.engine.rates import Rates
+from quantd.engine.state import State
+from quantd.testing.builders import Rig, make_snapshot
+from tests.unit.engine.acts import buy
+
+D = Decimal
+
+
+def house() -> Rig:
+    rig = Rig(balances={"USD": 1_000, "BTC": 1})
+    rig.engine.context.policies["paper"] = Policies(ReconcileAction.REFUSE)
+    look(rig, 1_000)
+    return rig
+
+
+def look(rig: Rig, usd: Any, *flows: CashFlow) -> None:
+    rig.wait()
+    rig.handle(make_snapshot({"USD": usd, "BTC": 1}, at_ns=rig.now_ns, flows=flows))
+
+
+def deposit(rig: Rig, amount: Any = 500, name: str = "d1") -> CashFlow:
+    return CashFlow("paper", name, CashFlowKind.DEPOSIT, "USD", D(amount), rig.now_ns)
+
+
+def flows(rig: Rig) -> list[tuple[CashFlowKind, Decimal, bool]]:
+    return [(one.flow.kind, one.flow.amount, one.flow.inferred) for one in rig.of(CashFlowRecorded)]
+
+
+def test_a_change_of_balance_that_nothing_explains_is_inferred_once_a_second_look_agrees() -> None:
+    rig = house()
+    look(rig, 1_300)
+    assert flows(rig) == []
+    look(rig, 1_300)
+    look(rig, 1_300)
+    assert flows(rig) == [(CashFlowKind.ADJUSTMENT, D(300), True)]
+    assert rig.state.portfolio.account("paper").totals["USD"] == 1_300, "counted once"
+    assert rig.engine.guards.losses.profits().get("account", D(0)) == 0
+
+
+def test_a_withdrawal_is_counted_once_too() -> None:
+    rig = house()
+    for _ in range(3):
+        look(rig, 400)
+    assert flows(rig) == [(CashFlowKind.ADJUSTMENT, D(-600), True)]
+    assert rig.state.portfolio.account("paper").free("USD") == 400
+
+
+def test_what_comes_and_goes_again_is_inferred_by_nobody() -> None:
+    rig = house()
+    look(rig, 1_300)
+    look(rig, 1_000)
+    look(rig, 1_000)
+    assert (CashFlowKind.ADJUSTMENT, D(300), True) not in flows(rig)
+
+
+def test_nothing_is_inferred_while_an_order_may_have_moved_the_money() -> None:
+    rig = house()
+    order = buy(rig, 1, 100)
+    rig.accept(order)
+    for _ in range(3):
+        look(rig, 900)
+    assert flows(rig) == []
+
+
+def test_what_the_venue_tells_before_the_balance_shows_it_is_not_inferred() -> None:
+    rig = house()
+    rig.handle(CashMoved(deposit(rig), rig.now_ns))
+    for _ in range(3):
+        look(rig, 1_500)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+
+
+def test_what_the_venue_tells_along_with_the_balance_is_recorded_once_however_often_it_is_told() -> None:
+    rig = house()
+    told = deposit(rig)
+    for _ in range(3):
+        look(rig, 1_500, told)
+    rig.handle(CashMoved(told, rig.now_ns))
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+    assert rig.state.portfolio.account("paper").flows == {"USD": D(500)}
+    assert rig.state.portfolio.account("paper").totals["USD"] == 1_500
+
+
+def test_a_flow_told_between_the_two_looks_takes_the_place_of_the_guess() -> None:
+    rig = house()
+    look(rig, 1_500)
+    rig.handle(CashMoved(deposit(rig), rig.now_ns))
+    look(rig, 1_500)
+    look(rig, 1_500)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+
+
+def test_a_snapshot_of_the_journal_remembers_which_flows_were_told() -> None:
+    rig = house()
+    rig.handle(CashMoved(deposit(rig), rig.now_ns))
+    state = State(Rates("USD"))
+    restore(state, dump(rig.state))
+    assert state.tallies.flows == rig.shadow.tallies.flows == {("paper", "d1"): None}
+
+
+def test_flows_from_before_our_time_are_told_and_explain_nothing_that_comes_later() -> None:
+    rig = house()
+    old = CashFlow("paper", "d0", CashFlowKind.DEPOSIT, "USD", D(5_000), rig.now_ns - 10**15)
+    look(rig, 1_000, old)
+    for _ in range(3):
+        look(rig, 1_100, old)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(5_000), False), (CashFlowKind.ADJUSTMENT, D(100), True)]
+
+
+def test_a_start_reads_the_flows_that_its_snapshot_tells() -> None:
+    rig = house()
+    rig.wait()
+    snapshot = make_snapshot({"USD": 1_500, "BTC": 1}, at_ns=rig.now_ns, flows=(deposit(rig),))
+    rig.handle(ReconcileOrdered(snapshot, ReconcileAction.REFUSE, rig.now_ns))
+    look(rig, 1_500)
+    look(rig, 1_500)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
