@@ -7,14 +7,13 @@ Prices are a walk of minutes at 600 times their speed, or the file that `QUANTD_
 import os
 import random
 import re
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, quantd, until
+from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, free_port, quantd, until
 from tests.process.truth import Venue, differences, folded, qualities
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
@@ -162,13 +161,6 @@ def test_webhooks_confirm_the_prices_of_fills(site: Site) -> None:
         told = site.venue.read("counters")["webhooks"]
         assert (told["registered"], told["registered_again"]) == (1, 0), "a restart registers nothing anew"
         assert daemon.signal(SIGTERM) == 0
-
-
-def free_port() -> int:
-    """A port that nobody listens on now; the venue must be told it before the daemon does."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-    return port
 
 
 @pytest.mark.timeout(900)

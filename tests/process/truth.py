@@ -38,9 +38,9 @@ class Venue:
         """Counters or state."""
         return json.loads(get(f"{self.url}/{what}")[1])
 
-    def post(self, what: str, body: object) -> None:
+    def post(self, what: str, body: object, method: str = "POST") -> None:
         """A command."""
-        request = urllib.request.Request(f"{self.url}/{what}", json.dumps(body).encode(), method="POST")
+        request = urllib.request.Request(f"{self.url}/{what}", json.dumps(body).encode(), method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
 

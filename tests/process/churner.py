@@ -1,0 +1,41 @@
+"""A strategy that writes all the time, each order with a size of its own; copied into a strategies folder by tests."""
+
+import random
+from decimal import Decimal
+from typing import ClassVar
+
+from quantd import Limit, Market, Quote, Strategy, param
+
+
+class Churner(Strategy):
+    """Enters on both sides near the market, amends, cancels, and now and then crosses the spread.
+
+    No two orders have one size, so that each can be told from any other by its terms.
+    """
+
+    writes: int = param(4, ge=1, le=50, doc="orders at each quote")
+    keeps: int = param(8, ge=1, le=200, doc="orders that may work at once")
+    needs: ClassVar = {Market, Limit}
+
+    def setup(self) -> None:
+        for one in self.instruments:
+            self.quotes(one)
+
+    def on_quote(self, quote: Quote) -> None:
+        now_ms = round(self.now.timestamp() * 1000)
+        rng = random.Random(now_ms)
+        working = self.orders(quote.instrument)
+        for order in working[: max(1, len(working) - self.keeps)]:
+            if rng.random() < 0.3 and order.price is not None:
+                self.amend(order, order.quantity, order.price)
+            else:
+                self.cancel(order)
+        for number in range(self.writes):
+            quantity = Decimal("0.002") + Decimal((now_ms * 7 + number) % 4_000) / 1_000_000
+            away = rng.uniform(-1e-4, 6e-4)
+            if rng.random() < 0.15:
+                self.buy(quote.instrument, quantity, Market())
+            elif rng.random() < 0.5:
+                self.buy(quote.instrument, quantity, Limit(quote.mid * (1 - away)))
+            else:
+                self.sell(quote.instrument, quantity, Limit(quote.mid * (1 + away)))
