@@ -1,7 +1,8 @@
 """The long campaigns, by `make campaign`: the stated counts of runs, kills, simulated seeds and inverted controls.
 
 Each stage is a command with its counts in the environment. A stage that passed at this commit is not run again; the
-table goes to `docs/campaign.md` with the commit.
+table goes to `docs/campaign.md` with the commit, and so does what a stage hands over by `tests.report`. Words after the
+command run only the stages that have one of them in their name: `python -m tests.campaign planted soak`.
 """
 
 import json
@@ -15,8 +16,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from tests.report import VARIABLE, table
+
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".campaign.json"
+SECTION = ROOT / ".campaign.section.md"
+"""Where a running stage puts what the page shall show of it."""
 PAGE = ROOT / "docs" / "campaign.md"
 
 
@@ -41,13 +46,25 @@ STAGES = (
         (*PYTEST, PROCESS, "-k", "killed"),
         {"QUANTD_KILLS": "20"},
     ),
+    Stage(
+        "SIGKILL from within the venue's handler, before and after each kind of write",
+        ("-m", "tests.process.killing", "--kills", "200"),
+        {},
+    ),
+    Stage(
+        "a kill of 1,000 working orders on two venues, one of them dead",
+        (*PYTEST, "tests/process/test_watchdog_process.py", "-k", "thousand"),
+        {},
+    ),
     Stage("every control inverted or disabled: some test must fail", ("-m", "tests.mutation.invert_controls"), {}),
+    Stage("faults planted on purpose: the simulation must find each", ("-m", "tests.sim", "--planted"), {}),
     Stage(
         "simulated days with faults, all scenarios in turn",
         ("-m", "tests.sim", "--seeds", f"0:{os.environ.get('QUANTD_CAMPAIGN_SEEDS', '10000')}"),
         {},
     ),
     Stage("the state machine of the engine, long", (*PYTEST, "tests/property"), {"HYPOTHESIS_PROFILE": "nightly"}),
+    Stage("soak: thirty minutes with faults", ("-m", "tests.soak", "--minutes", "30"), {}),
 )
 
 
@@ -63,10 +80,11 @@ def run(stage: Stage, console: Console) -> dict[str, object]:
     """Run one stage with its output on the terminal; return its row."""
     console.rule(stage.name)
     began = time.monotonic()
+    SECTION.unlink(missing_ok=True)
     process = subprocess.Popen(
         [sys.executable, *stage.arguments],
         cwd=ROOT,
-        env={**os.environ, **stage.environ},
+        env={**os.environ, **stage.environ, VARIABLE: str(SECTION)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -79,7 +97,9 @@ def run(stage: Stage, console: Console) -> dict[str, object]:
             last = line.strip()
     code = process.wait()
     words = re.sub(r"\x1b\[[0-9;]*m", "", last).strip("= ")
-    return {"ok": code == 0, "seconds": round(time.monotonic() - began), "last": words}
+    section = SECTION.read_text(encoding="utf-8") if SECTION.exists() else ""
+    SECTION.unlink(missing_ok=True)
+    return {"ok": code == 0, "seconds": round(time.monotonic() - began), "last": words, "section": section}
 
 
 def page(at: str, rows: dict[str, dict[str, object]]) -> str:
@@ -89,27 +109,31 @@ def page(at: str, rows: dict[str, dict[str, object]]) -> str:
         "",
         f"Written by `make campaign` at commit `{at}`. Samples of each stage run with every `make test`.",
         "",
-        "| stage | result | seconds | last line |",
-        "|---|---|---|---|",
     ]
+    summary, sections = [], []
     for stage in STAGES:
         row = rows.get(stage.name)
         if row is None:
-            lines.append(f"| {stage.name} | not run | | |")
-        else:
-            result = "passed" if row["ok"] else "**failed**"
-            lines.append(f"| {stage.name} | {result} | {row['seconds']} | {str(row['last']).replace('|', '/')} |")
+            summary.append((stage.name, "not run", "", ""))
+            continue
+        result = "passed" if row["ok"] else "**failed**"
+        last = "see below" if row["ok"] and row["section"] else str(row["last"])
+        summary.append((stage.name, result, str(row["seconds"]), last))
+        if row["section"]:
+            sections += ["", f"## {stage.name[0].upper()}{stage.name[1:]}", "", str(row["section"]).strip()]
+    lines += [table(("stage", "result", "seconds", "last line"), summary), *sections]
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     """Run what has not passed at this commit yet, and write the page; return 1 when a stage failed."""
-    console, at = Console(), commit()
+    console, at, wanted = Console(), commit(), sys.argv[1:]
+    chosen = [stage for stage in STAGES if not wanted or any(word in stage.name for word in wanted)]
     kept = json.loads(STATE.read_text()) if STATE.exists() else {}
     rows: dict[str, dict[str, object]] = kept.get("rows", {}) if kept.get("commit") == at else {}
-    for number, stage in enumerate(STAGES, 1):
+    for number, stage in enumerate(chosen, 1):
         if rows.get(stage.name, {}).get("ok"):
-            console.print(f"{number}/{len(STAGES)} {stage.name}: passed at this commit already")
+            console.print(f"{number}/{len(chosen)} {stage.name}: passed at this commit already")
             continue
         rows[stage.name] = run(stage, console)
         STATE.write_text(json.dumps({"commit": at, "rows": rows}, indent=1))

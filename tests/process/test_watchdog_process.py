@@ -18,6 +18,7 @@ from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, python, quant
 from tests.process.test_ionloop_process import _port
 from tests.process.test_paper_process import CONFIG as PAPER
 from tests.process.truth import Venue
+from tests.report import write_section
 
 STUCK = """
   - id: stuck
@@ -220,7 +221,9 @@ def test_a_thousand_orders_are_cancelled_within_the_rate_while_another_venue_is_
     until(lambda: site.working(live) == 0, 30, f"no working order\n{daemon.text()[-3000:]}")
     took_s = time.monotonic() - began
     done = daemon.wait_line("kill_venue_done", 10)
-    print(f"500 orders gone after {took_s:.2f} s; {done}")
+    words = f"500 orders gone after {took_s:.2f} s, the other venue having got {signal.Signals(death).name}"
+    print(words)
+    write_section(words)
     assert (done["venue"], done["cancelled"]) == ("a", 500)
     assert 500 / 250 < took_s < 500 / 200 + 3, "at the rate of the budget, which is 200 a second"
     assert site.refused(live) == 0

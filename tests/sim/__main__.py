@@ -10,19 +10,29 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tests.report import write_section
 from tests.sim.many import Summary, run_many, tasks_of
 from tests.sim.planted import PLANTS, hunt
 from tests.sim.scenarios import SCENARIOS
+from tests.sim.simulation import commit
 
 
 def show_planted(console: Console) -> int:
     """Hunt every planted fault; return 1 when one was not found."""
-    table = Table("planted fault", "found by", "seed", "violation", title="Planted faults")
-    catches = [hunt(plant) for plant in PLANTS]
-    for catch in catches:
-        table.add_row(catch.plant, catch.scenario, str(catch.seed), catch.violation[:90])
+    header = ("planted fault", "scenario", "hunted from seed", "found at seed", "violation")
+    table = Table(*header, title="Planted faults")
+    rows = []
+    for plant in PLANTS:
+        catch = hunt(plant, plant.begin)
+        found = "**not found**" if catch.seed < 0 else str(catch.seed)
+        rows.append((catch.plant, catch.scenario, str(plant.begin), found, catch.violation[:90]))
+        table.add_row(*rows[-1])
     console.print(table)
-    return 0 if all(catch.seed >= 0 for catch in catches) else 1
+    missed = sum(found.startswith("*") for *_, found, _ in rows)
+    words = f"{len(rows)} faults planted one at a time, {missed} of them not found; commit {commit()}"
+    write_section(words, header, rows)
+    console.print(words, highlight=False)
+    return 1 if missed else 0
 
 
 def main() -> int:
@@ -50,6 +60,7 @@ def main() -> int:
                 progress.console.print(f"[red]FAILED[/] {ran.scenario} {ran.seed}: ", ran.failure, highlight=False)
     console.print(summary.faults())
     console.print(summary.words(), highlight=False)
+    write_section(summary.words(), ("fault", "times", "seeds that it struck"), summary.rows())
     return 1 if summary.failures else 0
 
 

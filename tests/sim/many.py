@@ -52,9 +52,13 @@ class Summary:
     def faults(self) -> Table:
         """Return how often each fault struck."""
         table = Table("fault", "times", "seeds", title="Faults that struck")
-        for name, times in sorted(self.struck.items()):
-            table.add_row(name, str(times), str(self.seeds_struck[name]))
+        for row in self.rows():
+            table.add_row(*row)
         return table
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return each fault with how often it struck and in how many seeds."""
+        return [(name, str(times), str(self.seeds_struck[name])) for name, times in sorted(self.struck.items())]
 
     def words(self) -> str:
         """Return the rest in a sentence."""
