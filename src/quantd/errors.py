@@ -84,6 +84,10 @@ class JournalCorrupt(JournalError):
     """A record is torn, changed or missing; the message names it."""
 
 
+class SnapshotOutdated(JournalError):
+    """A snapshot was written by a quantd whose state had another shape: the records say the same."""
+
+
 class JournalLocked(JournalError):
     """Another process holds the lock of the journal or of a (venue, account)."""
 

@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from quantd.app.storage import codec
 from quantd.backtest import Backtest, SimulatedVenue
 from quantd.backtest.loop import BacktestFailed
 from quantd.clock import ManualClock
 from quantd.domain.capabilities import Capabilities, LotWrite
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.events import TimerFired
-from quantd.domain.facts import Fact, OrderIntended, StrategyFaulted
+from quantd.domain.facts import OrderIntended, StrategyFaulted
 from quantd.domain.instruments import Instrument
 from quantd.domain.numbers import use_exact_arithmetic
 from quantd.engine.context import EngineSettings, StrategySetup
@@ -32,7 +33,6 @@ from quantd.engine.desk import Desk
 from quantd.engine.risk.limits import DayEnd, Limits, RiskSettings
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.feeds.synthetic import SyntheticMarket, SyntheticSpec
-from quantd.journal.records import RecordCodec
 from quantd.plugins.loader import LoadFailure, StrategyLoader
 from quantd.plugins.settings import StrategySettings
 from quantd.ports import Clock
@@ -139,7 +139,7 @@ def rehearse(part: Part, rehearsal: Rehearsal) -> Told:
     except BacktestFailed as error:
         failure = str(error)
     facts = backtest.journal.facts
-    encode = RecordCodec[Fact](Fact).encode
+    encode = codec().encode
     return Told(
         id,
         tuple((draft.kind, draft.at_ns, draft.payload) for draft in map(encode, facts)),

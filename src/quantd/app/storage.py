@@ -23,7 +23,7 @@ from quantd.journal.latch import Halt, HaltLatch
 from quantd.journal.layout import Meta
 from quantd.journal.locks import lock_account, lock_journal
 from quantd.journal.projections import projections
-from quantd.journal.records import RecordCodec
+from quantd.journal.records import Migration, RecordCodec
 from quantd.journal.store import JournalStore
 from quantd.ports import Clock
 
@@ -39,9 +39,16 @@ class Storage(NamedTuple):
     locks: ExitStack
 
 
+SCHEMA_VERSION = 1
+"""Of the facts as they are written. A new field with a default needs no new one; a field that was renamed, taken away,
+given another type or meaning does, together with the migration from the version before."""
+MIGRATIONS: dict[int, Migration] = {}
+"""By version: what makes of a fact's content the next version's. Never taken out again: journals are kept for years."""
+
+
 def codec() -> RecordCodec[Fact]:
-    """Return how facts are written."""
-    return RecordCodec[Fact](Fact)
+    """Return how facts are written, and read in every version that ever was."""
+    return RecordCodec[Fact](Fact, version=SCHEMA_VERSION, migrations=MIGRATIONS)
 
 
 def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> Storage:
@@ -95,6 +102,8 @@ def fold(store: JournalStore[Fact], engine: Engine, run: RunStarted) -> Recovery
         JournalError: a newer quantd wrote it, or it is not the journal of the last run.
     """
     recovery = recover(store, engine.state.apply, lambda payload: restore(engine.state, payload))
+    if recovery.outdated_snapshots:
+        _log.warning("snapshots_of_another_version", snapshots=recovery.outdated_snapshots, records=recovery.records)
     for difference in check_run(engine.state.run, run):
         _log.warning("changed_since_the_last_run", what=difference)
     engine.restored()

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from quantd.app.storage import codec
 from quantd.clock import SystemClock
 from quantd.domain.facts import Fact
 from quantd.errors import JournalError
@@ -91,7 +92,7 @@ def backup(
 ) -> None:
     """Copy a journal, in use or not, to a new file, and verify the copy."""
     with _told():
-        count = copies.backup(path, destination, _codec())
+        count = copies.backup(path, destination, codec())
         typer.echo(f"ok: {count} records in {destination}")
 
 
@@ -104,16 +105,12 @@ def restore(
     """Put a verified copy of a backup in place, with a new epoch so that no order id is used twice."""
     now_ns = SystemClock().now_ns()
     with _told(), lock_journal(path, what="quantd journal restore", started_at_ns=now_ns):
-        meta = copies.restore(source, path, _codec(), now_ns=now_ns, replace=replace)
+        meta = copies.restore(source, path, codec(), now_ns=now_ns, replace=replace)
         typer.echo(f"ok: journal {meta.journal_id} restored to {path}, epoch {meta.epoch}")
 
 
-def _codec() -> RecordCodec[Fact]:
-    return RecordCodec(Fact)
-
-
 def _open(path: Path) -> JournalStore[Fact]:
-    return JournalStore[Fact].open(path, _codec(), read_only=True)
+    return JournalStore[Fact].open(path, codec(), read_only=True)
 
 
 @contextmanager
@@ -125,10 +122,10 @@ def _told() -> Iterator[None]:
         raise typer.Exit(EXIT_FAILED) from None
 
 
-def _known_kinds(codec: RecordCodec[Fact], kinds: list[str]) -> None:
+def _known_kinds(known: RecordCodec[Fact], kinds: list[str]) -> None:
     for kind in kinds:
-        if kind not in codec.kinds:
-            raise typer.BadParameter(f"no fact is called {kind!r}; there are {', '.join(sorted(codec.kinds))}")
+        if kind not in known.kinds:
+            raise typer.BadParameter(f"no fact is called {kind!r}; there are {', '.join(sorted(known.kinds))}")
 
 
 def _newest(store: JournalStore[Fact], count: int, kinds: frozenset[str]) -> list[Record]:
@@ -141,8 +138,8 @@ def _newest(store: JournalStore[Fact], count: int, kinds: frozenset[str]) -> lis
         reach *= 4
 
 
-def _row(codec: RecordCodec[Fact], record: Record) -> dict[str, Any]:
-    fact = msgspec.to_builtins(codec.decode(record))
+def _row(known: RecordCodec[Fact], record: Record) -> dict[str, Any]:
+    fact = msgspec.to_builtins(known.decode(record))
     fact.pop("type", None)
     fact.pop("at_ns", None)
     seconds, nanoseconds = divmod(record.at_ns, 1_000_000_000)

@@ -1,9 +1,13 @@
 """The whole state as one value, for the journal's snapshots: what `dump` writes, `restore` brings back exactly.
 
-Sums over open orders (worst cases, reservations, counts) are not stored; they are counted anew from the orders.
+Sums over open orders (worst cases, reservations, counts) are not stored; they are counted anew from the orders. An image
+names the shape that it was written in: one of another version is refused whole, and the fold begins at an older one or at
+the first record. Read otherwise, a field that this version has added would silently be empty.
 """
 
+import hashlib
 from decimal import Decimal
+from functools import cache
 
 import msgspec
 
@@ -17,6 +21,7 @@ from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.state import State
 from quantd.engine.tallies import TalliesImage
+from quantd.errors import SnapshotOutdated
 
 
 class OperationImage(msgspec.Struct, frozen=True):
@@ -101,6 +106,21 @@ class StateImage(msgspec.Struct, frozen=True):
     overdue: tuple[ProtectionOverdue, ...] = ()
     last_write_id: str = ""
     """Of the newest write of a lot's exits."""
+    shape: str = ""
+    """See `shape`; images of before it existed have none."""
+
+
+class _Shaped(msgspec.Struct):
+    """What is read of an image first."""
+
+    shape: str = ""
+
+
+@cache
+def shape() -> str:
+    """Return a name for the fields and types of this version's images."""
+    schema = msgspec.json.encode(msgspec.json.schema(StateImage), order="sorted")
+    return hashlib.blake2b(schema, digest_size=8).hexdigest()
 
 
 def dump(state: State) -> bytes:
@@ -149,6 +169,7 @@ def dump(state: State) -> bytes:
         protecting=tuple(state.guarding.writes.values()),
         overdue=tuple(state.guarding.overdue.values()),
         last_write_id=state.guarding.last_id,
+        shape=shape(),
     )
     return msgspec.json.encode(image)
 
@@ -157,8 +178,12 @@ def restore(state: State, data: bytes) -> None:
     """Bring an empty state to what `dump` wrote.
 
     Raises:
-        msgspec.DecodeError: when `data` is no image of this version.
+        SnapshotOutdated: `data` was written by a version whose images have another shape; the state is as it was.
+        msgspec.DecodeError: when `data` is no image.
     """
+    found = msgspec.json.decode(data, type=_Shaped).shape
+    if found != shape():
+        raise SnapshotOutdated(f"a snapshot of shape {found or 'unnamed'}, this quantd writes {shape()}")
     image = msgspec.json.decode(data, type=StateImage)
     portfolio = state.portfolio
     for instrument in image.instruments:
