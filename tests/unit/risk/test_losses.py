@@ -5,16 +5,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantd.domain.cash import CashFlow, CashFlowKind
-from quantd.domain.events import CashMoved, DayRolled, HaltOrdered, Resumed, TradingState
+from quantd.domain.events import CashMoved, DayRolled, HaltOrdered, InstrumentListed, Resumed, TradingState
 from quantd.domain.facts import StateSet
 from quantd.domain.orders import Market, Side
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.wish import Denial, Denied
-from quantd.testing.builders import BTC, Rig
+from quantd.testing.builders import BTC, Rig, make_instrument
 from tests.unit.risk.cases import place, resting
 
 D = Decimal
@@ -242,3 +244,26 @@ def test_a_strategy_may_go_on_reducing_at_market_after_a_trip() -> None:
     rig.hold(2)
     rig.quote(80)
     assert isinstance(rig.do(lambda s: s.sell(BTC, 1, Market())), Order)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["buy", "sell", "price", "rules"]), st.integers(1, 40)), min_size=1, max_size=8)
+)
+def test_the_profit_is_that_of_now_whatever_was_asked_before(steps: list[tuple[str, int]]) -> None:
+    rig = rig_with("account", Limits(max_daily_loss=D(10**9)))
+    losses, portfolio, marks = rig.engine.guards.losses, rig.state.portfolio, rig.state.rates.marks
+    rig.hold(100)
+    for version, (what, amount) in enumerate(steps, 2):
+        if what == "price":
+            rig.quote(100 + amount)
+        elif what == "rules":
+            rules = make_instrument(units_per_quantity=D(amount), version=version)
+            rig.handle(InstrumentListed(rules, rig.now_ns))
+        else:
+            rig.hold(amount if what == "buy" else -1)
+        expected = D(0)
+        for book in portfolio.books():
+            price = marks[book.instrument.id].exact()
+            assert price is not None
+            expected += book.realised + (book.unrealised(price) if book.quantity else 0)
+        assert [losses.profit("account"), losses.profit("account")] == [expected, expected]

@@ -11,6 +11,7 @@ from quantd.domain.facts import PeaksRecorded
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
+from quantd.engine.portfolio import Book
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.soft import SoftLimits, soft_share
 
@@ -34,6 +35,8 @@ class Losses:
         self.tripped: Tripped = lambda scope, state, flatten: None
         """Set by the engine: cancels and closes after a trip."""
         self._peaks_changed: dict[str, Decimal] = {}
+        self._valued: dict[Book, tuple[tuple[object, ...], Decimal]] = {}
+        """By book: what its profit was computed from last, and the profit."""
 
     def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
         """Take over the limits."""
@@ -55,23 +58,43 @@ class Losses:
         """Return the exact profit of a scope in the base currency, None when a price or rate is missing."""
         state = self._context.state
         strategy = scope.removeprefix("strategy:") if scope != ACCOUNT else None
-        total = ZERO
+        total, marks, base = ZERO, state.rates.marks, state.rates.base_currency
         for book in state.portfolio.books():
             if strategy is not None and book.strategy != strategy:
                 continue
             profit = book.realised
             if book.quantity:
-                price = state.rates.marks[book.instrument.id].exact()
+                price = marks[book.instrument.id].exact()
                 if price is None:
                     return None
-                profit += book.unrealised(price)
+                profit = self._profit_of(book, price)
             if not profit:
                 continue
-            rate = state.rates.rate(book.instrument.settlement_currency)
+            currency = book.instrument.settlement_currency
+            if currency == base:
+                total += profit
+                continue
+            rate = state.rates.rate(currency)
             if rate is None:
                 return None
             total += profit * rate
         return total
+
+    def _profit_of(self, book: Book, price: Decimal) -> Decimal:
+        """Return realised plus unrealised profit, computed only when the price, the holding or the rules are other ones.
+
+        One price moves and the profit of all books is asked for. Decimals and rules are immutable: the same objects
+        give the same profit.
+        """
+        known = self._valued.get(book)
+        if known is not None:
+            rules, at, quantity, cost, realised = known[0]
+            is_same = at is price and quantity is book.quantity and cost is book.cost and realised is book.realised
+            if is_same and rules is book.instrument:
+                return known[1]
+        profit = book.realised + book.unrealised(price)
+        self._valued[book] = (book.instrument, price, book.quantity, book.cost, book.realised), profit
+        return profit
 
     def marked(self, instrument: InstrumentId) -> None:
         """A price or a fill moved: look at the scopes that hold this instrument."""
