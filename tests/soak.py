@@ -36,6 +36,8 @@ HEALED = 0.1
 """Share of the run that is without faults, at its end; at least `HEALED_S`."""
 HEALED_S = 8.0
 MEMORY_MAX_MIB = 5.0
+LONG_S = 120.0
+"""From here on bars of a minute; a short run must not wait for those, and its memory fills with those of two seconds."""
 LAG_P99_MAX_S = 0.020
 FAULTS: list[dict[str, object]] = [
     {"route": "*order*", "action": "drop_after", "probability": 0.01},
@@ -89,11 +91,11 @@ def symbols(count: int, prefix: str) -> list[str]:
     return [f"{prefix}{number:03d}-USDT" for number in range(count)]
 
 
-def configuration(port: int) -> dict[str, Any]:
+def configuration(port: int, bars: str) -> dict[str, Any]:
     """Return the daemon's configuration: ten strategies, two hundred instruments."""
     paper = [f"paper:{one}" for one in symbols(PAPER, "P")]
     ionloop = [f"ionloop:{one}" for one in symbols(IONLOOP, "I")]
-    basket = {"use": "basket.Basket", "bars": "2s"}
+    basket = {"use": "basket.Basket", "bars": bars}
     strategies: list[dict[str, Any]] = [
         {"id": f"paper-{number}", "instruments": paper[number::8], **basket} for number in range(8)
     ]
@@ -101,7 +103,7 @@ def configuration(port: int) -> dict[str, Any]:
         {"id": "churner", "use": "churner.Churner", "instruments": ionloop[:2], "params": {"writes": 1, "keeps": 3}}
     )
     strategies.append({"id": "ionloop", "instruments": ionloop[2:], **basket})
-    market = {"price": 100, "tick": "0.01", "lot": "0.0001", "min_notional": 1, "volatility": 40}
+    market = {"price": 100, "tick": "0.01", "lot": "0.0001", "min_notional": 1, "volatility": 4}
     return {
         "journal": {"path": "var/q.db", "state_dir": "var/state"},
         "venues": {
@@ -135,7 +137,7 @@ def configuration(port: int) -> dict[str, Any]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[Process, Venue]]:
+def running(folder: Path, bars: str = "2s") -> Iterator[tuple[Process, Venue]]:
     """Start simulator and daemon in a folder, and wait until all strategies run."""
     shutil.copytree(ROOT / "strategies", folder / "strategies")
     for name in ("basket.py", "churner.py"):
@@ -147,9 +149,9 @@ def running(folder: Path) -> Iterator[tuple[Process, Venue]]:
             arguments += ["--symbol", one, "--balance", f"{one.partition('-')[0]}=1000"]
         simulator = stack.enter_context(quantd([*arguments, "--balance", "USDT=10000000"], folder))
         found = until(lambda: re.search(r"ionloop on http://127\.0\.0\.1:(\d+)", simulator.text()), 20, "an address")
-        (folder / "q.yaml").write_text(json.dumps(configuration(int(found[1]))))
+        (folder / "q.yaml").write_text(json.dumps(configuration(int(found[1]), bars)))
         daemon = stack.enter_context(quantd(["run", "q.yaml"], folder))
-        until(lambda: len(daemon.lines("strategy_started")) == 10, 90, "ten strategies")
+        until(lambda: len(daemon.lines("strategy_started")) == 10, 180, "ten strategies")
         yield daemon, Venue(int(found[1]))
 
 
@@ -211,7 +213,7 @@ def soak(seconds: float, folder: Path, progress: Progress | None = None) -> Foun
     """Run for so long, the last part without faults, and return what was seen."""
     bar = None if progress is None else progress.add_task("soaking", total=seconds)
     healed_s = max(HEALED_S, HEALED * seconds)
-    with running(folder) as (daemon, venue):
+    with running(folder, "1m" if seconds >= LONG_S else "2s") as (daemon, venue):
         watch = Watch(daemon.pid)
         venue.post("faults", FAULTS)
         is_calm = False
@@ -258,12 +260,9 @@ def judged(daemon: Process, venue: Venue, watch: Watch, warm_s: float) -> Found:
         problems.append(f"{found.rate_limited} requests were refused as too many")
     if found.unknown:
         problems.append(f"{found.unknown:.0f} writes are unknown after healing")
-    problems += [f"{line['event']}: {line}" for event in FORBIDDEN for line in daemon.lines(event)[:3]]
+    errors = [line for line in daemon.lines() if line.get("level") in ("error", "critical")]
+    problems += [f"{len(errors)} errors in the log, the first: {errors[0]}"] if errors else []
     return found._replace(problems=tuple(problems))
-
-
-FORBIDDEN = ("strategy_quarantined", "task_failed", "callback_interrupted", "loop_blocked", "journal_failed")
-"""Log lines that a run of good strategies on a failing venue must not have."""
 
 
 def main() -> int:

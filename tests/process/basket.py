@@ -3,24 +3,32 @@
 from decimal import Decimal
 from typing import ClassVar
 
-from quantd import SMA, Bar, Limit, Market, Strategy, param
+from quantd import Bar, Limit, Market, Quote, Strategy, param
 
 
 class Basket(Strategy):
-    """In each instrument above its average, out below; it enters at the market and leaves by an order that waits."""
+    """In each instrument well above its average, out well below; it enters at the market and leaves by a waiting order."""
 
-    window: int = param(4, ge=2, doc="bars of the average")
+    weight: float = param(0.05, gt=0, lt=1, doc="of a new price in the average")
+    band_bps: float = param(4.0, gt=0, doc="distance from the average at which it acts")
     quantity: Decimal = param(Decimal("0.02"), gt=0)
     needs: ClassVar = {Market, Limit}
 
     def setup(self) -> None:
-        self.averages = {one: self.bars(one).track(SMA(self.window)) for one in self.instruments}
+        self.averages: dict[str, float] = {}
+        self.closes: dict[str, float] = {}
+        for one in self.instruments:
+            self.quotes(one)
+            self.bars(one)
 
     def on_bar(self, bar: Bar) -> None:
-        average = self.averages[bar.instrument]
-        if not average.ready:
-            return
-        if bar.close > average.value:
-            self.target(bar.instrument, self.quantity)
-        else:
-            self.target(bar.instrument, 0, Limit(bar.close))
+        self.closes[bar.instrument] = bar.close
+
+    def on_quote(self, quote: Quote) -> None:
+        average = self.averages.setdefault(quote.instrument, quote.mid)
+        self.averages[quote.instrument] = average = average + self.weight * (quote.mid - average)
+        away_bps = (quote.mid / average - 1) * 10_000
+        if away_bps > self.band_bps:
+            self.target(quote.instrument, self.quantity)
+        elif away_bps < -self.band_bps:
+            self.target(quote.instrument, 0, Limit(quote.mid))

@@ -12,6 +12,8 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Book, Quote
 from quantd.ports import Observer
 
+BATCH_MAX = 64
+"""Events that one batch has at most, unless more than four times as many wait."""
 _TOMBSTONES_MIN = 1_024
 
 
@@ -40,6 +42,8 @@ class Inbox:
         self._market_data = 0
         self._replaced = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._left = False
+        """Whether the last batch was not all that waited."""
 
     def __len__(self) -> int:
         """Return the number of waiting events."""
@@ -84,11 +88,16 @@ class Inbox:
         return batch
 
     async def get_batch(self) -> list[Event]:
-        """Wait for at least one event; return all, oldest first. One caller at a time.
+        """Wait for at least one event; return the oldest, `BATCH_MAX` or a quarter of what waits. One caller at a time.
+
+        Between two batches the loop gets its turn, however many wait: to handle hundreds at once would stop it for long.
 
         Raises:
             RuntimeError: when somebody else is waiting already.
         """
+        if self._left:
+            self._left = False
+            await asyncio.sleep(0)
         if not self._items:
             if self._waiter is not None:
                 raise RuntimeError("the inbox has one consumer: another one is waiting already")
@@ -97,7 +106,18 @@ class Inbox:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self.take()
+        batch = self.take()
+        if len(batch) > BATCH_MAX:
+            self._put_back(batch, max(BATCH_MAX, len(batch) // 4))
+        return batch
+
+    def _put_back(self, batch: list[Event], first: int) -> None:
+        """Let all but the first events wait on; nothing was put in since they were taken."""
+        self._left = True
+        self._items = list(batch[first:])
+        del batch[first:]
+        self._compact()
+        self._market_data = sum(type(item) is Quote or type(item) is Book for item in self._items)
 
     def _wake(self) -> None:
         waiter = self._waiter

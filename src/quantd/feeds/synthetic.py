@@ -88,17 +88,23 @@ class SyntheticMarket:
 
     def step(self, at_ns: int) -> list[Quote | Book]:
         """Move all prices by one step and return what is seen at `at_ns`."""
+        return list(self.stepping(at_ns))
+
+    def stepping(self, at_ns: int) -> Iterator[Quote | Book]:
+        """Move all prices by one step, one instrument after the other, each when it is asked for; to be run to its end."""
         self.steps += 1
-        events: list[Quote | Book] = []
         for walk in self._walks.values():
             walk.move(self._random)
-            events.extend(walk.look(at_ns, self._random))
-        return events
+            yield from walk.look(at_ns, self._random)
 
     def events(self, duration_s: float) -> Iterator[Quote | Book]:
         """Yield the market of the next `duration_s` seconds of virtual time, step by step."""
         for _ in range(round(duration_s * NS_PER_S / self.step_ns)):
             yield from self.step(self.started_at_ns + (self.steps + 1) * self.step_ns)
+
+
+_AT_ONCE = 20
+"""Events after which the loop gets its turn: a step of hundreds of instruments must not keep orders waiting."""
 
 
 class SyntheticFeed:
@@ -114,8 +120,10 @@ class SyntheticFeed:
         step_ns = self._market.step_ns
         due = self._clock.monotonic_ns()
         while True:
-            for event in self._market.step(self._clock.now_ns()):
+            for number, event in enumerate(self._market.stepping(self._clock.now_ns()), 1):
                 emit(event)
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
             due += step_ns
             now = self._clock.monotonic_ns()
             if due < now:
