@@ -11,6 +11,7 @@ from quantd.app.strategies import Prepared
 from quantd.control.actions import Actions
 from quantd.control.api import ControlListener
 from quantd.control.daemon_access import DaemonAccess, VenueAccess
+from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.receipts import Receipts
 from quantd.control.routes import Services
@@ -59,7 +60,9 @@ def build_control(
     )
     receipts = Receipts()
     actions = Actions(access, receipts, wait_s=settings.control.request_timeout_s / 2)
-    services = Services(access, Trail(access.journal, access.codec), actions, Decisions(access, actions))
+    limit_s = settings.control.dead_man_s
+    dead_man = None if limit_s is None else DeadMan(access, limit_s, shared.observer)
+    services = Services(access, Trail(access.journal, access.codec), actions, Decisions(access, actions), dead_man)
     shared.fact_readers.append(receipts.told)
     return ControlListener(settings.control, services, clean=clean)
 

@@ -315,6 +315,7 @@ class Daemon:
         )
         webhooks = build_webhooks(self._shared)
         control = build_control(self._shared, self._storage, self.strategies, self.reasons, self._clean)
+        self._dead_man = None if control is None else control.dead_man
         services = (("health_listens", listener), ("webhooks_listen", webhooks), ("control_listens", control))
         for told, service in services:
             if service is not None:
@@ -329,6 +330,8 @@ class Daemon:
             tasks.create_task(LoopLag(self.clock, self.observer).run(), name="loop lag")
             tasks.create_task(watch_wall(self.clock, self.emit, self.observer), name="wall clock")
             tasks.create_task(self._tick(), name="tick")
+            if self._dead_man is not None:
+                tasks.create_task(self._dead_man.run(), name="dead-man's switch")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
             for name in self.venues:
                 keeper = VenueKeeper(self._shared, name)

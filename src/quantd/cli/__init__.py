@@ -6,7 +6,19 @@ from quantd import __version__
 from quantd.cli.backtest import backtest
 from quantd.cli.check import check
 from quantd.cli.config import config_app
-from quantd.cli.control import cancel_all, fills, flatten, order, orders, positions, reconcile, resolve, status, why
+from quantd.cli.control import (
+    cancel_all,
+    fills,
+    flatten,
+    heartbeat,
+    order,
+    orders,
+    positions,
+    reconcile,
+    resolve,
+    status,
+    why,
+)
 from quantd.cli.halt import halt, resume
 from quantd.cli.journal import app as journal_app
 from quantd.cli.metrics import metrics
@@ -38,6 +50,7 @@ app.command("flatten")(flatten)
 app.command("order")(order)
 app.command("reconcile")(reconcile)
 app.command("resolve")(resolve)
+app.command("heartbeat")(heartbeat)
 app.command("why")(why)
 app.command("new-strategy")(new_strategy)
 app.command("metrics")(metrics)

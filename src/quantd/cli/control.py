@@ -1,4 +1,4 @@
-"""`quantd status | orders | fills | positions | cancel-all | flatten | order | reconcile | resolve |
+"""`quantd status | orders | fills | positions | cancel-all | flatten | order | reconcile | resolve | heartbeat |
 why`: a running daemon, asked through its control API.
 
 Address and token come from the daemon's own configuration files, or from `--url` and `--token-file`. Prints tables, or
@@ -6,6 +6,7 @@ the API's own JSON with `--json`. Exit code 0, 1 when the daemon refused or was 
 """
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -208,6 +209,31 @@ def resolve(
     told = _ask(client, "POST", "/v1/resolve", body, as_json=as_json)
     if told is not None:
         typer.echo(f"{order}: {outcome}, decided by {told['by']}" + _unless(told["done"]))
+
+
+def heartbeat(
+    files: Files = None,
+    every: Annotated[float | None, typer.Option(min=1, max=3600, help="Seconds between two, for ever.")] = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_: As = None,
+) -> None:
+    """Tell the daemon that somebody watches it: its dead-man's switch waits for that. Once, or for ever with --every."""
+    client, told_state = _client(files, url, token_file, as_, ("trade", "halt")), "active"
+    while True:
+        try:
+            state = str(msgspec.json.decode(client.ask("POST", "/v1/heartbeat", {}))["state"])
+        except (Refused, Unreachable) as error:
+            typer.echo(f"quantd: {error}", err=True)
+            if every is None or isinstance(error, Refused):
+                raise typer.Exit(EXIT_FAILED) from None
+        else:
+            if state != told_state:
+                typer.echo(f"the scope all is {state}")
+            told_state = state
+        if every is None:
+            return
+        time.sleep(every)
 
 
 def why(

@@ -377,3 +377,14 @@ class ResolveAnswer(msgspec.Struct, frozen=True):
     done: bool
     order: OrderView
     by: str
+
+
+class HeartbeatAnswer(msgspec.Struct, frozen=True):
+    """What the dead-man's switch makes of a sign of life."""
+
+    limit_s: float
+    """Silence that is allowed, in seconds."""
+    silent_s: float
+    """How long the silence was that this ended."""
+    state: str
+    """Trading state of the scope `all`: a switch that has been thrown stays so until a person resumes."""

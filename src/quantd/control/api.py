@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from quantd.control.connections import Connections
+from quantd.control.dead_man import DeadMan
 from quantd.control.openapi import ID_PATTERN, document
 from quantd.control.refusal import Problem, Refusal
 from quantd.control.routes import ROUTES, Call, Route, Services
@@ -67,6 +68,11 @@ class ControlListener:
         if self._listening is not None and self._listening.sockets:
             return int(self._listening.sockets[0].getsockname()[1])
         return self._settings.port
+
+    @property
+    def dead_man(self) -> DeadMan | None:
+        """The switch that has to run beside the listener; None where no heartbeat is expected."""
+        return self._services.dead_man
 
     async def start(self) -> None:
         """Listen.

@@ -158,5 +158,9 @@ class ResolveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The venue's id of a submit that was accepted."""
 
 
+class HeartbeatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A sign of life for the dead-man's switch."""
+
+
 class ReloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Take over a changed configuration."""

@@ -13,11 +13,14 @@ from quantd.control import requests as r
 from quantd.control import views
 from quantd.control.actions import Actions
 from quantd.control.daemon_access import DaemonAccess
+from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.limit_views import limits
 from quantd.control.refusal import Refusal, unknown
 from quantd.control.tokens import Caller
 from quantd.control.trail import Trail
+from quantd.domain.events import TradingState
+from quantd.journal.latch import ALL
 
 
 class Call(NamedTuple):
@@ -37,6 +40,8 @@ class Services(NamedTuple):
     trail: Trail
     actions: Actions
     decisions: Decisions
+    dead_man: DeadMan | None
+    """None: no sign of life is expected."""
 
 
 class Route(NamedTuple):
@@ -53,11 +58,13 @@ class Route(NamedTuple):
     """None: it is not built yet."""
     summary: str
     handle: Callable[[Services, Call], Awaitable[msgspec.Struct]]
+    is_routine: bool = False
+    """Whether it comes all the time and orders nothing: the journal does not keep it."""
 
     @property
     def action(self) -> str:
-        """The bounded name under which it stands in the journal."""
-        return self.path.removeprefix("/v1/").rstrip("s") if self.method == "POST" else ""
+        """The bounded name under which it stands in the journal; empty where it does not stand there."""
+        return "" if self.is_routine else self.path.removeprefix("/v1/").rstrip("s") if self.method == "POST" else ""
 
 
 async def _status(services: Services, call: Call) -> msgspec.Struct:
@@ -137,6 +144,16 @@ async def _resolve(services: Services, call: Call) -> msgspec.Struct:
     return await services.decisions.resolve(call.caller, call.given)
 
 
+async def _heartbeat(services: Services, call: Call) -> msgspec.Struct:
+    switch = services.dead_man
+    if switch is None:
+        raise Refusal(409, "no_dead_man", "the configuration has no control.dead_man_s: nobody waits for a heartbeat")
+    silent_s = switch.silent_s
+    switch.beat()
+    latch = services.daemon.engine.state.latches.get(ALL)
+    return a.HeartbeatAnswer(switch.limit_s, silent_s, (latch.state if latch else TradingState.ACTIVE).value)
+
+
 async def _reload(services: Services, call: Call) -> msgspec.Struct:
     raise Refusal(501, "not_built_yet", "this version takes over a changed configuration at a restart only")
 
@@ -171,6 +188,16 @@ ROUTES = (
         "POST", "/v1/reconcile", ("trade",), r.ReconcileRequest, a.ReconcileAnswer, "Compare with a venue", _reconcile
     ),
     Route("POST", "/v1/resolve", ("admin",), r.ResolveRequest, a.ResolveAnswer, "Decide an unknown outcome", _resolve),
+    Route(
+        "POST",
+        "/v1/heartbeat",
+        ("trade", "halt"),
+        r.HeartbeatRequest,
+        a.HeartbeatAnswer,
+        "A sign of life",
+        _heartbeat,
+        is_routine=True,
+    ),
     Route("POST", "/v1/reload", ("admin",), r.ReloadRequest, None, "Take over a changed configuration", _reload),
 )
 """Every route but the document's own."""

@@ -90,6 +90,10 @@ class ControlSettings(BaseModel):
     request_timeout_s: float = Field(default=10.0, ge=1, le=120, allow_inf_nan=False)
     """Seconds in which a request must have been sent and answered."""
 
+    dead_man_s: float | None = Field(default=None, ge=5, le=86_400, allow_inf_nan=False)
+    """Seconds without a `quantd heartbeat` after which everything may only reduce, until a person resumes; without it
+    no heartbeat is expected."""
+
     @field_validator("tokens")
     @classmethod
     def _tell_apart(cls, value: dict[str, TokenSettings]) -> dict[str, TokenSettings]:

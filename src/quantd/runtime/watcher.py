@@ -22,6 +22,7 @@ from quantd.runtime.gauges import LEVELS, Gauges, scope_label, strategy_label
 
 CONTROLS = frozenset(
     {
+        "dead_man",
         "journal",
         "loss_limit",
         "margin",

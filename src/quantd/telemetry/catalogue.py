@@ -46,8 +46,8 @@ _DENIALS: Final = (
     "not_executed", "control_failed",
 )  # fmt: skip
 _HALTS: Final = (
-    "operator", "journal", "loss_limit", "margin", "protection", "reconciliation", "reject_storm", "repeated_execution", "resolution", "schedule",
-    "supervision",
+    "operator", "dead_man", "journal", "loss_limit", "margin", "protection", "reconciliation", "reject_storm",
+    "repeated_execution", "resolution", "schedule", "supervision",
 )  # fmt: skip
 _NAKED: Final = ("unconfirmed", "triggered", "unwatched")
 _ANOMALIES: Final = (
@@ -61,6 +61,12 @@ _IDENTITY: Final = (
     _gauge("quantd_config_info", "fingerprint environment run_id", "Always 1; the labels say with what."),
     _gauge("quantd_started_timestamp_seconds", "", "When this run started, Unix time.", unit="seconds"),
     _gauge("quantd_ready", "", "1 while /readyz answers 200, else 0."),
+    _gauge(
+        "quantd_heartbeat_age_seconds",
+        "",
+        "Time since the last heartbeat of whoever watches, where `control.dead_man_s` expects one.",
+        unit="seconds",
+    ),
 )
 
 _ORDERS: Final = (

@@ -16,6 +16,7 @@ from quantd.clock import ManualClock
 from quantd.control.actions import Actions
 from quantd.control.api import ControlListener
 from quantd.control.daemon_access import DaemonAccess, VenueAccess
+from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.receipts import Receipts
 from quantd.control.routes import Services
@@ -31,6 +32,7 @@ from quantd.journal.records import RecordCodec
 from quantd.journal.store import Append, JournalStore
 from quantd.telemetry.redaction import Redactor
 from quantd.testing.builders import STARTED_AT_NS, Rig
+from quantd.testing.observer import RecordingObserver
 
 TOKENS = {
     "reader": ("planted-reader-token", ["read"]),
@@ -91,7 +93,15 @@ class House:
             draw=self._draw,
         )
         actions = Actions(self.access, self.receipts, wait_s=0.3)
-        self.services = Services(self.access, Trail(self.path, self.codec), actions, Decisions(self.access, actions))
+        limit_s = self.settings.dead_man_s
+        self.observer = RecordingObserver()
+        self.services = Services(
+            self.access,
+            Trail(self.path, self.codec),
+            actions,
+            Decisions(self.access, actions),
+            None if limit_s is None else DeadMan(self.access, limit_s, self.observer),
+        )
         self.listener = ControlListener(self.settings, self.services, clean=self.redactor.clean, idle_s=1.0)
 
     def _draw(self) -> str:

@@ -19,6 +19,7 @@ BODIES = {
     "/v1/orders": {"instrument": "paper:BTC-USD", "side": "buy", "quantity": "1", "why": "drill", "kind": "market"},
     "/v1/reconcile": {"venue": "paper"},
     "/v1/resolve": {"order": "q0test-1-1", "outcome": "not_executed", "why": "drill"},
+    "/v1/heartbeat": {},
     "/v1/reload": {},
 }
 
@@ -57,8 +58,8 @@ async def test_two_tokens_at_once_are_refused(house: House) -> None:
     ("by", "opens"),
     [
         ("reader", set()),
-        ("trader", {"/v1/cancel", "/v1/flatten", "/v1/orders", "/v1/reconcile"}),
-        ("halter", {"/v1/halt", "/v1/resume", "/v1/cancel"}),
+        ("trader", {"/v1/cancel", "/v1/flatten", "/v1/orders", "/v1/reconcile", "/v1/heartbeat"}),
+        ("halter", {"/v1/halt", "/v1/resume", "/v1/cancel", "/v1/heartbeat"}),
         ("ann", {route.path for route in POSTS}),
     ],
 )
