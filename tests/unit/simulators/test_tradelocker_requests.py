@@ -7,77 +7,26 @@ from typing import Any
 import msgspec
 import pytest
 
-from quantd.clock import ManualClock
 from quantd.domain.cash import PositionMode
-from quantd.domain.market import Quote
-from quantd.ports import HttpRequest, HttpResponse
-from quantd.simulators.tradelocker.options import AccountRules, InstrumentRules, Setup, Switches
+from quantd.ports import HttpRequest
+from quantd.simulators.tradelocker.options import AccountRules, InstrumentRules, Setup
 from quantd.simulators.tradelocker.routes import ROUTES
-from quantd.simulators.tradelocker.venue import TradeLockerVenue
-
-_START_NS = 1_767_951_991_995 * 1_000_000
-_ACCOUNT = "/trade/accounts/1000001"
-_LOG_IN = {"email": "quant@example.com", "password": "simulated", "server": "SIM"}
-_INFO = "routeId=452&tradableInstrumentId=206"
-
-
-class Client:
-    """Asks a venue as a client would; limits are off unless wanted."""
-
-    def __init__(self, setup: Setup | None = None, **switches: Any) -> None:
-        self.clock = ManualClock(_START_NS)
-        self.switches = Switches(**{"enforce_limits": False, **switches})
-        self.venue = TradeLockerVenue(setup or Setup(), clock=self.clock, switches=self.switches)
-        self.headers: dict[str, str] = {"accNum": "60"}
-        self.price(65_000.0)
-        self.tokens = self.json("POST", "/auth/jwt/token", _LOG_IN)
-        self.headers["Authorization"] = f"Bearer {self.tokens['accessToken']}"
-
-    def price(self, bid: float, spread: float = 10.0) -> None:
-        instrument = self.venue.setup.instruments[0].instrument().id
-        self.venue.on_market(Quote(instrument, bid, bid + spread, 0))
-
-    def wait(self, seconds: float) -> None:
-        self.clock.set(self.clock.now_ns() + round(seconds * 1_000_000_000))
-
-    def ask(self, method: str, path: str, body: Any = None) -> HttpResponse:
-        raw = b"" if body is None else msgspec.json.encode(body)
-        return self.venue.handle(HttpRequest(method, f"/backend-api{path}", self.headers, raw))
-
-    def json(self, method: str, path: str, body: Any = None) -> Any:
-        return msgspec.json.decode(self.ask(method, path, body).body)
-
-    def order(self, **changes: Any) -> Any:
-        body = {
-            "tradableInstrumentId": 206, "routeId": 9912, "side": "buy", "type": "market", "validity": "IOC",
-            "qty": "0.10", **changes,
-        }  # fmt: skip
-        return self.json("POST", f"{_ACCOUNT}/orders", body)
-
-    def limit(self, price: str, **changes: Any) -> Any:
-        return self.order(**{"type": "limit", "validity": "GTC", "price": price, **changes})
-
-    def rows(self, name: str, query: str = "") -> list[dict[str, Any]]:
-        keys = {"executions": "filledOrders"}
-        config = self.json("GET", "/trade/config")["d"]
-        names = [one["id"] for one in config[f"{keys.get(name, name)}Config"]["columns"]]
-        rows = self.json("GET", f"{_ACCOUNT}/{name}{query}")["d"][name]
-        return [dict(zip(names, row, strict=True)) for row in rows]
+from tests.unit.simulators.tradelocker_client import ACCOUNT, LOG_IN, START_NS, Client
 
 
 def test_log_in_answers_201_with_a_token_that_tells_its_end() -> None:
     client = Client()
-    answer = client.ask("POST", "/auth/jwt/token", _LOG_IN)
+    answer = client.ask("POST", "/auth/jwt/token", LOG_IN)
     told = msgspec.json.decode(answer.body)
     claims = told["accessToken"].split(".")[1]
     decoded = msgspec.json.decode(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
     assert answer.status == 201
-    assert decoded["exp"] == _START_NS // 1_000_000_000 + 3600
+    assert decoded["exp"] == START_NS // 1_000_000_000 + 3600
     assert told["expireDate"] == "2026-01-09T10:46:31.000Z"
 
 
 def test_wrong_log_in_is_a_400_without_an_envelope() -> None:
-    answer = Client().ask("POST", "/auth/jwt/token", {**_LOG_IN, "password": "x"})
+    answer = Client().ask("POST", "/auth/jwt/token", {**LOG_IN, "password": "x"})
     assert answer.status == 400
     assert "s" not in msgspec.json.decode(answer.body)
 
@@ -99,7 +48,7 @@ def test_access_token_ends_by_itself() -> None:
 def test_missing_or_foreign_account_number_is_refused() -> None:
     client = Client()
     client.headers["accNum"] = "1"
-    assert client.ask("GET", f"{_ACCOUNT}/state").status == 403
+    assert client.ask("GET", f"{ACCOUNT}/state").status == 403
     del client.headers["accNum"]
     assert client.ask("GET", "/trade/config").status == 403
     assert client.json("GET", "/auth/jwt/all-accounts")["accounts"][0]["accNum"] == "60"
@@ -118,13 +67,13 @@ def test_every_limit_of_the_configuration_is_enforced_and_ends_with_its_window()
             assert client.ask(method, target, {} if method != "GET" else None).status != 429, name
         assert client.ask(method, target, {} if method != "GET" else None).status == 429, name
     client.wait(120.0)
-    assert client.ask("GET", f"{_ACCOUNT}/orders").status == 200
+    assert client.ask("GET", f"{ACCOUNT}/orders").status == 200
 
 
 def test_edge_limits_answer_text() -> None:
     client = Client(enforce_limits=True, edge_limits=True)
-    client.ask("GET", f"{_ACCOUNT}/orders")
-    assert client.ask("GET", f"{_ACCOUNT}/orders").body == b"error code: 1015"
+    client.ask("GET", f"{ACCOUNT}/orders")
+    assert client.ask("GET", f"{ACCOUNT}/orders").body == b"error code: 1015"
 
 
 def test_market_order_fills_at_once_and_opens_a_position_with_its_own_id_and_the_tag() -> None:
@@ -188,14 +137,14 @@ def test_malformed_create_is_a_400(changes: dict[str, Any]) -> None:
         "tradableInstrumentId": 206, "routeId": 9912, "side": "buy", "type": "market", "validity": "IOC", "qty": 1,
         **changes,
     }  # fmt: skip
-    assert client.ask("POST", f"{_ACCOUNT}/orders", body).status == 400
+    assert client.ask("POST", f"{ACCOUNT}/orders", body).status == 400
 
 
 def test_malformed_json_is_a_400_and_an_unknown_route_a_404() -> None:
     client = Client()
-    asked = HttpRequest("POST", f"/backend-api{_ACCOUNT}/orders", client.headers, b"{")
+    asked = HttpRequest("POST", f"/backend-api{ACCOUNT}/orders", client.headers, b"{")
     assert client.venue.handle(asked).status == 400
-    assert client.ask("GET", f"{_ACCOUNT}/orders/7").status == 404
+    assert client.ask("GET", f"{ACCOUNT}/orders/7").status == 404
 
 
 def test_exit_without_its_type_is_silently_ignored() -> None:
@@ -262,9 +211,9 @@ def test_close_all_closes_positions_and_cancel_all_leaves_their_exits() -> None:
     client = Client()
     client.order(stopLoss="60000", stopLossType="absolute")
     client.limit("50000.00")
-    assert client.json("DELETE", f"{_ACCOUNT}/orders?tradableInstrumentId=206") == {"s": "ok"}
+    assert client.json("DELETE", f"{ACCOUNT}/orders?tradableInstrumentId=206") == {"s": "ok"}
     assert [row["stopPrice"] for row in client.rows("orders")] == ["60000"]
-    assert client.json("DELETE", f"{_ACCOUNT}/positions") == {"s": "ok"}
+    assert client.json("DELETE", f"{ACCOUNT}/positions") == {"s": "ok"}
     assert client.rows("positions") == client.rows("orders") == []
 
 
@@ -324,12 +273,12 @@ def test_history_is_newest_first_filtered_by_time_and_capped() -> None:
     for _ in range(3):
         ids.append(client.order()["d"]["orderId"])
         client.wait(1.0)
-    told = client.json("GET", f"{_ACCOUNT}/ordersHistory")["d"]
+    told = client.json("GET", f"{ACCOUNT}/ordersHistory")["d"]
     assert ([row[0] for row in told["ordersHistory"]], told["hasMore"]) == (ids[:0:-1], True)
-    since = _START_NS // 1_000_000 + 500
+    since = START_NS // 1_000_000 + 500
     assert [row["id"] for row in client.rows("ordersHistory", f"?from={since}&to={since + 1000}")] == [ids[1]]
     assert client.rows("ordersHistory", "?tradableInstrumentId=999") == []
-    assert client.ask("GET", f"{_ACCOUNT}/ordersHistory?from=soon").status == 400
+    assert client.ask("GET", f"{ACCOUNT}/ordersHistory?from=soon").status == 400
 
 
 def test_columns_can_move_and_rows_follow_their_map() -> None:
@@ -346,7 +295,7 @@ def test_state_adds_up() -> None:
     client.order(qty="2")
     client.price(65_100.0)
     columns = [one["id"] for one in client.json("GET", "/trade/config")["d"]["accountDetailsConfig"]["columns"]]
-    raw = client.ask("GET", f"{_ACCOUNT}/state").body
+    raw = client.ask("GET", f"{ACCOUNT}/state").body
     found = msgspec.json.Decoder(float_hook=Decimal).decode(raw)["d"]["accountDetailsData"]
     state = dict(zip(columns, found, strict=True))
     assert state["openGrossPnL"] == 180
@@ -360,49 +309,3 @@ def test_lots_count_their_units_in_profit() -> None:
     client.order(qty="0.10")
     client.price(65_100.0)
     assert client.rows("positions")[0]["unrealizedPl"] == "90"
-
-
-def test_market_data_wants_an_info_route_that_is_alive() -> None:
-    client = Client(Setup(instruments=(InstrumentRules(info_routes=(452, 453)),)), dead_info_routes=1)
-    assert client.json("GET", f"/trade/quotes?{_INFO}")["d"]["bp"] == 65_000.0
-    for route in ("453", "9912"):
-        for path in ("quotes", "depth", "dailyBar", "history"):
-            told = client.json("GET", f"/trade/{path}?routeId={route}&tradableInstrumentId=206")
-            assert told["s"] == "error", (route, path)
-
-
-def test_bars_are_cut_from_the_bids_with_both_ends_and_no_data_names_the_next() -> None:
-    client = Client()
-    minute = _START_NS // 60_000_000_000 * 60_000
-    client.price(64_900.0)
-    client.wait(60.0)
-    client.price(65_200.0)
-    told = client.json("GET", f"/trade/history?{_INFO}&resolution=1m&from={minute}&to={minute + 60_000}")
-    bars = told["d"]["barDetails"]
-    assert [(bar["t"], bar["o"], bar["l"], bar["c"]) for bar in bars] == [
-        (minute, 65_000.0, 64_900.0, 64_900.0), (minute + 60_000, 65_200.0, 65_200.0, 65_200.0),
-    ]  # fmt: skip
-    late = f"from={minute + 120_000}&to={minute + 180_000}"
-    assert client.json("GET", f"/trade/history?{_INFO}&resolution=1m&{late}") == {"s": "no_data", "nb": minute + 60_000}
-    assert client.json("GET", f"/trade/history?{_INFO}&resolution=1m&from=0&to={minute}")["s"] == "error"
-    assert client.json("GET", f"/trade/history?{_INFO}&resolution=2m&{late}")["s"] == "error"
-    day = client.json("GET", f"/trade/dailyBar?{_INFO}&barType=BID")["d"]
-    assert (day["h"], day["l"]) == (65_200.0, 64_900.0)
-
-
-def test_closed_market_refuses_orders_with_the_words_that_were_seen() -> None:
-    client = Client()
-    client.venue.command("market", {"symbol": "BTCUSD", "status": "closed"})
-    assert client.order()["errmsg"] == "Order cannot be created since trading out of session is forbidden."
-    assert client.json("GET", "/trade/instruments/206?routeId=9912")["d"]["symbolStatus"] == "CLOSED"
-    assert client.json("GET", "/trade/sessionStatuses/20")["d"]["allowedOperations"] == [0, 0, 0]
-    client.venue.command("market", {"symbol": "BTCUSD", "status": "reduce_only"})
-    assert client.order()["errmsg"] == "Order cannot be created. Only positions closing is allowed"
-
-
-def test_details_have_their_mixture_of_numbers_and_text() -> None:
-    client = Client()
-    told = client.json("GET", "/trade/instruments/206?routeId=452&locale=en")["d"]
-    assert (told["leverage"], told["lotStep"], told["maxLot"]) == ("20.00", 0.01, None)
-    assert told["tickSize"] == [{"leftRangeLimit": None, "tickSize": 0.01}]
-    assert client.json("GET", "/trade/sessions/1547")["d"]["blockTrading"] is False
