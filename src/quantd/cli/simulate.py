@@ -24,6 +24,7 @@ from quantd.cli.simulation import (
     switches_of,
     symbols_of,
 )
+from quantd.domain.cash import PositionMode
 from quantd.domain.numbers import use_exact_arithmetic
 from quantd.errors import ConfigError
 from quantd.simulators import prices
@@ -32,6 +33,8 @@ from quantd.simulators.hummingbot.venue import HummingbotVenue
 from quantd.simulators.ionloop.options import DEPTH, ApiKey, MarketRules, Setup, Switches, Webhook
 from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
+from quantd.simulators.tradelocker import options as tradelocker
+from quantd.simulators.tradelocker.venue import TradeLockerVenue
 
 EXIT_USAGE = 2
 """Exit code of a wrong option, an unreadable file or a port that is taken."""
@@ -178,6 +181,60 @@ def simulate_hummingbot(
         asyncio.run(
             serve(
                 lambda clock: HummingbotVenue(setup, clock=clock, switches=switches),
+                instruments,
+                plan_of(faults, seed),
+                place=Place(host, port),
+                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
+            )
+        )
+
+
+@simulate_app.command("tradelocker")
+def simulate_tradelocker(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 9103,
+    host: Host = "127.0.0.1",
+    replay: Replay = None,
+    speed: Speed = 1.0,
+    seed: Seed = 0,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Instrument, BASE-QUOTE; listed as BASEQUOTE; may be repeated.")
+    ] = None,
+    price: Price = 65_000.0,
+    spread_bps: Spread = prices.SPREAD_BPS,
+    balance: Annotated[list[str] | None, typer.Option(help="CURRENCY=AMOUNT of the account.")] = None,
+    netting: Annotated[bool, typer.Option("--netting", help="One position an instrument instead of hedging.")] = False,
+    email: Annotated[str, typer.Option(help="The user's.")] = "quant@example.com",
+    password_file: Annotated[Path | None, typer.Option(help="File with the password; `simulated` without one.")] = None,
+    server: Annotated[str, typer.Option(help="Name of the broker's server that is logged in to.")] = "SIM",
+    faults: Faults = None,
+    switch: Switched = None,
+    latency_ms: Latency = 0.0,
+    level_quantity: LevelQuantity = 5.0,
+) -> None:
+    """Serve TradeLocker's API over a simulated exchange, on this machine."""
+    _check(speed, price, level_quantity, spread_bps)
+    with _usage():
+        held = list(balances_of(balance or ["USD=100000"]).get("main", {}).items())
+        if len(held) != 1:
+            raise ConfigError("--balance: expected one CURRENCY=AMOUNT; a margin account has one currency")
+        account = tradelocker.AccountRules(
+            currency=held[0][0], balance=held[0][1], mode=PositionMode.NETTING if netting else PositionMode.HEDGING
+        )
+        setup = tradelocker.Setup(
+            email=email,
+            password="simulated" if password_file is None else _text(password_file),
+            server=server,
+            accounts=(account,),
+            instruments=tradelocker.numbered(symbols_of(symbol or ["BTC-USD"])),
+            depth=msgspec.structs.replace(tradelocker.DEPTH, size=level_quantity),
+            latency_s=latency_ms / 1000,
+            seed=seed,
+        )
+        switches = switches_of(switch or [], tradelocker.Switches)
+        instruments = [one.instrument() for one in setup.instruments]
+        asyncio.run(
+            serve(
+                lambda clock: TradeLockerVenue(setup, clock=clock, switches=switches),
                 instruments,
                 plan_of(faults, seed),
                 place=Place(host, port),
