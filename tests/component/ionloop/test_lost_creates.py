@@ -84,6 +84,21 @@ def test_a_refused_resend_proves_nothing_and_the_order_is_looked_for() -> None:
     run(body, idempotency=True)
 
 
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
+def test_under_a_halt_nothing_is_sent_again_and_looking_takes_no_longer_than_without_keys(fault: str) -> None:
+    async def body(rig: Rig) -> None:
+        command, sent_at_ns = rig.submit(), rig.clock.now_ns()
+        rig.venue.faults["create_order"] = [fault]
+        assert isinstance(await rig.connector.submit(command), Unknown)
+        rig.http.last_look = lambda lane: "halted"
+        resolution = await rig.resolved(command, sent_at_ns)
+        assert isinstance(resolution, Found) if fault == "drop_after" else resolution == NotFound()
+        assert rig.venue.count("POST") == 1
+        assert rig.clock.now_ns() - sent_at_ns < 45_000_000_000
+
+    run(body, idempotency=True)
+
+
 def test_known_orders_and_other_terms_and_older_orders_are_not_taken_for_it() -> None:
     async def body(rig: Rig) -> None:
         rig.venue.add_order("ord_old", createdAt="2020-09-13T12:20:00Z")

@@ -2,9 +2,9 @@
 
 Used by the connector's `resolve`. One call is one step; the caller comes back after the time that `StillUnknown`
 names. With keys switched on the same bytes are sent again under the same key, which the venue documents as safe; else,
-and after that, the order is looked for by its terms. "Not placed" needs two complete looks without a match, the last
-one begun after the quiet period, by the wall clock since the send and by the monotonic one since the first step. What a
-look cannot show for sure stays unknown.
+after that, and while a halt holds everything back, the order is looked for by its terms. "Not placed" needs two complete
+looks without a match, the last one begun after the quiet period, by the wall clock since the send and by the monotonic one
+since the first step. What a look cannot show for sure stays unknown.
 """
 
 from collections import OrderedDict
@@ -30,6 +30,8 @@ LOOK_EVERY_S = 5.0
 """Least time between two looks that count."""
 CREATED_EARLIER_NS = 5 * SECOND_NS
 """The venue's time of creation has whole seconds and its clock is not ours."""
+HELD_BACK = frozenset({"halted", "stopping"})
+"""Refusals of our own side that may last: a resend under them is not waited for."""
 _RETRY_S = 5.0
 _SEARCHES_MAX = 1000
 
@@ -117,6 +119,8 @@ class Search:
                 return Found(reports[0])
             case NotExecuted(reason, retry_after_s):
                 progress.resends -= 1
+                if reason in HELD_BACK:
+                    return None  # nothing may leave for as long as a person wants; looking may
                 return StillUnknown(reason, retry_after_s or BACKOFF_S[progress.resends])
             case _:
                 # A refusal is not proof: were the key not remembered, the first order might stand and this one be
