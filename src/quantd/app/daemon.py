@@ -27,6 +27,7 @@ from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http,
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
+from quantd.control.dead_man import DeadMan
 from quantd.domain.events import Stopping, StrategyStarted, TimePassed, TradingState, VenueChanged
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
@@ -101,6 +102,7 @@ class Daemon:
         self._watcher: Watcher
         self.bars: BarStore
         self._services: list[Service] = []
+        self._dead_man: DeadMan | None = None
 
     # -- building ------------------------------------------------------------------------------------------------
 
