@@ -9,6 +9,7 @@ import contextlib
 import random
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,9 +18,9 @@ from quantd.clock import LoopClock
 from quantd.domain.cash import PositionMode
 from quantd.domain.commands import Submit
 from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
-from quantd.domain.facts import AccountRecorded
-from quantd.domain.lots import LotProtection
-from quantd.domain.orders import Limit, Protect
+from quantd.domain.facts import AccountRecorded, PositionAdjusted
+from quantd.domain.lots import Lot, LotProtection
+from quantd.domain.orders import Limit, Protect, Side
 from quantd.domain.outcomes import Unknown
 from quantd.domain.reports import AccountSnapshot
 from quantd.engine.differences import Policies
@@ -40,6 +41,11 @@ class Revealing(PaperConnector):
     later: Callable[[], None] | None = None
     """Called by each snapshot: what the account shows may change while it is watched."""
 
+    def __init__(self, venue: str, settings: PaperSettings, clock: LoopClock) -> None:
+        super().__init__(venue, settings, clock)
+        self.shown: list[dict[str, Any]] = []
+        """What the next snapshots show instead of the truth, one after the other."""
+
     async def start(self) -> None:
         """Read what the account is, once the venue answers."""
         if self.failures:
@@ -52,7 +58,8 @@ class Revealing(PaperConnector):
         """Tell the account, and what it is by now."""
         if self.later is not None:
             self.later()
-        return await super().snapshot()
+        snapshot = await super().snapshot()
+        return msgspec.structs.replace(snapshot, **self.shown.pop(0)) if self.shown else snapshot
 
 
 def connector(clock: LoopClock) -> Revealing:
@@ -70,8 +77,9 @@ class Desk:
         self.clock = clock
         self.connector = connector(self.clock)
         self.rig = Rig()
+        policies = self.rig.engine.context.policies["paper"] = Policies(ReconcileAction.ADOPT)
         self.told: list[Event] = []
-        observer = RecordingObserver()
+        self.observer = observer = RecordingObserver()
         executor = Executor(
             {"paper": self.connector},
             self.emit,
@@ -89,7 +97,7 @@ class Desk:
             clock=self.clock,
             random=random.Random(1),
             observer=observer,
-            policies=Policies(ReconcileAction.ADOPT),
+            policies=policies,
             orders_every_s=5,
             account_every_s=5,
         )
@@ -142,6 +150,37 @@ def test_what_a_snapshot_shows_of_the_account_is_told_once_for_each_change() -> 
         desk.connector.later = lambda: setattr(desk.connector, "account", changed)
         await watch()
         assert [one.account for one in desk.opened()][1:] == [changed]
+
+    run_virtual(scene)
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_start_books_only_what_a_second_look_shows_too(looks: int) -> None:
+    """A venue's lists lag: what one look shows is no difference yet."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        stray = Lot("stray", BTC, Side.BUY, Decimal(2), Decimal(100))
+        desk.connector.shown = [{"lots": (stray,)}] * looks
+        await desk.follower.bring_up()
+        adjusted = [one.quantity for one in desk.rig.facts if isinstance(one, PositionAdjusted)]
+        assert adjusted == ([] if looks == 1 else [Decimal(2)])
+
+    run_virtual(scene)
+
+
+def test_a_margin_accounts_worth_and_its_nearness_to_closeout_are_metrics() -> None:
+    """As the venue counts them; a snapshot without them leaves what was shown last."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+        desk.connector.shown = [{"equity": Decimal("912.5"), "margin_closeout": Decimal("0.25")}]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(8):
+                await desk.follower.follow_account()
+        assert desk.observer.gauged("quantd_venue_equity", venue="paper") == 912.5
+        assert desk.observer.gauged("quantd_venue_margin_closeout_ratio", venue="paper") == 0.25
 
     run_virtual(scene)
 
