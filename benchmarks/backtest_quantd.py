@@ -22,7 +22,7 @@ from quantd.engine.core import Engine
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.feeds.recorded import read_market
-from quantd.venues.paper.connector import CAPABILITIES
+from quantd.venues.paper.rules import CAPABILITIES
 
 BTC = InstrumentId("sim:BTC-USD")
 

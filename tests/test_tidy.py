@@ -1,10 +1,12 @@
 """Style as a test: what ruff, mypy and import-linter cannot say about the tree."""
 
 import ast
+import importlib
 import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +242,20 @@ def test_an_import_that_a_contract_ignores_is_for_types_only() -> None:
         }
         bare = [line for name, line, node in imports(path) if name == imported and node not in guarded]
         found += [f"{place(path, line)} imports {imported} at run time" for line in bare]
+    expect_none(found)
+
+
+def test_what_the_benchmarks_import_of_quantd_is_there() -> None:
+    """They run beside peers that no test installs: nothing else would notice a name that has moved."""
+    found = []
+    for path in files("benchmarks"):
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("quantd"):
+                continue
+            module = importlib.import_module(node.module or "")
+            for name in (alias.name for alias in node.names):
+                if not hasattr(module, name) and find_spec(f"{node.module}.{name}") is None:
+                    found.append(f"{place(path, node.lineno)} imports {name} of {node.module}")
     expect_none(found)
 
 
