@@ -19,10 +19,11 @@ from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Res
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import AuthFailed, Refused, VenueError
 from quantd.ports import Observer
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
 from quantd.venues.hummingbot import translate, wire
-from quantd.venues.hummingbot.alerts import Alerts
+from quantd.venues.hummingbot.alerts import KINDS
 from quantd.venues.hummingbot.api import Api, cancel_path
 from quantd.venues.hummingbot.classify import CANCEL_REQUESTED, NOT_TRACKED
 from quantd.venues.hummingbot.market import MarketReader
@@ -70,7 +71,7 @@ class HummingbotConnector:
         self._http = http
         self._clock = http.clock
         self._api = Api(http, options.username, options.password, auth_failed=auth_failed)
-        self._alerts = Alerts(http.venue, observer)
+        self._alerts = Alerts(http.venue, observer, KINDS)
         self._markets = MarketReader(self._api, options.connector, options.fees)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
         self._search = Search(self._orders, clock=self._clock, known_ids=known_venue_ids, locked=self._locked)

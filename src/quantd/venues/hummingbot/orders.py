@@ -13,9 +13,9 @@ from quantd.domain.instruments import Instrument
 from quantd.domain.orders import OrderRef
 from quantd.domain.reports import OrderReport
 from quantd.errors import Unavailable
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
-from quantd.venues.hummingbot.alerts import Alerts
 from quantd.venues.hummingbot.api import LIST_LIMIT, Api
 from quantd.venues.hummingbot.classify import failure_of
 from quantd.venues.hummingbot.market import MarketReader

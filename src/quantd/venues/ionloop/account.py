@@ -15,9 +15,9 @@ from quantd.domain.orders import ENDS
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import Refused, Unavailable
 from quantd.ports import Clock
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
-from quantd.venues.ionloop.alerts import Alerts
 from quantd.venues.ionloop.api import Api
 from quantd.venues.ionloop.orders import OPEN, OrderDesk
 from quantd.venues.ionloop.paging import PAGE_SIZE, read_pages

@@ -30,11 +30,12 @@ from quantd.domain.outcomes import (
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import Refused, Temporary, Unavailable, VenueError
 from quantd.ports import Observer
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.account import AccountReader
-from quantd.venues.ionloop.alerts import Alerts
+from quantd.venues.ionloop.alerts import KINDS
 from quantd.venues.ionloop.api import Api, Message
 from quantd.venues.ionloop.classify import ASK_FINAL_STATE
 from quantd.venues.ionloop.market import MarketReader
@@ -79,7 +80,7 @@ class IonloopConnector:
         self._http = http
         self._clock = http.clock
         self._known_venue_ids = known_venue_ids
-        self._alerts = Alerts(http.venue, observer)
+        self._alerts = Alerts(http.venue, observer, KINDS)
         self._api = Api(http, options.api_key, options.paths, auth_failed)
         self._markets = MarketReader(
             self._api, fees=options.fees, limits=options.limits, observer=observer, alerts=self._alerts

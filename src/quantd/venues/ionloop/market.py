@@ -11,9 +11,9 @@ from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
 from quantd.domain.market import Book, Quote
 from quantd.errors import Refused, Unavailable
 from quantd.ports import Observer
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane, Limit
 from quantd.venues.ionloop import translate, wire
-from quantd.venues.ionloop.alerts import Alerts
 from quantd.venues.ionloop.api import Api
 from quantd.venues.ionloop.classify import MarketClosed
 from quantd.venues.ionloop.limits import ticker_limit

@@ -16,9 +16,9 @@ from quantd.domain.orders import ENDS, ClientOrderId
 from quantd.domain.reports import OrderReport
 from quantd.errors import Refused
 from quantd.ports import Clock
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
-from quantd.venues.ionloop.alerts import Alerts
 from quantd.venues.ionloop.api import Api
 from quantd.venues.ionloop.paging import PAGE_SIZE, read_pages
 
