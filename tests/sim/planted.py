@@ -197,11 +197,22 @@ PLANTS = (
 
 
 def hunt(plant: Plant, begin: int = 0) -> Catch:
-    """Run seeds from `begin` on with the fault in place until one finds it."""
+    """Run seeds from `begin` on with the fault in place until one finds it; a seed that fails without it finds nothing."""
+    seed, violation = _first_failure(plant, begin)
+    if seed >= 0:
+        try:
+            simulate(plant.scenario, seed)
+        except SimulationFailed as failure:
+            return Catch(plant.name, plant.scenario, -1, f"seed {seed} fails without the fault: {failure.__cause__}")
+    return Catch(plant.name, plant.scenario, seed, violation)
+
+
+def _first_failure(plant: Plant, begin: int) -> tuple[int, str]:
+    """Return the first seed that fails with the fault in place, and at what; -1 when none does."""
     with plant.stands():
         for seed in range(begin, begin + LIMIT):
             try:
                 simulate(plant.scenario, seed)
             except SimulationFailed as failure:
-                return Catch(plant.name, plant.scenario, seed, str(failure.__cause__))
-    return Catch(plant.name, plant.scenario, -1, "")
+                return seed, str(failure.__cause__)
+    return -1, ""
