@@ -1,7 +1,7 @@
 """The daemon: builds everything from a configuration, runs it, and ends it in order.
 
-Start: locks, fold, unknown writes, venues with reconciliation, feeds, warm-up, strategies. Stop: no new entries, each
-strategy's `at_shutdown`, writes under way settled to a deadline, journal closed, locks released last.
+Start: locks, fold, unknown writes, venues with reconciliation, feeds, warm-up, strategies. Stop: no new entries, writes
+under way settled to a deadline, each strategy's `at_shutdown`, journal closed, locks released last.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 import quantd
 from quantd.app.budgets import BudgetKeeper
 from quantd.app.control import build_control
-from quantd.app.ending import cancel_entries, settle
+from quantd.app.ending import cancel_entries, end_trading
 from quantd.app.engine import build_engine
 from quantd.app.latches import LatchFollower
 from quantd.app.readiness import reasons_of
@@ -28,7 +28,7 @@ from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
 from quantd.control.dead_man import DeadMan
-from quantd.domain.events import Stopping, StrategyStarted, TimePassed, TradingState, VenueChanged
+from quantd.domain.events import StrategyStarted, TimePassed, TradingState, VenueChanged
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.protection_facts import ProtectionIntended
@@ -55,8 +55,6 @@ from quantd.telemetry.metrics import PrometheusObserver
 
 _log = structlog.get_logger("quantd.app")
 TICK_S = 0.5
-SETTLE_S = 8.0
-"""Longest wait at the end for writes under way."""
 
 
 class Daemon:
@@ -301,7 +299,7 @@ class Daemon:
             await self._runner.run()
         except JournalFailed:
             # Memory is ahead of disk: the latch is written, nothing new may leave; cancels add no exposure and may.
-            await cancel_entries(self._shared, SETTLE_S)
+            await cancel_entries(self._shared)
             self.stop("journal failed")
         except asyncio.CancelledError:
             raise
@@ -375,12 +373,11 @@ class Daemon:
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def _end(self, background: "asyncio.Task[None]") -> None:
-        """No new entries, `at_shutdown`, settle what is under way; then the background goes."""
+        """End the trading; then the background goes."""
         self._phase = "stopping"
         _log.info("stopping", reason=self.stop_reason)
         if self._journal.failure is None:
-            self.emit(Stopping(self.stop_reason, self.clock.now_ns()))
-            await settle(self._shared, self.inbox, self._hurry, SETTLE_S)
+            await end_trading(self._shared, self.inbox, self._hurry, self.stop_reason)
         self.executor.is_stopped = True
         background.cancel()
 

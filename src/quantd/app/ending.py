@@ -1,4 +1,7 @@
-"""How a run ends: writes under way are settled to a deadline; after a journal fault, only cancels still leave."""
+"""How a run ends: no new entries, what is under way settles to a deadline, then each strategy's `at_shutdown` applies.
+
+After a journal fault, only cancels still leave.
+"""
 
 import asyncio
 import contextlib
@@ -6,11 +9,30 @@ from collections.abc import Sized
 
 from quantd.app.shared import Shared
 from quantd.domain.commands import Cancel
+from quantd.domain.events import ShutDown, Stopping
 
+SETTLE_S = 8.0
+"""How long writes under way have, before `at_shutdown` and after it."""
+_HURRIED_S = 1.0
+"""How long the writes of `at_shutdown` have when somebody is in a hurry."""
 _LOOK_EVERY_S = 0.05
 
 
-async def settle(shared: Shared, inbox: Sized, hurry: asyncio.Event, timeout_s: float) -> None:
+async def end_trading(shared: Shared, inbox: Sized, hurry: asyncio.Event, reason: str) -> None:
+    """End every strategy's trading.
+
+    `at_shutdown` comes after what was under way: a position is closed as it is, not as it was before the last fill. Whoever
+    is in a hurry cuts both waits short, not the policy.
+    """
+    shared.emit(Stopping(reason, shared.clock.now_ns()))
+    await _settle(shared, inbox, hurry, SETTLE_S)
+    shared.emit(ShutDown(shared.clock.now_ns()))
+    await _settle(shared, inbox, hurry, SETTLE_S)
+    if hurry.is_set():
+        await _settle(shared, inbox, asyncio.Event(), _HURRIED_S)
+
+
+async def _settle(shared: Shared, inbox: Sized, hurry: asyncio.Event, timeout_s: float) -> None:
     """Wait until no write is under way and the inbox is empty, `hurry` is set, or the time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
@@ -31,12 +53,12 @@ def _is_busy(shared: Shared) -> bool:
     return shared.executor.in_flight > 0 or any(order.operation is not None for order in orders)
 
 
-async def cancel_entries(shared: Shared, timeout_s: float) -> None:
+async def cancel_entries(shared: Shared) -> None:
     """Cancel every working order that adds exposure, past the journal, and wait for the answers."""
     orders = [one for one in shared.engine.state.orders.open_orders() if one.is_acknowledged and not one.exit]
     shared.executor.execute(
         Cancel(one.client_order_id, one.operations + 1, one.instrument, one.venue_order_id) for one in orders
     )
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(SETTLE_S):
             await shared.executor.drained()

@@ -225,7 +225,7 @@ class ControlListener:
             "control_request",
             by="" if caller is None else caller.name,
             method=request.method[:16],
-            path=request.path[:_PATH_MAX],
+            path=request.path[:_PATH_MAX] if _serving(request.path) else "none of ours",
             status=status,
             reason=code,
             duration_s=round(asyncio.get_running_loop().time() - began, 4),
@@ -254,12 +254,7 @@ def _check_source(request: web.BaseRequest) -> None:
 
 def _find(method: str, path: str) -> tuple[Route, str]:
     """Return the route of a path, and what stands for its ``{id}``."""
-    parent, _, last = path.rpartition("/")
-    fitting = [
-        (route, last if route.path.endswith("{id}") else "")
-        for route in ROUTES
-        if route.path == path or (route.path == f"{parent}/{{id}}" and _ID.fullmatch(last))
-    ]
+    fitting = _serving(path)
     if not fitting:
         raise Refusal(404, "not_found", f"there is nothing here; {DOCUMENT} tells what there is")
     for route, ident in fitting:
@@ -267,6 +262,16 @@ def _find(method: str, path: str) -> tuple[Route, str]:
             return route, ident
     allowed = ", ".join(sorted({route.method for route, _ in fitting}))
     raise Refusal(405, "method_not_allowed", f"this takes {allowed}", headers={"Allow": allowed})
+
+
+def _serving(path: str) -> list[tuple[Route, str]]:
+    """Return the routes of a path, for all methods; the log repeats no other path, since a key can stand in one."""
+    parent, _, last = path.rpartition("/")
+    return [
+        (route, last if route.path.endswith("{id}") else "")
+        for route in ROUTES
+        if route.path == path or (route.path == f"{parent}/{{id}}" and _ID.fullmatch(last))
+    ]
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

@@ -7,25 +7,25 @@ protocols and gives each a deadline. Used by the control listener. Looks at no c
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from quantd.listening import DiscreetProtocol
+
 _SWEEP_S = 0.5
 _STOP_S = 2.0
-_log = structlog.get_logger("quantd.control")
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Unreadable = Callable[[int], web.Response]
 """Makes the answer to bytes that are no HTTP, for a status."""
 
 
-class _Protocol(RequestHandler):
-    """The library's protocol, without its answer to bytes that are no HTTP: that one repeats them, a token among them."""
+class _Protocol(DiscreetProtocol):
+    """Tells when its connection ends, and has the API's own answer to what cannot be read."""
 
-    __slots__ = ("gone", "unreadable")
+    __slots__ = ("answer", "gone")
 
-    unreadable: Unreadable
+    answer: Unreadable
     gone: Callable[[RequestHandler], None]
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -33,20 +33,9 @@ class _Protocol(RequestHandler):
         self.gone(self)
         super().connection_lost(exc)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what cannot be read; the log names the kind of error and none of the bytes."""
-        _log.warning("control_unreadable", status=status, error=type(exc).__name__)
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer has left already")
-        response = self.unreadable(status)
-        response.force_close()
-        return response
+    def unreadable(self, status: int) -> web.Response:
+        """Return the API's answer."""
+        return self.answer(status)
 
 
 class _Refused(asyncio.Protocol):
@@ -92,7 +81,8 @@ class Connections:
             max_field_size=4096,
             auto_decompress=False,
         )
-        protocol.unreadable = self._unreadable
+        protocol.listener = "control"
+        protocol.answer = self._unreadable
         protocol.gone = self._gone
         self._deadlines[protocol] = asyncio.get_running_loop().time() + self._idle_s
         return protocol

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from quantd.listening import Listener
+
 Receive = Callable[[Mapping[str, str], bytes], tuple[int, str]]
 """Takes lower-case headers and the raw body; returns status and a bounded reason. Verifies, and must not block."""
 
 READ_TIMEOUT_S = 5.0
 """Time to send a body; venues give up on us after 10 s, and a slow sender must not hold a connection."""
 
-_STOP_TIMEOUT_S = 2.0
 _LINGER_S = 0.5
 """Time in which the rest of a refused body is swallowed, so that its sender reads the answer and not a reset."""
 
@@ -41,19 +42,17 @@ class WebhookListener:
         body_limit: int,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
-        self._host = host
-        self._port = port
         self._receivers = dict(receivers)
         self._body_limit = body_limit
         self._read_timeout_s = read_timeout_s
-        self._runner: web.AppRunner | None = None
+        app = web.Application(client_max_size=self._body_limit)
+        app.router.add_post("/webhooks/{venue}", self._handle)
+        self._listener = Listener("webhooks", app, host, port, lingering_s=_LINGER_S)
 
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        if self._runner is not None and self._runner.addresses:
-            return int(self._runner.addresses[0][1])
-        return self._port
+        return self._listener.port
 
     async def start(self) -> None:
         """Listen.
@@ -61,19 +60,11 @@ class WebhookListener:
         Raises:
             OSError: when the address is taken or not ours.
         """
-        app = web.Application(client_max_size=self._body_limit)
-        app.router.add_post("/webhooks/{venue}", self._handle)
-        self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_STOP_TIMEOUT_S, lingering_time=_LINGER_S
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Stop listening and let requests under way finish, for two seconds at most."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._listener.stop()
 
     async def _handle(self, request: web.Request) -> web.Response:
         receive = self._receivers.get(request.match_info["venue"])

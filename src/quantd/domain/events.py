@@ -154,9 +154,15 @@ class StrategyStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Stopping(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The daemon is about to stop: no new entries, `at_shutdown` of each strategy applies."""
+    """The daemon is about to stop: no new entries from now on, each strategy's `on_stop` is called."""
 
     reason: str
+    received_at_ns: int
+
+
+class ShutDown(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """What was under way is settled, or its time is over: `at_shutdown` of each strategy applies."""
+
     received_at_ns: int
 
 
@@ -283,6 +289,7 @@ Event = (
     | StrategyInterrupted
     | StrategyStarted
     | Stopping
+    | ShutDown
     | HaltOrdered
     | Resumed
     | LimitsChanged
@@ -321,6 +328,7 @@ __all__ = [
     "ReconcileAction",
     "ReconcileOrdered",
     "Resumed",
+    "ShutDown",
     "StatusChanged",
     "Stopping",
     "StrategyInterrupted",

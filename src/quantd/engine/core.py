@@ -112,19 +112,12 @@ class Engine:
             e.JobDone: self._job_done,
             e.TimePassed: self._time,
             e.ClockJumped: self._clock_jumped,
-            e.VenueChanged: self.operator.venue,
             e.CursorAdvanced: self._cursor,
             e.StrategyInterrupted: self._interrupted,
             e.StrategyStarted: self._started,
-            e.Stopping: self.operator.stop,
-            e.HaltOrdered: self.operator.halt,
-            e.Resumed: self.operator.resume,
             e.LimitsChanged: self.risk.change,
-            e.CancelOrdered: self.operator.cancel,
-            e.FlattenOrdered: self.operator.flatten,
-            e.OrderOrdered: self.operator.order,
-            e.OperatorActed: self.operator.acted,
             e.ReconcileOrdered: self.reconciler.run,
+            **self.operator.handlers(),
         }
 
     def _join(self) -> None:

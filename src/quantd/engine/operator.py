@@ -3,8 +3,8 @@
 Everything that adds exposure goes through the gate like a strategy's own wish.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from quantd.domain.events import (
     CancelOrdered,
@@ -13,6 +13,7 @@ from quantd.domain.events import (
     OperatorActed,
     OrderOrdered,
     Resumed,
+    ShutDown,
     Stopping,
     TradingState,
     VenueChanged,
@@ -39,6 +40,20 @@ class Operator:
         self._trading = trading
         self._targets = targets
         self._desks = desks
+
+    def handlers(self) -> dict[type, Callable[[Any], None]]:
+        """Return what carries out which event."""
+        return {
+            VenueChanged: self.venue,
+            Stopping: self.stop,
+            ShutDown: self.shut_down_all,
+            HaltOrdered: self.halt,
+            Resumed: self.resume,
+            CancelOrdered: self.cancel,
+            FlattenOrdered: self.flatten,
+            OrderOrdered: self.order,
+            OperatorActed: self.acted,
+        }
 
     def halt(self, event: HaltOrdered) -> None:
         """Latch a state for a scope. A halt cancels what works there; a reduction cancels the entries."""
@@ -118,11 +133,16 @@ class Operator:
             desk.is_quarantined = desk.is_broken
 
     def stop(self, event: Stopping) -> None:
-        """Refuse new exposure from now on, call `on_stop`, and apply each strategy's `at_shutdown`."""
+        """Refuse new exposure from now on, and call each strategy's `on_stop`."""
         self._context.is_stopping = True
         for desk in self._desks.values():
             if desk.is_started:
                 desk.call(desk.strategy.on_stop, event.reason)
+
+    def shut_down_all(self, event: ShutDown) -> None:
+        """Apply each strategy's `at_shutdown`."""
+        for desk in self._desks.values():
+            if desk.is_started:
                 self.shut_down(desk)
 
     def schedule(self, desk: "Desk", name: str) -> None:

@@ -9,6 +9,7 @@ import ipaddress
 import msgspec
 from aiohttp import web
 
+from quantd.listening import Listener
 from quantd.ports import HttpRequest, HttpResponse
 from quantd.simulators.admin import Admin
 from quantd.simulators.delivery import Delivered, deliver
@@ -17,7 +18,7 @@ from quantd.simulators.venue import SimulatedVenue
 
 BODY_MAX = 1024 * 1024
 ADMIN = "/__admin/"
-_STOP_TIMEOUT_S = 2.0
+_LINGER_S = 0.5
 _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -36,15 +37,14 @@ class SimulatorServer:
         self._faults = faults
         self._admin = Admin(venue, faults)
         self._host = host
-        self._port = port
-        self._runner: web.AppRunner | None = None
+        app = web.Application(client_max_size=BODY_MAX)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._listener = Listener("simulator", app, host, port, lingering_s=_LINGER_S)
 
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        if self._runner is not None and self._runner.addresses:
-            return int(self._runner.addresses[0][1])
-        return self._port
+        return self._listener.port
 
     @property
     def url(self) -> str:
@@ -57,24 +57,11 @@ class SimulatorServer:
         Raises:
             OSError: when the address is taken or not ours.
         """
-        app = web.Application(client_max_size=BODY_MAX)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_STOP_TIMEOUT_S, lingering_time=0.5
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Stop listening and let requests under way finish, for two seconds at most."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._listener.stop()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         peer = request.remote or ""

@@ -11,12 +11,11 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from quantd.listening import Listener
 from quantd.telemetry.metrics import PrometheusObserver
 
 _BODY_MAX: Final = 1024
 """Bytes; these routes need no body at all."""
-_STOP_S: Final = 2.0
-"""How long `stop` waits for answers under way."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,20 +45,21 @@ class HealthListener:
             observer: Whose metrics are served.
             clean: Takes secrets out of a reason, e.g. `Redactor.clean`.
         """
-        self._host = host
-        self._port = port
         self._reasons = reasons
         self._observer = observer
         self._clean = clean
-        self._runner: web.AppRunner | None = None
         self._scraping = asyncio.Lock()
+        app = web.Application(middlewares=[_guard], client_max_size=_BODY_MAX)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.on_response_prepare.append(_head)
+        self._listener = Listener("health", app, host, port)
 
     @property
     def port(self) -> int:
         """The port that is listened on; the one asked for before `start`."""
-        if self._runner is not None and self._runner.addresses:
-            return int(self._runner.addresses[0][1])
-        return self._port
+        return self._listener.port
 
     async def start(self) -> None:
         """Listen.
@@ -67,33 +67,11 @@ class HealthListener:
         Raises:
             OSError: when the address cannot be bound.
         """
-        app = web.Application(middlewares=[_guard], client_max_size=_BODY_MAX)
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        app.on_response_prepare.append(_head)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=75.0,
-            lingering_time=0.0,
-            shutdown_timeout=_STOP_S,
-        )
-        await runner.setup()
-        self._runner = runner
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError:
-            await self.stop()
-            raise
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Close the port and the connections; does nothing when not started."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            async with asyncio.timeout(2 * _STOP_S):
-                await runner.cleanup()
+        await self._listener.stop()
 
     async def _livez(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

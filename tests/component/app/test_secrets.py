@@ -1,8 +1,10 @@
 """Secrets: a strategy's objects lead to none, and none is in anything that a whole run writes or tells."""
 
+import contextlib
 import gc
+import socket
 import types
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,15 @@ from quantd.app import Daemon
 from quantd.clock import SystemClock
 from quantd.config import load
 from quantd.telemetry.metrics import PrometheusObserver
-from tests.process.harness import ROOT, SIGTERM, quantd, until
+from tests.process.harness import ROOT, SIGTERM, free_port, quantd, until
 
 KEY = "planted-key-8f2a61c0"
 HOOK = "planted-hook-55d1e9b7"
+TOKEN = "planted-token-0b7d42aa"
+WRONG = "planted-wrong-7e3c91f0"
+"""No secret of ours: what somebody else's key would look like, sent to us by mistake."""
+LISTENING = ("health_listens", "webhooks_listen", "control_listens")
+SECRETS = (KEY, HOOK, TOKEN, WRONG)
 
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state}}
@@ -78,21 +85,70 @@ def test_no_object_that_a_strategy_is_handed_leads_to_a_secret(tmp_path: Path, m
         daemon._storage.locks.close()
 
 
-@pytest.mark.timeout(90)
+LISTENERS = """
+webhooks: {{host: 127.0.0.1, port: {port}, public_url: "http://127.0.0.1:{port}"}}
+control: {{port: 0, tokens: {{ops: {{scopes: [read, halt]}}}}}}
+"""
+
+
+def mistaken(port: int, paths: tuple[str, ...]) -> Iterator[str]:
+    """Send a port everything that a confused or hostile client would, with secrets in it; the answers."""
+    for secret in SECRETS:
+        for path in paths:
+            plain = f"{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+            yield exchange(port, f"GET {plain}Authorization: Bearer {secret}\x01\r\n\r\n")
+            yield exchange(port, f"GET {plain}Authorization: Bearer {secret}\r\nX-{secret}: 1\r\n\r\n")
+            yield exchange(port, f"GET /{secret}{plain}Authorization: Basic {secret}\r\n\r\n")
+            yield exchange(port, f"GET {path}?token={secret} HTTP/1.1\r\nHost: {secret}\r\nConnection: close\r\n\r\n")
+            body = f'{{"why": {secret}'
+            for kind in ("application/json", secret):
+                length = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+                yield exchange(port, f"POST {plain}{length}X-Webhook-Signature: {secret}\r\n\r\n{body}")
+                yield exchange(port, f"POST {plain}Authorization: Bearer {TOKEN}\r\n{length}\r\n{body}")
+        yield exchange(port, f"{secret}\r\n\r\n")
+
+
+def exchange(port: int, sent: str) -> str:
+    """Send bytes to a port of this machine; all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), 10) as one:
+        one.sendall(sent.encode("latin-1"))
+        with contextlib.suppress(ConnectionResetError), one.makefile("rb") as answer:
+            return answer.read().decode("latin-1")
+    return ""
+
+
+@pytest.mark.timeout(120)
 def test_nothing_that_a_run_writes_or_tells_holds_a_secret(tmp_path: Path) -> None:
-    arguments = ["simulate", "ionloop", "--port", "0", "--key", KEY, "--seed", "3"]
-    with quantd(arguments, tmp_path) as simulator:
+    hook = tmp_path / "hook"
+    hook.write_text(HOOK)
+    arguments = ["simulate", "ionloop", "--port", "0", "--key", KEY, "--seed", "3", "--webhook-http"]
+    environ = secrets() | {"QUANTD__CONTROL__TOKENS__OPS__TOKEN": TOKEN}
+    with quantd([*arguments, "--webhook-secret-file", str(hook)], tmp_path) as simulator:
         until(lambda: "admin on" in simulator.text(), 20, "the simulator")
         port = int(simulator.text().partition("127.0.0.1:")[2].partition(",")[0])
-        (tmp_path / "q.yaml").write_text(CONFIG.format(port=port, strategies=ROOT / "strategies"))
-        with quantd(["run", "q.yaml"], tmp_path, **secrets()) as daemon:
+        text = CONFIG.format(port=port, strategies=ROOT / "strategies") + LISTENERS.format(port=free_port())
+        (tmp_path / "q.yaml").write_text(text.replace("reconcile: adopt", "reconcile: adopt, register_webhook: true"))
+        with quantd(["run", "q.yaml"], tmp_path, **environ) as daemon:
             daemon.wait_line("order_intended", 60)
-            told = daemon.get("/metrics")[1] + daemon.get("/readyz")[1] + daemon.get("/livez")[1]
+            told = [daemon.get(path)[1] for path in ("/metrics", "/readyz", "/livez")]
+            ports = {event: int(daemon.wait_line(event)["port"]) for event in LISTENING}
+            told += mistaken(ports["health_listens"], ("/livez", "/metrics"))
+            told += mistaken(ports["webhooks_listen"], ("/webhooks/ionloop",))
+            told += mistaken(ports["control_listens"], ("/v1/status", "/v1/halt", "/v1/orders"))
+            known = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+            routes = ("status", "orders", "fills", "positions", "limits", "strategies", "denials")
+            told += [exchange(ports["control_listens"], f"GET /v1/{route} HTTP/1.1\r\n{known}") for route in routes]
+            assert "200 OK" in told[-len(routes)], "the token opens nothing, so the answers prove nothing"
+            until(
+                lambda: daemon.metric("quantd_webhook_events_total", result="taken") > 0, 30, "a notice of the venue's"
+            )
+            told.append(daemon.get("/metrics")[1])
             assert daemon.signal(SIGTERM) == 0
-        with quantd(["config", "show", "q.yaml"], tmp_path, **secrets()) as shown:
+        with quantd(["config", "show", "q.yaml"], tmp_path, **environ) as shown:
             assert shown.popen.wait(20) == 0, shown.text()
-        for secret in (KEY, HOOK):
-            assert secret not in told
+        assert len(told) > 150
+        for secret in SECRETS:
+            assert not [one for one in told if secret in one]
             for path in (tmp_path / "var").rglob("*"):
                 assert path.is_dir() or secret.encode() not in path.read_bytes(), f"{secret} in {path}"
             assert secret not in daemon.text()

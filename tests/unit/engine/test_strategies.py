@@ -12,6 +12,7 @@ from quantd.domain.events import (
     HaltOrdered,
     JobDone,
     Resumed,
+    ShutDown,
     Stopping,
     StrategyInterrupted,
     StrategyStarted,
@@ -272,6 +273,7 @@ def test_at_shutdown(policy: str, cancelled: set[str], closing: bool) -> None:
     for order in orders.values():
         rig.accept(order)
     rig.handle(Stopping("signal", rig.now_ns))
+    rig.handle(ShutDown(rig.now_ns))
     names = {order.id: name for name, order in orders.items()}
     assert {names[one.client_order_id] for one in rig.sent(Cancel)} == cancelled
     for name in cancelled:

@@ -12,6 +12,7 @@ from quantd.domain.events import (
     HaltOrdered,
     OrderOrdered,
     Resumed,
+    ShutDown,
     Stopping,
     TradingState,
     VenueChanged,
@@ -208,6 +209,7 @@ def test_nothing_is_opened_while_the_daemon_stops(rig: Rig) -> None:
     entry = next(iter(rig.state.orders.open_orders()))
     rig.accept(entry)
     rig.handle(Stopping("signal", rig.now_ns))
+    rig.handle(ShutDown(rig.now_ns))
     rig.accept(entry)
     rig.wait(2)
     assert list(rig.state.orders.open_orders()) == []
