@@ -33,7 +33,7 @@ async def end_trading(shared: Shared, inbox: Sized, hurry: asyncio.Event, reason
 
 
 async def _settle(shared: Shared, inbox: Sized, hurry: asyncio.Event, timeout_s: float) -> None:
-    """Wait until no write is under way and the inbox is empty, `hurry` is set, or the time is over."""
+    """Wait until no write is under way, no book is being closed and the inbox is empty, `hurry` is set, or the time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await _look(hurry)
@@ -49,8 +49,11 @@ async def _look(hurry: asyncio.Event) -> None:
 
 
 def _is_busy(shared: Shared) -> bool:
-    orders = shared.engine.state.orders.open_orders()
-    return shared.executor.in_flight > 0 or any(order.operation is not None for order in orders)
+    state = shared.engine.state
+    if shared.executor.in_flight > 0 or any(order.operation is not None for order in state.orders.open_orders()):
+        return True
+    # A book that is being closed is not closed before its last fill is known.
+    return any(one.quantity is not None and one.how.reduce_only for one in state.targets.values())
 
 
 async def cancel_entries(shared: Shared) -> None:

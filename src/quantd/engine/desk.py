@@ -14,8 +14,7 @@ from quantd.domain.events import TimerFired, TradingState
 from quantd.domain.facts import StrategyFaulted, StrategySaved
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
-from quantd.domain.numbers import ZERO
-from quantd.domain.orders import How, Market, Protect, Side
+from quantd.domain.orders import How, Protect, Side
 from quantd.engine.callbacks import CallbackOverrun, Callbacks, acting
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
@@ -332,9 +331,7 @@ class Desk(Callbacks):
         for order in self.read.live_orders(None):
             self._trading.cancel(order, why)
         for instrument in self.instruments:
-            book = self._context.state.portfolio.book(self.id, instrument)
-            if book.quantity:
-                self._targets.set(self.id, instrument, ZERO, Market(reduce_only=True), None, why)
+            self._targets.close(self.id, instrument, why)
 
 
 BOUNDARIES = frozenset(one.__code__ for one in (Callbacks.call, Desk.on_bar, Desk.keep))

@@ -19,8 +19,7 @@ from quantd.domain.events import (
     VenueChanged,
 )
 from quantd.domain.facts import OperatorActionRecorded, StateSet
-from quantd.domain.numbers import ZERO
-from quantd.domain.orders import Market, Origin
+from quantd.domain.orders import Origin
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
@@ -93,12 +92,14 @@ class Operator:
 
     def flatten(self, event: FlattenOrdered) -> None:
         """Cancel a scope's orders and close its books, EXTERNAL's too: targets that wait for the cancels."""
-        for order in self.orders_of(event.scope):
+        orders, books = self.orders_of(event.scope), self._context.state.portfolio.books()
+        keys = {(order.strategy, order.instrument): None for order in orders}
+        keys |= {(book.strategy, book.instrument.id): None for book in books}
+        for order in orders:
             self._trading.cancel(order, f"by {event.by}")
-        how = Market(reduce_only=True)
-        for book in list(self._context.state.portfolio.books()):
-            if _in_scope(event.scope, book.strategy, book.instrument.id):
-                self._targets.set(book.strategy, book.instrument.id, ZERO, how, None, event.why)
+        for strategy, instrument in keys:
+            if _in_scope(event.scope, strategy, instrument):
+                self._targets.close(strategy, instrument, event.why)
 
     def order(self, event: OrderOrdered) -> None:
         """Send an operator's own order, through the gate, into EXTERNAL's book."""

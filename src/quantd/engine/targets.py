@@ -36,6 +36,8 @@ class Targets:
         """The order that works for a target."""
         self._retries: dict[tuple[str, InstrumentId], None] = {}
         """Targets that were denied for a passing reason."""
+        self._outgoing: dict[tuple[str, InstrumentId], set[str]] = {}
+        """Orders that were working when a book was to be closed: each may trade until its end is known."""
         self._replacing: set[str] = set()
         """Orders that were cancelled because their target changed: the next one follows at once."""
 
@@ -59,20 +61,31 @@ class Targets:
         known = context.state.targets.get((strategy, instrument))
         if known is not None and known.quantity == wanted and known.how == how and known.protect == protect:
             return
-        if known is None and wanted == context.state.portfolio.book(strategy, instrument).quantity:
+        is_there = wanted == context.state.portfolio.book(strategy, instrument).quantity
+        if known is None and is_there and not self._may_still_fill(strategy, instrument):
             return
         good_for = how.good_for_s or (_EXIT_GOOD_FOR_S if how.reduce_only else context.settings.target_good_for_s)
         expires = context.now_ns + int(good_for * 1e9)
         context.record(TargetSet(strategy, instrument, wanted, how, expires, context.now_ns, why, protect))
         self.pursue(strategy, instrument)
 
+    def close(self, strategy: str, instrument: InstrumentId, why: str) -> None:
+        """Cancel a strategy's orders in an instrument and close its book, with what those orders still trade."""
+        orders = [one for one in self._context.state.orders.open_orders(instrument) if one.strategy == strategy]
+        self._outgoing[strategy, instrument] = {one.client_order_id for one in orders}
+        for order in orders:
+            self._trading.cancel(order, why)
+        self.set(strategy, instrument, ZERO, Market(reduce_only=True), None, why)
+
     def restore(self) -> None:
         """After a fold: work on every target again at the next tick; what is open for it is found by its terms."""
         for key in self._context.state.targets:
             self._retries[key] = None
+            self._outgoing[key] = set()
             for order in self._context.state.orders.open_orders(key[1]):
                 if order.strategy == key[0] and order.origin is Origin.STRATEGY:
                     self._orders[key] = order.client_order_id
+                    self._outgoing[key].add(order.client_order_id)
 
     def working_order(self, strategy: str, instrument: InstrumentId) -> LiveOrder | None:
         """Return the open order that moves a book toward its target."""
@@ -148,12 +161,21 @@ class Targets:
             return
         missing = target.quantity - book.quantity
         if not context.instrument(instrument).quantity(abs(missing)):
-            self._end(target)
+            if self._may_still_fill(strategy, instrument):
+                self._retries[strategy, instrument] = None
+            else:
+                self._end(target)
             return
         if context.now_ns >= target.expires_at_ns:
             self._end(target)
             return
         self._send(target, book.quantity, missing)
+
+    def _may_still_fill(self, strategy: str, instrument: InstrumentId) -> bool:
+        """Whether a book that is flat may not stay so: an order that was to go is not known to be gone."""
+        outgoing = self._outgoing.get((strategy, instrument), ())
+        orders = self._context.state.orders
+        return any(order is not None and order.is_open for order in map(orders.get, outgoing))
 
     def _adjust_working(self, target: TargetSet, working: LiveOrder, held: Decimal) -> None:
         """Keep an order that still fits; cancel one that does not, and go on when it is gone."""
@@ -214,6 +236,7 @@ class Targets:
 
     def _end(self, target: TargetSet) -> None:
         self._retries.pop((target.strategy, target.instrument), None)
+        self._outgoing.pop((target.strategy, target.instrument), None)
         self._context.record(
             TargetSet(
                 target.strategy,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.events import CancelOrdered, HaltOrdered, TradingState
+from quantd.domain.events import CancelOrdered, FlattenOrdered, HaltOrdered, TradingState
 from quantd.domain.facts import TargetSet
 from quantd.domain.orders import Limit, Market, OrderState, Side, Stop
 from quantd.domain.outcomes import Accepted, NotExecuted, NotFound, Rejected, Unknown
@@ -307,3 +307,33 @@ def test_a_target_by_a_held_stop_is_replaced_without_the_venue() -> None:
     assert len(rig.sent(Submit)) == 1
     fill_working(rig)
     assert rig.state.targets == {}
+
+
+def test_a_book_that_is_closed_while_flat_closes_what_its_outgoing_orders_still_traded() -> None:
+    rig = Rig()
+    order = buy(rig, 2, 99)
+    rig.accept(order)
+    rig.handle(FlattenOrdered("strategy:s1", "ann", "drill", rig.now_ns))
+    rig.fill(order, 2)  # it traded before the cancel came
+    rig.answer(order, NotExecuted("already_filled"))
+    rig.wait()
+    assert shown(working(rig)) == (Side.SELL, D(2))
+    fill_working(rig)
+    assert rig.state.portfolio.book("s1", BTC).quantity == 0
+    assert rig.state.targets == {}
+
+
+def test_a_book_that_is_closed_while_flat_stays_so_once_its_orders_are_gone() -> None:
+    rig = Rig()
+    order = buy(rig, 2, 99)
+    rig.accept(order)
+    rig.handle(FlattenOrdered("strategy:s1", "ann", "drill", rig.now_ns))
+    assert len(rig.state.targets) == 1
+    rig.accept(order)
+    rig.wait()
+    assert rig.state.targets == {}
+    later = buy(rig, 1, 99)
+    rig.accept(later)
+    rig.fill(later, 1)
+    rig.wait()
+    assert rig.state.portfolio.book("s1", BTC).quantity == 1, "what comes later is the strategy's own affair"
