@@ -15,8 +15,9 @@ import pytest
 
 from quantd.app.storage import codec
 from quantd.domain.events import Event, JobDone, OrderReport, TimerFired
-from quantd.domain.facts import Fact, FillRecorded, StrategySaved, TimerRecorded
+from quantd.domain.facts import Fact, FillRecorded, TimerRecorded
 from quantd.domain.market import Quote
+from quantd.domain.strategy_facts import StrategySaved
 from quantd.journal.inputlog import Answered, InputLogReader, InputLogWriter
 from quantd.journal.store import JournalStore
 from tests.process.harness import SIGKILL, SIGTERM, Process, quantd, until

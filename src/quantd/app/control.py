@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import quantd
+from quantd.app.reload import FileReloader
 from quantd.app.shared import Shared
 from quantd.app.storage import Storage
 from quantd.app.strategies import Prepared
@@ -48,7 +49,6 @@ def build_control(
         journal=storage.store.path,
         codec=storage.store.codec,
         version=quantd.__version__,
-        config_hash=settings.hash,
         risk=lambda: shared.engine.risk.risk,
         strategy_limits=lambda: shared.engine.risk.strategies,
         venues={name: _venue(shared, name) for name in shared.venues},
@@ -56,6 +56,7 @@ def build_control(
             f"{one.id} could not be loaded" for one in settings.strategies if one.enabled and one.id not in loaded
         ),
         reasons=reasons,
+        reloader=None if shared.read is None else FileReloader(shared, strategies, shared.read),
         draw=partial(secrets.token_urlsafe, CONFIRMATION_BYTES),
     )
     receipts = Receipts()

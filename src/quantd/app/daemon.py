@@ -66,9 +66,10 @@ class Daemon:
         observer: Metrics.
         transport: How requests reach venues; a simulator in memory in simulations.
         clean: Takes secrets out of a text that leaves the process.
+        read: Loads the configuration anew, for a reload; None where it comes from no files.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- its surroundings
         self,
         settings: Settings,
         *,
@@ -76,8 +77,10 @@ class Daemon:
         observer: PrometheusObserver,
         transport: Callable[[str, str], Any] = over_http,
         clean: Callable[[str], str] = str,
+        read: Callable[[], Settings] | None = None,
     ) -> None:
         self.settings = settings
+        self._read = read
         self.clock = clock
         self.observer = observer
         self.inbox = Inbox(settings.feeds.conflate_above, observer)
@@ -142,6 +145,7 @@ class Daemon:
         self._jobs = Jobs(self.engine, self.emit, clock)
         self._shared = Shared(
             settings=settings,
+            read=self._read,
             clock=clock,
             observer=observer,
             random=random.Random(0),

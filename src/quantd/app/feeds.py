@@ -166,6 +166,8 @@ class FeedBuilder:
             (f"bar builder {connector.venue}", lambda: stage.run(through_the_exchange)),
             (f"exchange {connector.venue}", lambda: connector.run(inbox)),
         ]
+        if not known:
+            return tasks  # no strategy of this venue could be loaded: there is no market to make up
         if venue.data.synthetic is not None:
             feed = SyntheticFeed(self._synthetic(venue.data.synthetic, known), self._clock)
             tasks.append((f"synthetic {connector.venue}", lambda: feed.run(guarded)))

@@ -24,9 +24,10 @@ from quantd.clock import ManualClock
 from quantd.domain.capabilities import Capabilities, LotWrite
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.events import TimerFired
-from quantd.domain.facts import OrderIntended, StrategyFaulted
+from quantd.domain.facts import OrderIntended
 from quantd.domain.instruments import Instrument
 from quantd.domain.numbers import use_exact_arithmetic
+from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.context import EngineSettings, StrategySetup
 from quantd.engine.core import Engine
 from quantd.engine.desk import Desk

@@ -16,7 +16,7 @@ from quantd.app.venues import Surroundings, build_venues, over_http
 from quantd.clock import ManualClock
 from quantd.config import Settings
 from quantd.domain.commands import Command
-from quantd.domain.events import Event
+from quantd.domain.events import Event, StrategiesReplaced
 from quantd.domain.facts import Fact, RunStarted
 from quantd.errors import JournalError
 from quantd.journal.inputlog import Answered, InputLogReader, digest_of
@@ -78,11 +78,18 @@ def replay_inputs(settings: Settings, inputs: Path) -> Replay:
     facts: list[Fact] = []
     unanswered: list[Command] = []
     difference = ""
+    notes = _notes(settings, run, strategies)
     for told_next in reader.story():
         if isinstance(told_next, Answered):
             difference = difference or _other_commands(told_next, unanswered, count)
             unanswered = []
             continue
+        if isinstance(told_next, StrategiesReplaced):
+            notes += (
+                f"after input {count} the run took over new code of {', '.join(told_next.sources)}: compared up to there",
+            )
+            told = told[: len(facts)]
+            break
         count += 1
         caused = engine.handle(told_next)
         commands += len(caused)
@@ -90,7 +97,7 @@ def replay_inputs(settings: Settings, inputs: Path) -> Replay:
         facts += engine.take_facts()
     # A record says more than a digest does.
     difference = _difference(facts, told) or difference
-    return Replay(count, len(facts), commands, difference, _notes(settings, run, strategies))
+    return Replay(count, len(facts), commands, difference, notes)
 
 
 def _notes(settings: Settings, run: RunStarted, strategies: Sequence[Prepared]) -> tuple[str, ...]:

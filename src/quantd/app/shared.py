@@ -20,6 +20,8 @@ class Shared:
     """One daemon's common parts."""
 
     settings: Settings
+    read: Callable[[], Settings] | None = None
+    """Loads the files anew; None where the configuration comes from none."""
     clock: Clock
     observer: Observer
     random: Random

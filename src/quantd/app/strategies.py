@@ -15,7 +15,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.context import StrategySetup
 from quantd.engine.risk.limits import Limits
 from quantd.engine.strategy import Strategy
-from quantd.plugins.loader import Loaded, LoadFailure, StrategyLoader, unmet
+from quantd.plugins.loader import Declared, Loaded, LoadFailure, StrategyLoader, unmet
 from quantd.plugins.settings import StrategySettings
 from quantd.ports import Connector
 
@@ -30,6 +30,8 @@ class Prepared(NamedTuple):
     strategy: Strategy
     limits: Limits
     source_hash: str
+    declared: Declared
+    """What its `setup` asks to see."""
 
 
 class Preparation(NamedTuple):
@@ -62,7 +64,9 @@ def prepare(settings: Settings, capabilities: Mapping[str, Capabilities]) -> Pre
             failures.append(loaded)
             continue
         _check_needs(settings, one, loaded, capabilities)
-        prepared.append(Prepared(one, _setup(settings, one), loaded.strategy, one.risk, loaded.source_hash))
+        prepared.append(
+            Prepared(one, _setup(settings, one), loaded.strategy, one.risk, loaded.source_hash, loaded.declared)
+        )
     return Preparation(tuple(prepared), tuple(failures))
 
 

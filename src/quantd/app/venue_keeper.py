@@ -7,9 +7,10 @@ import structlog
 from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
+from quantd.app.warm_up import history
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import TradingState, VenueChanged
-from quantd.errors import AuthFailed, VenueError
+from quantd.errors import AuthFailed
 from quantd.runtime.accounts import AccountFollower
 from quantd.venues.ionloop.connector import IonloopConnector
 
@@ -92,18 +93,10 @@ class VenueKeeper:
 
     async def _warm_up(self) -> None:
         """Feed kept and historical bars to the series before the live ones; without them the warm-up is live."""
-        shared, parts = self._shared, self._parts
-        instruments = shared.engine.state.portfolio.instruments
+        shared = self._shared
         series = [one for desk in shared.engine.desks.values() for one in desk.series]
         for instrument, intervals in wants(shared.engine, self._name).bars.items():
+            needed = max(one.needed for one in series if one.instrument == instrument)
             for interval in sorted(intervals):
-                count = 2 * max(one.needed for one in series if one.instrument == instrument)
-                bars = await shared.bars.load(instrument, interval, count)
-                rules = instruments.get(instrument)
-                if rules is not None and interval in parts.connector.capabilities.native_bars_s:
-                    try:
-                        bars = await parts.connector.bars(rules, interval, count) or bars
-                    except VenueError as error:
-                        _log.warning("history_not_read", venue=self._name, instrument=instrument, error=str(error))
-                for bar in bars:
+                for bar in await history(shared, instrument, interval, needed):
                     shared.emit(bar)

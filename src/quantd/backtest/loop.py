@@ -40,10 +40,10 @@ from quantd.domain.facts import (
     PositionAdjusted,
     RequestDenied,
     RunStarted,
-    StrategyFaulted,
 )
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar
+from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.core import Engine
 from quantd.errors import ConfigError, QuantdError
 from quantd.exchange import Exchange

@@ -15,6 +15,7 @@ from quantd.cli.control import (
     orders,
     positions,
     reconcile,
+    reload,
     resolve,
     status,
     why,
@@ -49,6 +50,7 @@ app.command("cancel-all")(cancel_all)
 app.command("flatten")(flatten)
 app.command("order")(order)
 app.command("reconcile")(reconcile)
+app.command("reload")(reload)
 app.command("resolve")(resolve)
 app.command("heartbeat")(heartbeat)
 app.command("why")(why)

@@ -1,5 +1,5 @@
-"""`quantd status | orders | fills | positions | cancel-all | flatten | order | reconcile | resolve | heartbeat |
-why`: a running daemon, asked through its control API.
+"""`quantd status | orders | fills | positions | cancel-all | flatten | order | reconcile | reload | resolve |
+heartbeat | why`: a running daemon, asked through its control API.
 
 Address and token come from the daemon's own configuration files, or from `--url` and `--token-file`. Prints tables, or
 the API's own JSON with `--json`. Exit code 0, 1 when the daemon refused or was not reached, 2 without a usable address.
@@ -188,6 +188,27 @@ def reconcile(
             typer.echo(f"applied: {told['applied']}" + _unless(told["done"]))
         elif told["differences"]:
             typer.echo(f"to apply it: --apply adopt|close|ignore|refuse --plan {told['plan']}")
+
+
+def reload(
+    files: Files = None,
+    plan: Annotated[str | None, typer.Option(help="Digest of the plan that was shown: carry it out.")] = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Take over strategies that changed in the files: shows the plan; carries it out in a second step, by its digest."""
+    client = _client(files, url, token_file, as_, ("admin",))
+    told = _ask(client, "POST", "/v1/reload", {} if plan is None else {"plan": plan}, as_json=as_json)
+    if told is not None:
+        _table(told["changes"], "scope", "what", "action", "needs", empty="nothing changed")
+        if plan is not None:
+            typer.echo(f"began anew: {', '.join(told['applied'])}" + _unless(told["done"]))
+        elif told["changes"] and all(one["action"] == "restart" for one in told["changes"]):
+            typer.echo(f"to carry it out: --plan {told['plan']}")
+        elif told["changes"]:
+            typer.echo("this takes a restart of the daemon, or files that can be loaded")
 
 
 def resolve(

@@ -32,15 +32,16 @@ def run(files: Files) -> None:
     """Run the daemon until SIGINT or SIGTERM; a second signal hurries the end."""
     hold_kill_signal()
     use_exact_arithmetic()
+    environ = dict(os.environ)  # with the secrets, which `load` takes out of the process's own
     try:
         settings = load(files, os.environ)
     except ConfigProblems as problems:
         typer.echo(str(problems), err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(_run(settings))
+    raise typer.Exit(_run(settings, lambda: load(files, dict(environ))))
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     clock, redactor = SystemClock(), Redactor()
     redactor.register_all(*settings.venues.values(), settings.control)
     run = run_id(clock.now_ns())
@@ -52,7 +53,7 @@ def _run(settings: Settings) -> int:
     announce(observer, settings, run, clock.now_ns())
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_main(settings, clock, observer, redactor))
+            return runner.run(_main(settings, read, clock, observer, redactor))
     except ConfigError as error:
         typer.echo(str(error), err=True)
         return 2
@@ -83,8 +84,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _main(settings: Settings, clock: SystemClock, observer: PrometheusObserver, redactor: Redactor) -> int:
-    daemon = Daemon(settings, clock=clock, observer=observer, transport=over_http, clean=redactor.clean)
+async def _main(
+    settings: Settings,
+    read: Callable[[], Settings],
+    clock: SystemClock,
+    observer: PrometheusObserver,
+    redactor: Redactor,
+) -> int:
+    daemon = Daemon(settings, clock=clock, observer=observer, transport=over_http, clean=redactor.clean, read=read)
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, daemon.stop, signal.Signals(one).name)

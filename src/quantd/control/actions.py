@@ -182,7 +182,7 @@ class Actions:
     # -- parts ---------------------------------------------------------------------------------------------------
 
     async def act(
-        self, caller: Caller, action: str, body: msgspec.Struct, event: Event
+        self, caller: Caller, action: str, body: msgspec.Struct, event: Event, *, then: Sequence[Event] = ()
     ) -> tuple[str, Sequence[Fact] | None]:
         """Put an action into the inbox, who asked first, and wait for what comes of it."""
         request = self._receipts.draw()
@@ -190,6 +190,8 @@ class Actions:
         detail = msgspec.json.encode(body).decode()
         self._daemon.emit(OperatorActed(request, caller.name, action, detail, _ACCEPTED, event.received_at_ns))
         self._daemon.emit(event)  # nothing may come between: the facts of both are told together
+        for one in then:
+            self._daemon.emit(one)
         return request, await self._receipts.wait(request, self._wait_s)
 
     def _orders_of(self, scope: str) -> tuple[str, ...]:

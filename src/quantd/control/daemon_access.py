@@ -7,7 +7,11 @@ questions.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import msgspec
+
+from quantd.domain.events import Event, StrategiesReplaced
 from quantd.domain.facts import Fact
 from quantd.domain.reports import AccountSnapshot
 from quantd.engine.core import Engine
@@ -15,6 +19,42 @@ from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.journal.latch import HaltLatch
 from quantd.journal.records import RecordCodec
 from quantd.ports import Clock, Emit
+
+
+class PlannedChange(msgspec.Struct, frozen=True):
+    """One thing that is not as the running daemon has it."""
+
+    scope: str
+    """``strategy:ID``, or the section of the configuration."""
+    what: str
+    action: str
+    """``restart``: of this strategy, in place. ``daemon``: takes a restart of the daemon. ``broken``: cannot be loaded."""
+    needs: str = ""
+    """What has to be so before, such as a flat book; empty when nothing has."""
+
+
+class ReloadPlan(msgspec.Struct, frozen=True):
+    """How the files differ from what runs."""
+
+    changes: tuple[PlannedChange, ...]
+    digest: str
+    """Names this plan; another source, another value or another book gives another one."""
+
+
+class Reloader(Protocol):
+    """What the composition root does for it."""
+
+    async def plan(self) -> ReloadPlan:
+        """Read the files and the strategies anew, and compare.
+
+        Raises:
+            ConfigError: the files are not a configuration.
+        """
+        ...
+
+    async def ready(self, plan: ReloadPlan, by: str) -> tuple[StrategiesReplaced, Sequence[Event]]:
+        """Hand the new objects to the engine; the event that puts them in place, and the bars that warm them up."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +83,6 @@ class DaemonAccess:
     journal: Path
     codec: RecordCodec[Fact]
     version: str
-    config_hash: str
     risk: Callable[[], RiskSettings]
     """Limits in effect now."""
     strategy_limits: Callable[[], Mapping[str, Limits]]
@@ -53,5 +92,7 @@ class DaemonAccess:
     """Strategies that could not be loaded, and why."""
     reasons: Callable[[], Sequence[str]]
     """Why the daemon is not ready; empty when it trades."""
+    reloader: Reloader | None = None
+    """None: the daemon was not started from files."""
     draw: Callable[[], str]
     """A text that nobody can guess, for confirmations."""

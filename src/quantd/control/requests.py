@@ -163,4 +163,7 @@ class HeartbeatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class ReloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Take over a changed configuration."""
+    """Take over strategies that changed in the configuration's files."""
+
+    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | None = None
+    """The digest of the plan that was answered before; without it nothing is applied."""

@@ -17,6 +17,7 @@ from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.limit_views import limits
 from quantd.control.refusal import Refusal, unknown
+from quantd.control.reloading import ReloadAnswer, reload
 from quantd.control.tokens import Caller
 from quantd.control.trail import Trail
 from quantd.domain.events import TradingState
@@ -54,8 +55,7 @@ class Route(NamedTuple):
     """Any of them opens it; `admin` opens everything."""
     takes: Any
     """A Struct, or a union of Structs. Query parameters of a GET, the body of a POST."""
-    answers: type[msgspec.Struct] | None
-    """None: it is not built yet."""
+    answers: type[msgspec.Struct]
     summary: str
     handle: Callable[[Services, Call], Awaitable[msgspec.Struct]]
     is_routine: bool = False
@@ -155,7 +155,7 @@ async def _heartbeat(services: Services, call: Call) -> msgspec.Struct:
 
 
 async def _reload(services: Services, call: Call) -> msgspec.Struct:
-    raise Refusal(501, "not_built_yet", "this version takes over a changed configuration at a restart only")
+    return await reload(services.daemon.reloader, services.actions, call.caller, call.given)
 
 
 _READ = ("read", "trade", "halt")
@@ -198,6 +198,6 @@ ROUTES = (
         _heartbeat,
         is_routine=True,
     ),
-    Route("POST", "/v1/reload", ("admin",), r.ReloadRequest, None, "Take over a changed configuration", _reload),
+    Route("POST", "/v1/reload", ("admin",), r.ReloadRequest, ReloadAnswer, "Take over changed strategies", _reload),
 )
 """Every route but the document's own."""

@@ -9,6 +9,7 @@ from typing import Any
 from quantd.domain import facts as f
 from quantd.domain.orders import OrderSpec
 from quantd.domain.protection_facts import ProtectionHeld
+from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, StrategyRenewed
 
 
 def sentence(fact: f.Fact) -> str:
@@ -81,7 +82,8 @@ SENTENCES: Mapping[type, Callable[[Any], str]] = {
     f.TargetSet: _target,
     ProtectionHeld: _protected,
     f.StateSet: lambda fact: f"{fact.scope} became {fact.state.value}, by {fact.by}{_because(fact.why)}",
-    f.StrategyRenewed: lambda fact: f"{fact.strategy} was given a fresh object, the {fact.number}. time",
-    f.StrategyFaulted: lambda fact: f"{fact.strategy} was quarantined: {fact.hook}: {fact.error}",
+    StrategyReloaded: lambda fact: f"{fact.by} had {fact.strategy} begin anew: {fact.what}",
+    StrategyRenewed: lambda fact: f"{fact.strategy} was given a fresh object, the {fact.number}. time",
+    StrategyFaulted: lambda fact: f"{fact.strategy} was quarantined: {fact.hook}: {fact.error}",
     f.OperatorActionRecorded: lambda fact: f"{fact.by} asked by the API: {fact.action} {fact.detail} ({fact.result})",
 }

@@ -43,7 +43,7 @@ def status(daemon: DaemonAccess) -> Status:
     orders = list(state.orders.open_orders())
     return Status(
         version=daemon.version,
-        config_hash=daemon.config_hash,
+        config_hash=state.run.config_hash if state.run is not None else "",
         journal_id=settings.journal_id,
         epoch=settings.epoch,
         now_ns=daemon.clock.now_ns(),

@@ -153,6 +153,18 @@ class StrategyStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
     received_at_ns: int
 
 
+class StrategiesReplaced(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A person has strategies begin anew with changed code or parameters; the objects were handed over before."""
+
+    sources: dict[str, str]
+    """Strategy id -> hash of its source file."""
+    what: dict[str, str]
+    """Strategy id -> what changed, for people."""
+    config_hash: str
+    by: str
+    received_at_ns: int
+
+
 class Stopping(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The daemon is about to stop: no new entries from now on, each strategy's `on_stop` is called."""
 
@@ -288,6 +300,7 @@ Event = (
     | CursorAdvanced
     | StrategyInterrupted
     | StrategyStarted
+    | StrategiesReplaced
     | Stopping
     | ShutDown
     | HaltOrdered
@@ -331,6 +344,7 @@ __all__ = [
     "ShutDown",
     "StatusChanged",
     "Stopping",
+    "StrategiesReplaced",
     "StrategyInterrupted",
     "StrategyStarted",
     "TimePassed",

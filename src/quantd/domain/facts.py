@@ -16,6 +16,7 @@ from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue, ProtectionSettled
+from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, StrategyRenewed, StrategySaved
 
 
 class RunStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -28,6 +29,11 @@ class RunStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
     journal_id: str
     epoch: int
     at_ns: int
+
+    def reloaded(self, fact: StrategyReloaded) -> "RunStarted":
+        """Return what the run is made of since a strategy began anew."""
+        sources = {**self.strategy_sources, fact.strategy: fact.source_hash}
+        return msgspec.structs.replace(self, strategy_sources=sources, config_hash=fact.config_hash)
 
 
 class InstrumentRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -289,15 +295,6 @@ class PeaksRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
 
 
-class StrategySaved(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """What a strategy's `save()` returned, as msgspec JSON."""
-
-    strategy: str
-    version: int
-    state: bytes
-    at_ns: int
-
-
 class TimerRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A timer fired; a restart does not fire it twice."""
 
@@ -313,24 +310,6 @@ class CursorMoved(msgspec.Struct, frozen=True, gc=False, tag=True):
     venue: str
     name: str
     value: str
-    at_ns: int
-
-
-class StrategyFaulted(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A strategy raised or overran; it is quarantined until it is resumed."""
-
-    strategy: str
-    hook: str
-    error: str
-    at_ns: int
-
-
-class StrategyRenewed(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A quarantined strategy was given a fresh object by supervision."""
-
-    strategy: str
-    number: int
-    """Counted since a person resumed it last, from 1."""
     at_ns: int
 
 
@@ -387,6 +366,7 @@ Fact = (
     | CursorMoved
     | StrategyFaulted
     | StrategyRenewed
+    | StrategyReloaded
     | LimitsSet
     | SoftLimitCrossed
     | Reconciled

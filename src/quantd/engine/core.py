@@ -38,6 +38,7 @@ from quantd.engine.rates import Rates
 from quantd.engine.reconcile import Reconciler
 from quantd.engine.recovery import count_on, lose_in_flight
 from quantd.engine.renewal import Renewals
+from quantd.engine.replacing import Replacements
 from quantd.engine.risk.changes import RiskOffice
 from quantd.engine.risk.controls import DEFAULTS
 from quantd.engine.risk.limits import Limits, RiskSettings
@@ -115,13 +116,17 @@ class Engine:
             e.CursorAdvanced: self._cursor,
             e.StrategyInterrupted: self._interrupted,
             e.StrategyStarted: self._started,
+            e.StrategiesReplaced: self.replacements.replace,
             e.LimitsChanged: self.risk.change,
             e.ReconcileOrdered: self.reconciler.run,
             **self.operator.handlers(),
         }
 
     def _join(self) -> None:
-        self.renewals = Renewals(self.context, self.desks, self._hear)
+        self.renewals = Renewals(self.context, self.desks, lambda _: self._hear())
+        self.replacements = Replacements(
+            self.context, self.desks, operator=self.operator, targets=self.targets, replaced=self._hear
+        )
         self.trading.changed = lambda order: self._order_changed(order, None)
         self.protection.exits.report = self.intake.report
         self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
@@ -170,7 +175,7 @@ class Engine:
             desk.declare()
         self._hear()
 
-    def _hear(self, _renewed: Desk | None = None) -> None:
+    def _hear(self) -> None:
         """Note who wants to see what; anew when a strategy has a fresh object."""
         self._savers = [desk for desk in self.desks.values() if type(desk.strategy).save is not Strategy.save]
         for heard in (self._bars, self._quotes, self._books, self._by_instrument):

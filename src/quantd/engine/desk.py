@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from quantd.domain.events import TimerFired, TradingState
-from quantd.domain.facts import StrategyFaulted, StrategySaved
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
 from quantd.domain.orders import How, Protect, Side
+from quantd.domain.strategy_facts import StrategyFaulted, StrategySaved
 from quantd.engine.callbacks import CallbackOverrun, Callbacks, acting
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
@@ -140,7 +140,20 @@ class Desk(Callbacks):
         Raises:
             Exception: whatever its `setup` raises.
         """
-        self.strategy = copy.deepcopy(self._pristine)
+        self._put(copy.deepcopy(self._pristine))
+
+    def replace(self, setup: StrategySetup, strategy: Strategy) -> None:
+        """Put another object in the place of this one, with the settings that it comes with; see `renew`.
+
+        Raises:
+            Exception: whatever its `setup` raises.
+        """
+        self.setup = setup
+        self._pristine = copy.deepcopy(strategy) if setup.restarts_max else strategy
+        self._put(strategy)
+
+    def _put(self, strategy: Strategy) -> None:
+        self.strategy = strategy
         self.strategy._desk = self
         for declared in (self.series, self.aligned, self.timers, self.jobs):
             declared.clear()

@@ -17,6 +17,7 @@ from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.orders import OperationKind, OperationPhase, OrderState
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue
+from quantd.domain.strategy_facts import StrategyFaulted, StrategySaved
 from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.state import State
@@ -92,10 +93,10 @@ class StateImage(msgspec.Struct, frozen=True):
     day: str
     day_profits: dict[str, Decimal]
     peaks: dict[str, Decimal]
-    saves: tuple[f.StrategySaved, ...]
+    saves: tuple[StrategySaved, ...]
     cursors: tuple[tuple[str, str, str], ...]
     timers: tuple[tuple[str, str, int], ...]
-    quarantined: tuple[f.StrategyFaulted, ...]
+    quarantined: tuple[StrategyFaulted, ...]
     run: f.RunStarted | None
     last_order_id: str
     last_order_event_ns: dict[InstrumentId, int]

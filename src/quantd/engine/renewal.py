@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from quantd.domain.events import TradingState
-from quantd.domain.facts import StateSet, StrategyRenewed
+from quantd.domain.facts import StateSet
+from quantd.domain.strategy_facts import StrategyRenewed
 from quantd.engine.context import Context
 from quantd.engine.tallies import SUPERVISION
 

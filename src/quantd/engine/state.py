@@ -13,6 +13,7 @@ from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Trigger
+from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, StrategySaved
 from quantd.engine.guarding import Guarding
 from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
@@ -42,10 +43,10 @@ class State:
         self.day = ""
         self.day_profits: dict[str, Decimal] = {}
         self.peaks: dict[str, Decimal] = {}
-        self.saves: dict[str, f.StrategySaved] = {}
+        self.saves: dict[str, StrategySaved] = {}
         self.cursors: dict[tuple[str, str], str] = {}
         self.timers: dict[tuple[str, str], int] = {}
-        self.quarantined: dict[str, f.StrategyFaulted] = {}
+        self.quarantined: dict[str, StrategyFaulted] = {}
         self.run: f.RunStarted | None = None
         self.last_order_id = ""
         self.last_order_event_ns: dict[InstrumentId, int] = {}
@@ -76,10 +77,11 @@ class State:
             f.TargetSet: self._target,
             f.DayStarted: self._day,
             f.PeaksRecorded: self._peaks,
-            f.StrategySaved: self._saved,
+            StrategySaved: self._saved,
             f.TimerRecorded: self._timer,
             f.CursorMoved: self._cursor,
-            f.StrategyFaulted: self._faulted,
+            StrategyFaulted: self._faulted,
+            StrategyReloaded: self._reloaded,
             **dict.fromkeys(RECORD_ONLY, self._nothing),
         }
 
@@ -350,7 +352,7 @@ class State:
     def _peaks(self, fact: f.PeaksRecorded) -> None:
         self.peaks.update(fact.peaks)
 
-    def _saved(self, fact: f.StrategySaved) -> None:
+    def _saved(self, fact: StrategySaved) -> None:
         self.saves[fact.strategy] = fact
 
     def _timer(self, fact: f.TimerRecorded) -> None:
@@ -359,8 +361,11 @@ class State:
     def _cursor(self, fact: f.CursorMoved) -> None:
         self.cursors[fact.venue, fact.name] = fact.value
 
-    def _faulted(self, fact: f.StrategyFaulted) -> None:
+    def _faulted(self, fact: StrategyFaulted) -> None:
         self.quarantined[fact.strategy] = fact
+
+    def _reloaded(self, fact: StrategyReloaded) -> None:
+        self.run = self.run and self.run.reloaded(fact)
 
     # -- reservations --------------------------------------------------------------------------------------------
 

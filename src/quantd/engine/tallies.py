@@ -17,6 +17,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Origin
+from quantd.domain.strategy_facts import StrategyRenewed
 from quantd.engine.orders import LiveOrder, OrderBlotter
 from quantd.engine.portfolio import Portfolio
 
@@ -27,7 +28,7 @@ SUPERVISION = "supervision"
 STORM = "reject_storm"
 """Who latched a state, where it was the breaker of reject storms."""
 RECORD_ONLY = (
-    f.RequestDenied, f.Reconciled, f.OperatorActionRecorded, f.StrategyRenewed, SoftLimitCrossed, LimitsSet,
+    f.RequestDenied, f.Reconciled, f.OperatorActionRecorded, StrategyRenewed, SoftLimitCrossed, LimitsSet,
 )  # fmt: skip
 """Facts that change nothing of the state beyond what is counted here."""
 _FLOWS_MAX = 1_000
@@ -86,7 +87,7 @@ class Tallies:
         self.flows: dict[tuple[str, str], None] = {}
         """(venue, id) of the latest cash flows: a venue tells them again."""
         self.handlers: dict[type, Callable[[Any], None]] = {
-            f.StrategyRenewed: self._renewed,
+            StrategyRenewed: self._renewed,
             f.StateSet: self._state_set,
             f.OperationSettled: self._settled,
             f.OperationLost: self._lost,
@@ -140,7 +141,7 @@ class Tallies:
         self.renewals.pop(fact.scope.removeprefix("strategy:"), None)
         self._forgive(fact.scope)
 
-    def _renewed(self, fact: f.StrategyRenewed) -> None:
+    def _renewed(self, fact: StrategyRenewed) -> None:
         self.renewals[fact.strategy] = fact.number
 
     def _forgive(self, scope: str) -> None:

@@ -126,6 +126,12 @@ class Targets:
         if target is not None and self._orders.get(key) == order.client_order_id:
             self._end(target)
 
+    def drop(self, strategy: str) -> None:
+        """End all targets of a strategy; the orders that work for them stay as they are."""
+        for target in list(self._context.state.targets.values()):
+            if target.strategy == strategy:
+                self._end(target)
+
     @property
     def waits(self) -> bool:
         """Whether any target has no order at work: with time it is tried again, or ends."""

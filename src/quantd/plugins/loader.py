@@ -25,6 +25,7 @@ from quantd.engine.core import Engine
 from quantd.engine.params import declared, fill
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.strategy import Strategy
+from quantd.engine.views import Timer
 from quantd.plugins.cron import check_cron
 from quantd.plugins.importing import Folder, LoadFailure, NotLoadable, blame, line_of, source_hash
 from quantd.plugins.settings import StrategySettings
@@ -32,6 +33,7 @@ from quantd.plugins.settings import StrategySettings
 __all__ = [
     "STRATEGIES",
     "VENUES",
+    "Declared",
     "LoadFailure",
     "Loaded",
     "Places",
@@ -52,6 +54,16 @@ class Places(Protocol):
         """Return ``file:line`` of a path of keys, or the name of the variable that set it."""
 
 
+class Declared(msgspec.Struct, frozen=True):
+    """What a strategy's `setup` asks for."""
+
+    bars: dict[tuple[InstrumentId, int], int]
+    """Instrument and interval in seconds -> bars until the series is warm."""
+    books: dict[InstrumentId, int]
+    """Levels a side."""
+    timers: tuple[Timer, ...]
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A strategy that is ready for the engine."""
 
@@ -61,6 +73,7 @@ class Loaded(msgspec.Struct, frozen=True):
     file: str
     source_hash: str
     """SHA-256 of its file, in hexadecimal; empty where there is none."""
+    declared: Declared
 
 
 class StrategyLoader:
@@ -83,8 +96,8 @@ class StrategyLoader:
         try:
             cls, file, digest = self._class(settings.use)
             values = _parameters(cls, settings, places)
-            _rehearse(_instance(cls, values, file), settings, file)
-            return Loaded(settings.id, _instance(cls, values, file), file, digest)
+            declared = _rehearse(_instance(cls, values, file), settings, file)
+            return Loaded(settings.id, _instance(cls, values, file), file, digest, declared)
         except NotLoadable as error:
             return LoadFailure(settings.id, error.what, error.file, error.line)
 
@@ -269,8 +282,8 @@ def _instance(cls: type[Strategy], values: Mapping[str, Any], file: str) -> Stra
     return strategy
 
 
-def _rehearse(strategy: Strategy, settings: StrategySettings, file: str) -> None:
-    """Run `setup` on an engine of its own, which is then thrown away."""
+def _rehearse(strategy: Strategy, settings: StrategySettings, file: str) -> Declared:
+    """Run `setup` on an engine of its own, which is then thrown away, and return what it asked for."""
     setup = StrategySetup(
         id=settings.id,
         instruments=tuple(InstrumentId(name) for name in settings.instrument_ids),
@@ -289,7 +302,8 @@ def _rehearse(strategy: Strategy, settings: StrategySettings, file: str) -> None
     except (Exception, SystemExit) as error:  # boundary: an author's code may raise anything
         failure = blame(error, file)
         raise NotLoadable(f"setup: {failure.what}", failure.file, failure.line) from error
-    for timer in engine.desks[settings.id].timers:
+    desk = engine.desks[settings.id]
+    for timer in desk.timers:
         if timer.name.startswith("@"):
             raise NotLoadable(f"setup: timer {timer.name!r}: names that begin with @ are taken", file)
         try:
@@ -299,3 +313,8 @@ def _rehearse(strategy: Strategy, settings: StrategySettings, file: str) -> None
             raise NotLoadable(f"setup: timer {timer.name!r}: found {timer.cron!r}, expected {error}", file) from error
         if timer.every_s is not None and not 0 < timer.every_s < float("inf"):
             raise NotLoadable(f"setup: timer {timer.name!r}: found every_s {timer.every_s}, expected above 0", file)
+    bars: dict[tuple[InstrumentId, int], int] = {}
+    for one in desk.series:
+        key = (one.instrument, one.every_s)
+        bars[key] = max(one.needed, bars.get(key, 0))
+    return Declared(bars, dict(desk.books), tuple(desk.timers))

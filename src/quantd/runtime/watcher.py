@@ -15,6 +15,7 @@ from quantd.domain.fills import Quality
 from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
 from quantd.domain.orders import OrderState, Trigger
 from quantd.domain.protection_facts import ProtectionOverdue, ProtectionSettled
+from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, StrategyRenewed
 from quantd.engine.core import Engine
 from quantd.engine.guarding import ACCEPTED, OVER
 from quantd.ports import Clock, Observer
@@ -229,7 +230,7 @@ class Watcher:
             self._observer.count("quantd_halts_total", 1, reason=reason)
         _log.warning("state_set", scope=fact.scope, state=fact.state.value, by=fact.by, reason=fact.why)
 
-    def _faulted(self, fact: f.StrategyFaulted) -> None:
+    def _faulted(self, fact: StrategyFaulted) -> None:
         self._observer.count("quantd_strategy_errors_total", 1, strategy=fact.strategy)
         self._observer.gauge("quantd_strategy_state", 3, strategy=fact.strategy)
         state = self._engine.state
@@ -248,9 +249,12 @@ class Watcher:
             replay="quantd replay CONFIG --inputs FILE, where journal.record is on; quantd why " + fact.strategy,
         )
 
-    def _renewed(self, fact: f.StrategyRenewed) -> None:
+    def _renewed(self, fact: StrategyRenewed) -> None:
         self._observer.count("quantd_strategy_restarts_total", 1, strategy=fact.strategy)
         _log.warning("strategy_renewed", strategy=fact.strategy, number=fact.number)
+
+    def _reloaded(self, fact: StrategyReloaded) -> None:
+        _log.warning("strategy_reloaded", strategy=fact.strategy, what=fact.what, by=fact.by)
 
     def _limits_set(self, fact: LimitsSet) -> None:
         result = "refused" if fact.refused else "loosened" if fact.loosened else "tightened"
@@ -381,8 +385,9 @@ _HANDLERS: Mapping[type, Any] = {
     f.FillRecorded: Watcher._filled,
     f.FillCorrected: Watcher._corrected,
     f.StateSet: Watcher._state_set,
-    f.StrategyFaulted: Watcher._faulted,
-    f.StrategyRenewed: Watcher._renewed,
+    StrategyFaulted: Watcher._faulted,
+    StrategyRenewed: Watcher._renewed,
+    StrategyReloaded: Watcher._reloaded,
     LimitsSet: Watcher._limits_set,
     SoftLimitCrossed: Watcher._soft_limit,
     f.Reconciled: Watcher._reconciled,

@@ -30,9 +30,10 @@ from quantd.domain.events import (
     TimePassed,
     TradingState,
 )
-from quantd.domain.facts import Fact, FillRecorded, RequestDenied, StrategyFaulted
+from quantd.domain.facts import Fact, FillRecorded, RequestDenied
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.context import EngineSettings, StrategySetup
 from quantd.engine.core import Engine
 from quantd.engine.orders import Order, view_of

@@ -84,7 +84,6 @@ class House:
             journal=self.path,
             codec=self.codec,
             version="1.0",
-            config_hash="c0ffee",
             risk=lambda: self.rig.risk,
             strategy_limits=lambda: {name: self.rig.risk.strategy for name in self.rig.strategies},
             venues={"paper": paper},

@@ -24,11 +24,11 @@ from quantd.domain.facts import (
     OrderAcknowledged,
     OrderIntended,
     RequestDenied,
-    StrategySaved,
 )
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.instruments import Instrument, InstrumentId, TickTier
 from quantd.domain.orders import OperationKind, OrderKind, OrderSpec, Origin, Role, Side
+from quantd.domain.strategy_facts import StrategySaved
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.images import dump
 from quantd.engine.rates import Rates

@@ -15,7 +15,8 @@ from quantd.control.requests import Amount, HaltRequest, OrderRequest
 from quantd.control.sentences import SENTENCES, sentence
 from quantd.control.settings import ControlSettings, TokenSettings
 from quantd.control.tokens import Caller, Tokens
-from quantd.domain.facts import Fact, OperatorActionRecorded, StrategyFaulted, TimerRecorded
+from quantd.domain.facts import Fact, OperatorActionRecorded, TimerRecorded
+from quantd.domain.strategy_facts import StrategyFaulted
 
 TOKEN = "0123456789abcdef"
 

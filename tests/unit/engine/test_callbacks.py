@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from quantd.domain.events import JobDone, Resumed, StrategyInterrupted, TradingState
-from quantd.domain.facts import OrderIntended, StrategyFaulted
+from quantd.domain.facts import OrderIntended
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
 from quantd.domain.orders import Limit
+from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.strategy import Strategy
 from quantd.testing.builders import BTC, Rig
 

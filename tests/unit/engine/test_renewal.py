@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from quantd.domain.events import HaltOrdered, Resumed, StrategyStarted, TradingState
-from quantd.domain.facts import StateSet, StrategyFaulted, StrategyRenewed
+from quantd.domain.facts import StateSet
 from quantd.domain.market import Bar
 from quantd.domain.orders import Limit, OrderState, Side
+from quantd.domain.strategy_facts import StrategyFaulted, StrategyRenewed
 from quantd.engine.risk.wish import Denied
 from quantd.testing.builders import BTC, Puppet, Rig
 

@@ -19,8 +19,9 @@ from quantd.domain.events import (
     TimerFired,
     TradingState,
 )
-from quantd.domain.facts import DayStarted, StrategySaved, TimerRecorded
+from quantd.domain.facts import DayStarted, TimerRecorded
 from quantd.domain.orders import Limit, Side, Stop
+from quantd.domain.strategy_facts import StrategySaved
 from quantd.engine.context import EngineSettings
 from quantd.engine.orders import Order
 from quantd.engine.risk.wish import Denied

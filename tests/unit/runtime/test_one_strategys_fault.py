@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 
 from quantd.clock import SystemClock
-from quantd.domain.facts import Fact, StrategyFaulted
+from quantd.domain.facts import Fact
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
 from quantd.domain.orders import Limit, Stop
+from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.orders import Order
 from quantd.engine.strategy import Strategy
 from quantd.runtime.watchdog import POLL_S, Watchdog

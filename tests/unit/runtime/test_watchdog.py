@@ -13,8 +13,9 @@ import pytest
 
 from quantd.clock import SystemClock
 from quantd.domain.events import JobDone
-from quantd.domain.facts import OrderIntended, RequestDenied, StrategyFaulted
+from quantd.domain.facts import OrderIntended, RequestDenied
 from quantd.domain.orders import Limit
+from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.strategy import Strategy
 from quantd.runtime.watchdog import POLL_S, Watchdog
 from quantd.testing.builders import BTC, Rig
