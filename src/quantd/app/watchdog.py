@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 from quantd.app.venues import VenueParts
 from quantd.config import Settings
-from quantd.domain.events import TradingState
+from quantd.domain.events import ALL, TradingState
+from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
-from quantd.journal.latch import ALL, Halt, HaltLatch
+from quantd.journal.latch import Halt, HaltLatch
 from quantd.ports import Clock
 from quantd.runtime.kill import KillPath, WorkingOrders
 from quantd.runtime.watchdog import Watchdog
@@ -45,14 +46,17 @@ class Safety:
         self.kill = KillPath(
             {name: parts.kill for name, parts in venues.items() if parts.kill is not None},
             self.working,
-            latch=lambda by, why: self._write(by, why),
+            latch=self._write,
             clock=clock,
             ended=self._ended,
         )
 
     def halted(self, scopes: tuple[str, ...]) -> TradingState:
         """Return the strictest state for these scopes: what the file says, and a kill that no disk has taken yet."""
-        return TradingState.HALTED if self.kill.holds else self._latch.read().state_of(scopes)
+        unlatched = self.kill.unlatched
+        if unlatched and (ALL in unlatched or not unlatched.isdisjoint(scopes)):
+            return TradingState.HALTED
+        return self._latch.read().state_of(scopes)
 
     @contextmanager
     def watched(self, settings: Settings) -> Iterator[Watchdog]:
@@ -72,12 +76,26 @@ class Safety:
         finally:
             watchdog.stop()
 
-    def _fire(self, by: str, why: str) -> None:
-        self.kill.fire(by, why)
+    def _fire(self, by: str, why: str, scope: str) -> None:
+        if not self._is_known(scope):
+            why, scope = f"{why}, whose scope {scope} holds nothing that is known here", ALL
+        self.kill.fire(by, why, scope)
         self._call(self._silence)
 
-    def _write(self, by: str, why: str) -> None:
-        self._own_latch.halt(Halt(ALL, TradingState.HALTED, by, f"kill: {why}", self._clock.now_ns()))
+    def _is_known(self, scope: str) -> bool:
+        """Whether a scope names something: a misspelt one must not kill nothing. In the watchdog's thread."""
+        kind, _, name = scope.partition(":")
+        match kind:
+            case "venue":
+                return name in self._venues
+            case "strategy":
+                return name in self._engine.desks
+            case "instrument":
+                return InstrumentId(name) in self._engine.state.portfolio.instruments
+        return True
+
+    def _write(self, scope: str, by: str, why: str) -> None:
+        self._own_latch.halt(Halt(scope, TradingState.HALTED, by, f"kill: {why}", self._clock.now_ns()))
 
     # -- in the loop, if it turns --------------------------------------------------------------------------------
 

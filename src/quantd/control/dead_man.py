@@ -10,9 +10,9 @@ import asyncio
 import structlog
 
 from quantd.control.daemon_access import DaemonAccess
-from quantd.domain.events import HaltOrdered, TradingState
+from quantd.domain.events import ALL, HaltOrdered, TradingState
 from quantd.errors import JournalError
-from quantd.journal.latch import ALL, Halt
+from quantd.journal.latch import Halt
 from quantd.ports import Observer
 
 BY = "dead_man"

@@ -20,8 +20,7 @@ from quantd.control.refusal import Refusal, unknown
 from quantd.control.reloading import ReloadAnswer, reload
 from quantd.control.tokens import Caller
 from quantd.control.trail import Trail
-from quantd.domain.events import TradingState
-from quantd.journal.latch import ALL
+from quantd.domain.events import ALL, TradingState
 
 
 class Call(NamedTuple):

@@ -5,6 +5,7 @@ Each carries `received_at_ns`, stamped by the runner: the engine's time is the e
 
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,9 @@ from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.orders import ClientOrderId, How, Side
 from quantd.domain.outcomes import Outcome, Resolution
 from quantd.domain.reports import AccountSnapshot, OrderReport
+
+ALL: Final = "all"
+"""The scope of everything. Others: ``venue:NAME``, ``strategy:ID``, ``instrument:ID``."""
 
 
 class TradingState(Enum):
@@ -315,6 +319,7 @@ Event = (
 """What `Engine.handle` takes."""
 
 __all__ = [
+    "ALL",
     "AccountOpened",
     "AccountSnapshot",
     "Bar",

@@ -16,12 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from quantd.domain.events import TradingState
+from quantd.domain.events import ALL, TradingState
 from quantd.errors import JournalError
 from quantd.journal.layout import sync_directory
-
-ALL = "all"
-"""The scope of everything. Others: ``venue:NAME``, ``strategy:ID``, ``instrument:ID``."""
 
 UNREADABLE = -1
 """The generation of a latch file that cannot be read."""

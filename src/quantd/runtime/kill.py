@@ -1,4 +1,4 @@
-"""The kill path: latch the halt, then cancel every working order at every venue, from threads of its own.
+"""The kill path: latch the halt, then cancel every working order of a scope, from threads of its own.
 
 Needs neither the loop, the strategies, the API nor the journal: it has its own connections, rate tokens kept back for it
 and a copy of the working orders. Sends nothing but cancels, and repeats each until the venue confirms it.
@@ -7,11 +7,12 @@ and a copy of the working orders. Sends nothing but cancels, and repeats each un
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
 
+from quantd.domain.events import ALL
 from quantd.domain.facts import Fact
 from quantd.engine.orders import LiveOrder
 from quantd.engine.state import State
@@ -27,11 +28,25 @@ _NS = 1_000_000_000
 _log = structlog.get_logger("quantd.kill")
 
 
+class Working(NamedTuple):
+    """One open order, as far as a kill has to know it."""
+
+    strategy: str
+    instrument: str
+    venue_ids: tuple[str, ...]
+
+    def is_in(self, scopes: Collection[str]) -> bool:
+        """Whether any of the scopes covers it."""
+        venue = self.instrument.partition(":")[0]
+        own = (ALL, f"venue:{venue}", f"strategy:{self.strategy}", f"instrument:{self.instrument}")
+        return any(one in scopes for one in own)
+
+
 class WorkingOrders:
-    """Venue ids of all open orders by venue. Written by the runner's thread, read by others without a lock."""
+    """All open orders by venue. Written by the runner's thread, read by others without a lock."""
 
     def __init__(self) -> None:
-        self._venues: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._venues: dict[str, dict[str, Working]] = {}
 
     def fill(self, orders: Iterable[LiveOrder]) -> None:
         """Take in what is open after a fold."""
@@ -48,18 +63,21 @@ class WorkingOrders:
     def _note(self, order: LiveOrder) -> None:
         venue = self._venues.setdefault(order.instrument.partition(":")[0], {})
         if order.is_open:
-            venue[order.client_order_id] = tuple(order.venue_order_ids)
+            venue[order.client_order_id] = Working(order.strategy, order.instrument, tuple(order.venue_order_ids))
         else:
             venue.pop(order.client_order_id, None)
 
-    def of(self, venue: str) -> list[str]:
-        """Return the venue ids of the venue's open orders."""
-        # dict.copy() is one step of the interpreter, so another thread cannot change it half-way.
-        return [one for ids in self._venues.get(venue, {}).copy().values() for one in ids]
+    def of(self, venue: str, scopes: Collection[str] = (ALL,)) -> list[str]:
+        """Return the venue ids of the venue's open orders in any of the scopes."""
+        return [one for order in self._copy(venue) if order.is_in(scopes) for one in order.venue_ids]
 
-    def unnamed(self, venue: str) -> int:
-        """Return how many open orders have no venue id yet: sent and not answered."""
-        return sum(not ids for ids in self._venues.get(venue, {}).copy().values())
+    def unnamed(self, venue: str, scopes: Collection[str] = (ALL,)) -> int:
+        """Return how many open orders in any of the scopes have no venue id yet: sent and not answered."""
+        return sum(not order.venue_ids for order in self._copy(venue) if order.is_in(scopes))
+
+    def _copy(self, venue: str) -> Iterable[Working]:
+        # dict.copy() is one step of the interpreter, so another thread cannot change it half-way.
+        return self._venues.get(venue, {}).copy().values()
 
 
 class Target(NamedTuple):
@@ -75,12 +93,12 @@ class Target(NamedTuple):
 
 
 class KillPath:
-    """Carries a kill out, once at a time.
+    """Carries kills out. One of another scope while one is under way widens it, at the same pace.
 
     Args:
         targets: By venue; those without one have nothing to cancel outside this process.
         working: The copy of the working orders.
-        latch: Writes the halt, given who and why; raises when the disk refuses.
+        latch: Writes the halt, given scope, who and why; raises when the disk refuses.
         clock: For pacing.
         ended: Called from a thread when a venue is done, with its name and how many requests were sent.
     """
@@ -90,7 +108,7 @@ class KillPath:
         targets: Mapping[str, Target],
         working: WorkingOrders,
         *,
-        latch: Callable[[str, str], None],
+        latch: Callable[[str, str, str], None],
         clock: Clock,
         ended: Callable[[str, int], None],
     ) -> None:
@@ -100,57 +118,65 @@ class KillPath:
         self._clock = clock
         self._ended = ended
         self._begin = threading.Lock()
-        self._is_running = False
+        self._scopes: set[str] = set()
+        """What is being killed; empty while nothing is."""
         self.busy: frozenset[str] = frozenset()
         """Venues whose orders are being cancelled."""
         self.late_s = 1.0
         """Seconds that it waits for orders that were on their way when it began."""
         self.pause_s = 0.5
         """Seconds before what was not confirmed is tried again; doubled each time, up to 5."""
-        self.holds = False
-        """Killed, and no file says so yet: this process must stay halted by itself."""
+        self.unlatched: frozenset[str] = frozenset()
+        """Scopes that are killed and that no file says so of yet: this process must keep them halted by itself."""
 
-    def fire(self, by: str, why: str) -> None:
-        """Kill; returns at once. A kill that is under way is not begun twice."""
+    def fire(self, by: str, why: str, scope: str = ALL) -> None:
+        """Kill a scope; returns at once. A kill that is under way already is not begun twice."""
         with self._begin:
-            if self._is_running:
+            if ALL in self._scopes or scope in self._scopes:
                 return
-            self._is_running = self.holds = True
-            self.busy = frozenset(self._targets)
-        threading.Thread(target=self._carry_out, args=(by, why), name="kill", daemon=True).start()
+            self._scopes.add(scope)
+            self.unlatched |= {scope}
+            kind, _, venue = scope.partition(":")
+            wanted = {venue} & set(self._targets) if kind == "venue" else set(self._targets)
+            begun = frozenset(wanted - self.busy)
+            self.busy |= begun
+        threading.Thread(target=self._carry_out, args=(by, why, scope, begun), name="kill", daemon=True).start()
 
-    def _carry_out(self, by: str, why: str) -> None:
+    def _carry_out(self, by: str, why: str, scope: str, venues: Collection[str]) -> None:
         began_ns = self._clock.monotonic_ns()
         # In a thread: a disk that hangs must not keep the cancels from leaving.
-        writing = threading.Thread(target=self._write_latch, args=(by, why), name="kill latch", daemon=True)
+        writing = threading.Thread(target=self._write_latch, args=(scope, by, why), name="kill latch", daemon=True)
         writing.start()
         writing.join(LATCH_WAIT_S)
         threads = [
             threading.Thread(target=self._venue, args=(name, began_ns), name=f"kill {name}", daemon=True)
-            for name in self._targets
+            for name in venues
         ]
         for thread in threads:
             thread.start()
-        _say("kill_began", by=by, reason=why, is_latched=not self.holds)
+        _say("kill_began", scope=scope, by=by, reason=why, is_latched=scope not in self.unlatched)
         for thread in threads:
             thread.join()
-        self._is_running = False
-        _say("kill_ended", duration_s=self._since_s(began_ns))
+        with self._begin:
+            if not self.busy:
+                self._scopes.clear()
+        _say("kill_ended", scope=scope, duration_s=self._since_s(began_ns))
 
-    def _write_latch(self, by: str, why: str) -> None:
+    def _write_latch(self, scope: str, by: str, why: str) -> None:
         try:
-            self._latch(by, why)
+            self._latch(scope, by, why)
         except Exception as error:  # noqa: BLE001 -- boundary: whatever the disk does, the cancels must leave
-            _say("kill_not_latched", error=str(error))
+            _say("kill_not_latched", scope=scope, error=str(error))
         else:
-            self.holds = False
+            with self._begin:
+                self.unlatched -= {scope}
 
     def _venue(self, name: str, began_ns: int) -> None:
         round_ = _Round(self._targets[name], self._clock)
         count, pause_s = 0, self.pause_s
         is_late = False
         while True:
-            todo = [one for one in self._working.of(name) if one not in round_.gone]
+            todo = self._todo(name, round_.gone)
             if todo:
                 reason = round_.run(todo)
                 count += len(todo)
@@ -159,17 +185,27 @@ class KillPath:
                         _say("kill_venue_failing", venue=name, reason=reason)
                     threading.Event().wait(pause_s)
                     pause_s = min(pause_s * 2, _PAUSE_MAX_S)
-            elif is_late:
-                break
-            else:
+            elif not is_late:
                 is_late = True
                 threading.Event().wait(self.late_s)
-        took_s, unnamed = self._since_s(began_ns), self._working.unnamed(name)
-        with self._begin:
-            self.busy -= {name}
+            elif self._is_done(name, round_.gone):
+                break
+        took_s, unnamed = self._since_s(began_ns), self._working.unnamed(name, tuple(self._scopes))
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._ended(name, count)
         _say("kill_venue_done", venue=name, cancelled=len(round_.gone), unnamed=unnamed, duration_s=took_s)
+
+    def _todo(self, venue: str, gone: set[str]) -> list[str]:
+        # Read anew each time: a wider kill may have come.
+        return [one for one in self._working.of(venue, tuple(self._scopes)) if one not in gone]
+
+    def _is_done(self, venue: str, gone: set[str]) -> bool:
+        """Tell whether nothing is left, and leave; a kill that comes later begins this venue anew."""
+        with self._begin:
+            if self._todo(venue, gone):
+                return False
+            self.busy -= {venue}
+            return True
 
     def _since_s(self, began_ns: int) -> float:
         return round((self._clock.monotonic_ns() - began_ns) / _NS, 3)

@@ -8,6 +8,7 @@ and only the process's supervisor can end it.
 """
 
 import contextlib
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 import structlog
 
+from quantd.domain.events import ALL
 from quantd.engine.callbacks import ACT
 from quantd.engine.context import Called, Context
 from quantd.engine.desk import BOUNDARIES
@@ -32,6 +34,9 @@ INSIST_S = 0.002
 """Pause between two signals to a callback that sat inside an engine call."""
 FILE_S = 0.5
 STALLED_S = 10.0
+_SCOPE_MAX = 200
+_WRITING_S = 0.05
+_SCOPE = re.compile(r"all|(venue|strategy|instrument):\S+")
 _STEP_MAX_S = 0.1
 """Longest step that counts: while the whole process was stopped, nothing overran."""
 
@@ -77,6 +82,26 @@ class _Overrun(NamedTuple):
     reason: str
 
 
+def scope_of(file: Path) -> str:
+    """Return the scope that a kill file holds. An empty one, and one that cannot be read or understood, means all."""
+    text = _text(file)
+    if not text:
+        threading.Event().wait(_WRITING_S)  # `echo venue:x > kill` makes the file first and fills it then
+        text = _text(file)
+    if text and not _SCOPE.fullmatch(text):
+        _log.critical("kill_file_not_understood", found=text[:64], expected="nothing, all, or KIND:NAME; killing all")
+        return ALL
+    return text or ALL
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            return opened.read(_SCOPE_MAX).strip()
+    except OSError:
+        return ""
+
+
 class Watchdog:
     """The watching thread; start and stop it in the engine's thread, which must be the main one.
 
@@ -85,8 +110,8 @@ class Watchdog:
         deadlines: Longest callback by strategy, in seconds.
         clock: Monotonic time.
         beat: Has a function called by the loop soon, from any thread.
-        kill: Given who and why; returns at once.
-        kill_file: The file that stands for a kill.
+        kill: Given who, why and the scope; returns at once.
+        kill_file: The file that stands for a kill, of the scope that it holds, or of all when it is empty.
     """
 
     def __init__(  # noqa: PLR0913 -- what it watches and what it may do
@@ -96,7 +121,7 @@ class Watchdog:
         *,
         clock: Clock,
         beat: Callable[[Callable[[], None]], object],
-        kill: Callable[[str, str], None],
+        kill: Callable[[str, str, str], None],
         kill_file: Path,
     ) -> None:
         self._context = context
@@ -150,7 +175,7 @@ class Watchdog:
         pause_s = POLL_S
         while not self._stop.is_set():
             if self._signalled(pause_s):
-                self._kill("operator", "SIGUSR1")
+                self._kill("operator", "SIGUSR1", ALL)
             now_ns = self._clock.monotonic_ns()
             step_s, last_ns = min((now_ns - last_ns) / 1e9, _STEP_MAX_S), now_ns
             pause_s = self._look_at_callback(step_s)
@@ -200,7 +225,7 @@ class Watchdog:
         before_s, self._stalled_s = self._stalled_s, self._stalled_s + step_s
         if before_s < self.stalled_after_s <= self._stalled_s:
             blocker = self.blocker()
-            self._kill("watchdog", f"the event loop has stood still for {self.stalled_after_s:g} s in {blocker}")
+            self._kill("watchdog", f"the event loop has stood still for {self.stalled_after_s:g} s in {blocker}", ALL)
             _log.critical("loop_blocked", reason=blocker, duration_s=round(self._stalled_s, 1))
 
     def blocker(self) -> str:
@@ -220,7 +245,8 @@ class Watchdog:
         try:
             if not self._kill_file.exists():
                 return
-            self._kill("operator", f"file {self._kill_file.name}")
+            scope = scope_of(self._kill_file)
+            self._kill("operator", f"file {self._kill_file.name}", scope)
             self._kill_file.unlink(missing_ok=True)
         except OSError:
             pass  # a folder that cannot be read or changed: the kill goes on, and is not begun twice

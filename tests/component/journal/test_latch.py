@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from quantd.domain.events import TradingState
+from quantd.domain.events import ALL, TradingState
 from quantd.errors import JournalError
-from quantd.journal.latch import ALL, UNREADABLE, Halt, HaltLatch, LatchContent
+from quantd.journal.latch import UNREADABLE, Halt, HaltLatch, LatchContent
 
 HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE
 OPERATOR = Halt(ALL, HALTED, "ann", "news", 5)

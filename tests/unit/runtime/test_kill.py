@@ -1,12 +1,15 @@
 """The kill path on threads, against switches that refuse, ask for patience, or lie dead; and the copy of the orders."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+import pytest
 
 from quantd.clock import SystemClock
+from quantd.domain.events import ALL
 from quantd.domain.orders import Limit
 from quantd.ports import KillAnswer
-from quantd.runtime.kill import KillPath, Target, WorkingOrders
+from quantd.runtime.kill import KillPath, Target, Working, WorkingOrders
 from quantd.testing.builders import BTC, Rig
 
 CLOCK = SystemClock()
@@ -35,7 +38,7 @@ class Book(WorkingOrders):
         super().__init__()
         self.ids = venues
 
-    def of(self, venue: str) -> list[str]:
+    def of(self, venue: str, scopes: Collection[str] = (ALL,)) -> list[str]:
         return list(self.ids.get(venue, ()))
 
 
@@ -46,6 +49,7 @@ class Scene:
         self, book: WorkingOrders, *, rate: float = 2_000, disk: Callable[[], None] = lambda: None, **venues: Switch
     ) -> None:
         self.latched: list[tuple[str, str]] = []
+        self.scopes: list[str] = []
         self.sent: dict[str, int] = {}
         self._done = {name: threading.Event() for name in venues}
         self._disk = disk
@@ -53,9 +57,10 @@ class Scene:
         self.path = KillPath(targets, book, latch=self.latch, clock=CLOCK, ended=self.ended)
         self.path.late_s = self.path.pause_s = 0.1
 
-    def latch(self, by: str, why: str) -> None:
+    def latch(self, scope: str, by: str, why: str) -> None:
         self._disk()
         self.latched.append((by, why))
+        self.scopes.append(scope)
 
     def ended(self, venue: str, count: int) -> None:
         self.sent[venue] = count
@@ -79,7 +84,7 @@ def test_the_latch_is_written_before_the_first_cancel_leaves() -> None:
     assert seen == [1, 1, 1]
     assert scene.latched == [("ann", "drill")]
     assert scene.sent == {"a": 3}
-    assert not scene.path.holds, "the file says it now"
+    assert not scene.path.unlatched, "the file says it now"
 
 
 def test_an_order_is_asked_for_until_the_venue_confirms_it_and_a_dead_venue_delays_no_other() -> None:
@@ -110,7 +115,7 @@ def test_a_disk_that_refuses_or_hangs_keeps_no_cancel_back_and_the_process_stays
         scene.path.fire("ann", "drill")
         scene.wait("a")
         assert len(switch.asked) == 1
-        assert scene.path.holds
+        assert scene.path.unlatched == {ALL}
     hung.set()
 
 
@@ -182,3 +187,55 @@ def test_the_copy_of_the_orders_follows_the_facts() -> None:
     rig.fill(order)
     book.facts(rig.facts, rig.state)
     assert (book.of("paper"), book.unnamed("paper")) == ([], 0)
+
+
+class Desks(WorkingOrders):
+    """Two strategies on two venues, an order each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._venues = {
+            venue: {f"{one}{venue}": Working(one, f"{venue}:BTC-USD", (f"{one}{venue}",)) for one in ("s1", "s2")}
+            for venue in ("a", "b")
+        }
+
+
+def asked(**switches: Switch) -> set[str]:
+    return {order for switch in switches.values() for _, order in switch.asked}
+
+
+@pytest.mark.parametrize(
+    ("scope", "cancelled"),
+    [
+        ("strategy:s1", {"s1a", "s1b"}),
+        ("venue:b", {"s1b", "s2b"}),
+        ("instrument:a:BTC-USD", {"s1a", "s2a"}),
+        (ALL, {"s1a", "s1b", "s2a", "s2b"}),
+    ],
+)
+def test_a_kill_keeps_to_its_scope(scope: str, cancelled: set[str]) -> None:
+    a, b = Switch(), Switch()
+    scene = Scene(Desks(), a=a, b=b)
+    scene.path.fire("ann", "drill", scope)
+    for venue in ("b",) if scope == "venue:b" else ("a", "b"):
+        scene.wait(venue)
+    assert asked(a=a, b=b) == cancelled
+    assert scene.scopes == [scope]
+
+
+def test_a_wider_kill_takes_over_one_that_a_dead_venue_holds_up() -> None:
+    wider = threading.Event()
+    dead = Switch(lambda order, asked: GONE if wider.is_set() else KillAnswer(False, "refused"))
+    alive = Switch()
+    scene = Scene(Desks(), a=dead, b=alive)
+    scene.path.fire("ann", "one strategy", "strategy:s1")
+    scene.wait("b")
+    assert asked(b=alive) == {"s1b"}
+    scene._done["b"].clear()
+    scene.path.fire("ann", "everything")
+    scene.wait("b")
+    assert asked(b=alive) == {"s1b", "s2b"}
+    wider.set()
+    scene.wait("a")
+    assert asked(a=dead) == {"s1a", "s2a"}
+    assert scene.latched == [("ann", "one strategy"), ("ann", "everything")]

@@ -83,7 +83,7 @@ def watched(rig: Rig, folder: Path) -> Iterator[None]:
         dict.fromkeys(rig.strategies, DEADLINE_S),
         clock=CLOCK,
         beat=lambda turned: turned(),
-        kill=lambda by, why: None,
+        kill=lambda by, why, scope: None,
         kill_file=folder / "kill",
     )
     watchdog.start()

@@ -17,7 +17,7 @@ from quantd.domain.facts import OrderIntended, RequestDenied
 from quantd.domain.orders import Limit
 from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.strategy import Strategy
-from quantd.runtime.watchdog import POLL_S, Watchdog
+from quantd.runtime.watchdog import POLL_S, Watchdog, scope_of
 from quantd.testing.builders import BTC, Rig
 
 CLOCK = SystemClock()
@@ -51,8 +51,9 @@ class Site:
             kill_file=folder / "kill",
         )
 
-    def kill(self, by: str, why: str) -> None:
+    def kill(self, by: str, why: str, scope: str) -> None:
         self.kills.append((by, why))
+        self.scope = scope
         self.killed.set()
 
     def call(self, strategy: str = "s1") -> float:
@@ -188,3 +189,29 @@ def test_the_kill_file_kills_once_and_is_taken_away(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert not (tmp_path / "kill").exists()
         assert site.kills == [("operator", "file kill")]
+        assert site.scope == "all"
+
+
+@pytest.mark.parametrize(
+    ("content", "scope"),
+    [
+        ("", "all"),
+        ("all\n", "all"),
+        ("strategy:s1\n", "strategy:s1"),
+        ("instrument:paper:BTC-USD", "instrument:paper:BTC-USD"),
+        ("venue:", "all"),
+        ("strategy s1", "all"),
+        ("x" * 500, "all"),
+    ],
+)
+def test_a_kill_file_holds_its_scope_and_what_is_not_understood_means_all(
+    tmp_path: Path, content: str, scope: str
+) -> None:
+    file = tmp_path / "kill"
+    file.write_text(content)
+    assert scope_of(file) == scope
+
+
+def test_a_kill_file_that_cannot_be_read_means_all(tmp_path: Path) -> None:
+    (tmp_path / "kill").mkdir()
+    assert scope_of(tmp_path / "kill") == "all"
