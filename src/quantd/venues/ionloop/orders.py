@@ -26,7 +26,8 @@ OPEN = "open"
 ANY = "open,filled,cancelled"
 """Values of the list's filter by state."""
 
-_REMEMBERED = 20_000
+_REMEMBERED = 1_000
+"""Orders whose terms are kept for lists and notices that do not tell them; what is older is asked for again."""
 _WORSE = {"buy": 1, "sell": -1}
 """Direction in which a price is worse, by side."""
 
