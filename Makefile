@@ -3,7 +3,7 @@
 
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
-CONFIG ?= config/paper.yaml
+CONFIG ?= config/paper.yaml config/control.yaml
 PYTEST_ARGS ?=
 UV ?= uv
 # Tried in this order; the first one that is new enough makes the environment.
@@ -27,8 +27,13 @@ help:
 	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
 	@echo "make clean     remove the environments and the caches"
 
-run: $(VENV)/.run-installed
+run: $(VENV)/.run-installed var/operator.token
 	@$(BIN)/python scripts/foreground.py $(BIN)/quantd run $(CONFIG)
+
+var/operator.token:
+	@mkdir -p var
+	@umask 077 && python=$(BIN)/python && { [ -x $$python ] || python=python3; } && \
+	  $$python -c 'import secrets; print(secrets.token_urlsafe(24))' > $@
 
 test: $(VENV)/.dev-installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

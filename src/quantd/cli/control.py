@@ -355,14 +355,17 @@ def _cell(column: str, value: Any) -> str:
 
 
 def _number(text: str | None) -> str:
-    """Return a decimal without trailing zeros and without an exponent; other texts as they are."""
+    """Return a decimal to twelve places, without trailing zeros or an exponent; other texts as they are.
+
+    An average or a price made of binary fractions has more digits than anybody reads; `--json` has them all.
+    """
     if text is None:
         return "unknown"
     try:
         value = decimal_from_text(text)
     except ValueError:
         return text
-    shown = f"{value:f}"
+    shown = f"{value:.12f}"
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 

@@ -20,6 +20,7 @@ PROJECT = Path(__file__).parents[3]
 SAMPLES = PROJECT / "config"
 GOLDEN = PROJECT / "tests" / "golden" / "config-schema.json"
 KEY = {"QUANTD__VENUES__IONLOOP__API_KEY": "planted-secret"}
+ARMED = {"QUANTD__VENUES__HUMMINGBOT__ARMED": "live"}
 
 
 def fits(value: Any, rule: dict[str, Any]) -> bool:
@@ -46,21 +47,32 @@ def fits(value: Any, rule: dict[str, Any]) -> bool:
     return all(fits(item, rule.get("items", {})) for item in value) if isinstance(value, list) else True
 
 
-@pytest.mark.parametrize(
-    ("names", "env"),
-    [
-        (["paper.yaml"], {}),
-        (["ionloop-sim.yaml"], {}),
-        (["ionloop-sim.yaml", "ionloop-sim-webhooks.yaml"], {}),
-        (["ionloop.yaml"], KEY),
-    ],
-    ids=lambda value: "+".join(value) if isinstance(value, list) else "",
-)
-def test_each_sample_loads_without_a_warning(
-    names: list[str], env: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(PROJECT)
+SETS: list[tuple[list[str], dict[str, str]]] = [
+    (["paper.yaml"], {}),
+    (["paper.yaml", "control.yaml"], {}),
+    (["ionloop-sim.yaml"], {}),
+    (["ionloop-sim.yaml", "ionloop-sim-webhooks.yaml"], {}),
+    (["ionloop.yaml"], KEY),
+    (["hummingbot-sim.yaml"], {}),
+    (["hummingbot.yaml"], {"QUANTD__VENUES__HUMMINGBOT__PASSWORD": "planted-secret", **ARMED}),
+]
+"""What is meant to be loaded together, with the secrets that the owner has to give."""
 
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder like a checkout after `make run`."""
+    for name in ("config", "strategies"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/operator.token").write_text("a-token-of-the-operator")
+    (tmp_path / "var/operator.token").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("checkout")
+@pytest.mark.parametrize(("names", "env"), SETS, ids=lambda value: "+".join(value) if isinstance(value, list) else "")
+def test_each_sample_loads_without_a_warning(names: list[str], env: dict[str, str]) -> None:
     settings = load([Path("config") / name for name in names], dict(env))
 
     assert settings.strategies
@@ -68,10 +80,7 @@ def test_each_sample_loads_without_a_warning(
 
 
 def test_every_sample_is_tested() -> None:
-    tested = {"paper.yaml", "ionloop-sim.yaml", "ionloop-sim-webhooks.yaml", "ionloop.yaml"}
-
-    assert {"paper.yaml", "ionloop-sim.yaml", "ionloop.yaml"} <= tested
-    assert tested <= {file.name for file in SAMPLES.glob("*.yaml")}
+    assert {name for names, _ in SETS for name in names} == {file.name for file in SAMPLES.glob("*.yaml")}
 
 
 def test_the_sample_for_real_money_starts_in_production_once_it_is_armed(monkeypatch: pytest.MonkeyPatch) -> None:
