@@ -24,20 +24,20 @@ def _spec(spec: OrderSpec) -> str:
     return f"{spec.kind.value} {spec.side.value} {spec.quantity} {spec.instrument}{at}{trigger}"
 
 
-def _because(why: str) -> str:
-    return f", because: {why}" if why else ""
+def _because(why: str, led: str = "") -> str:
+    return (f", because: {why}" if why else "") + (f", at {led}" if led else "")
 
 
 def _intended(fact: f.OrderIntended) -> str:
     who = fact.strategy or fact.origin.value
     held = ", held until its trigger or until there is room" if fact.held else ""
-    return f"{who}, {fact.role.value}: {_spec(fact.spec)}{_because(fact.why)}; the gate let it pass{held}"
+    return f"{who}, {fact.role.value}: {_spec(fact.spec)}{_because(fact.why, fact.input)}; the gate let it pass{held}"
 
 
 def _denied(fact: f.RequestDenied) -> str:
     wish = f"{fact.side.value} {fact.quantity} {fact.instrument}"
     gate = f"{fact.code} (control {fact.control}, {fact.scope}): limit {fact.limit}, observed {fact.observed}"
-    return f"the gate denied {wish}{_because(fact.why)}: {gate}"
+    return f"the gate denied {wish}{_because(fact.why, fact.input)}: {gate}"
 
 
 def _settled(fact: f.OperationSettled) -> str:
@@ -55,7 +55,7 @@ def _target(fact: f.TargetSet) -> str:
     who = fact.strategy or "external"
     if fact.quantity is None:
         return f"the target of {who} for {fact.instrument} ended"
-    return f"{who} wants its book of {fact.instrument} at {fact.quantity}{_because(fact.why)}"
+    return f"{who} wants its book of {fact.instrument} at {fact.quantity}{_because(fact.why, fact.input)}"
 
 
 def _protected(fact: ProtectionHeld) -> str:

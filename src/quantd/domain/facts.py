@@ -73,6 +73,8 @@ class OrderIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The price that the gate reserved at when the order has none."""
     held: bool = False
     """The engine keeps it until its trigger price is reached; nothing is at the venue."""
+    input: str = ""
+    """The event that led to it, in a few words; see `engine.inputs`."""
 
 
 class OrderReleased(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -204,6 +206,8 @@ class RequestDenied(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
     why: str = ""
     client_order_id: str = ""
+    input: str = ""
+    """The event that led to it, in a few words; see `engine.inputs`."""
 
 
 class ExternalOrderSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -278,6 +282,8 @@ class TargetSet(msgspec.Struct, frozen=True, gc=False, tag=True):
     at_ns: int
     why: str = ""
     protect: Protect | None = None
+    input: str = ""
+    """The event that led to it, in a few words; see `engine.inputs`."""
 
 
 class DayStarted(msgspec.Struct, frozen=True, gc=False, tag=True):

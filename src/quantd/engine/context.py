@@ -10,11 +10,12 @@ import msgspec
 
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.commands import Command
-from quantd.domain.events import StrategyInterrupted, TradingState
+from quantd.domain.events import Event, StrategyInterrupted, TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.engine.differences import Policies, Suspicions
 from quantd.engine.ids import ClientOrderIds
+from quantd.engine.inputs import input_of
 from quantd.engine.rates import Rates
 from quantd.engine.state import SEVERITY, State
 
@@ -101,6 +102,8 @@ class Context:
         self.settings = settings
         self.state = State(rates)
         self.now_ns = 0
+        self.event: Event | None = None
+        """What the engine is at."""
         self.commands: list[Command] = []
         self.facts: list[Fact] = []
         self.ids = ClientOrderIds(settings.journal_id, settings.epoch)
@@ -121,6 +124,11 @@ class Context:
         """Set by the runtime; times a sample of the callbacks."""
         self.is_stopping = False
         """The daemon is about to stop: no new exposure."""
+
+    @property
+    def input(self) -> str:
+        """What the engine is at, in a few words."""
+        return input_of(self.event)
 
     def record(self, fact: Fact) -> None:
         """Apply a fact and keep it for the journal."""

@@ -141,6 +141,7 @@ class Engine:
         """
         context = self.context
         context.now_ns = event.received_at_ns
+        context.event = event
         self._handlers[type(event)](event)
         if self._notices.waiting:
             self._notices.drain()

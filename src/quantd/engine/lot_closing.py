@@ -51,6 +51,7 @@ def close_lot(context: Context, ticket: Ticket, wish: Wish) -> LiveOrder | Denie
             group=ticket.group,
             lot=lot.venue_id,
             reference=wish.price,
+            input=context.input,
         )
     )
     whole = quantity == lot.quantity

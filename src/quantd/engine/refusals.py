@@ -29,6 +29,7 @@ def record_denied(context: Context, ticket: Ticket, denied: Denied, client_order
             at_ns=context.now_ns,
             why=ticket.why,
             client_order_id=client_order_id,
+            input=context.input,
         )
     )
     return denied
@@ -50,6 +51,7 @@ def record_refused(context: Context, order: LiveOrder, denied: Denied) -> Denied
             at_ns=context.now_ns,
             why="amend",
             client_order_id=order.client_order_id,
+            input=context.input,
         )
     )
     return denied

@@ -66,7 +66,9 @@ class Targets:
             return
         good_for = how.good_for_s or (_EXIT_GOOD_FOR_S if how.reduce_only else context.settings.target_good_for_s)
         expires = context.now_ns + int(good_for * 1e9)
-        context.record(TargetSet(strategy, instrument, wanted, how, expires, context.now_ns, why, protect))
+        context.record(
+            TargetSet(strategy, instrument, wanted, how, expires, context.now_ns, why, protect, context.input)
+        )
         self.pursue(strategy, instrument)
 
     def close(self, strategy: str, instrument: InstrumentId, why: str) -> None:

@@ -105,6 +105,7 @@ class Trading:
                 ticket.protect,
                 wish.price if spec.price is None else None,
                 held,
+                context.input,
             )
         )
         order = context.state.orders[order_id]
