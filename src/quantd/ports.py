@@ -4,7 +4,7 @@ Used by runtime, venues, feeds, journal, telemetry and the simulators. Holds no 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -188,6 +188,18 @@ class KillSwitch(Protocol):
 
     def cancel(self, venue_order_id: str) -> KillAnswer:
         """Cancel one order. Never raises for what the venue or the network does."""
+
+
+class KillTarget(NamedTuple):
+    """How the kill path cancels orders at one venue."""
+
+    switch: KillSwitch
+    route: str
+    """What a cancel is called in the venue's budget."""
+    at_once: int
+    """Requests that may leave at once."""
+    interval_s: float
+    """Seconds between further ones."""
 
 
 class Feed(Protocol):

@@ -18,7 +18,7 @@ from quantd.app.engine import log_of
 from quantd.app.feeds import synthetic_specs
 from quantd.app.schedules import build_scheduler
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
-from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http
+from quantd.app.venues import build_venues, over_http
 from quantd.backtest import Backtest, SimulatedVenue
 from quantd.clock import ManualClock
 from quantd.config import Settings
@@ -41,6 +41,7 @@ from quantd.feeds.synthetic import SyntheticMarket
 from quantd.telemetry.metrics import NullObserver
 from quantd.venues.paper.rules import instruments_of, rules_of
 from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.parts import Surroundings, VenueParts
 
 SYNTHETIC_FROM_NS = 1_704_067_200_000_000_000
 """Where synthetic history begins: 2024-01-01 UTC. The same seed gives the same run on every day."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from quantd.app.venues import VenueParts
 from quantd.domain.events import CursorAdvanced
 from quantd.ports import Clock, Emit
 from quantd.venues.budget import BudgetState
+from quantd.venues.parts import VenueParts
 
 CURSOR = "rate_budget"
 _COUNTS_EVERY_NS = 5_000_000_000

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from quantd.app.determinism import check_determinism
 from quantd.app.engine import build_engine
 from quantd.app.strategies import one_strategy_each, prepare
-from quantd.app.venues import Surroundings, build_venues, over_http
+from quantd.app.venues import build_venues, over_http
 from quantd.clock import ManualClock
 from quantd.config import Settings
 from quantd.domain.instruments import InstrumentId
 from quantd.telemetry.metrics import NullObserver
+from quantd.venues.parts import Surroundings
 
 
 def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:

@@ -23,7 +23,7 @@ from quantd.app.shared import Shared
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
-from quantd.app.venues import Surroundings, VenueParts, build_venues, over_http, reopen_paper
+from quantd.app.venues import build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
@@ -52,6 +52,7 @@ from quantd.runtime.watcher import Watcher
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
 from quantd.telemetry.metrics import PrometheusObserver
+from quantd.venues.parts import Surroundings, VenueParts
 
 _log = structlog.get_logger("quantd.app")
 TICK_S = 0.5

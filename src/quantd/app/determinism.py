@@ -19,13 +19,13 @@ import msgspec
 
 from quantd.app.rehearsal import Listing, Part, Rehearsal, Told
 from quantd.app.strategies import Prepared
-from quantd.app.venues import VenueParts
 from quantd.config import ConfigProblems, Settings
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.instruments import Instrument, InstrumentId, TickTier
 from quantd.domain.numbers import ZERO
 from quantd.venues.paper.rules import instruments_of
 from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.parts import VenueParts
 
 HASH_SEEDS = ("1", "4242")
 LATER_BY_S = (0.0, 8_665_627.5)

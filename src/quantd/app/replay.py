@@ -12,7 +12,7 @@ import quantd
 from quantd.app.engine import build_engine
 from quantd.app.storage import codec
 from quantd.app.strategies import Prepared, prepare, source_hashes
-from quantd.app.venues import Surroundings, build_venues, over_http
+from quantd.app.venues import build_venues, over_http
 from quantd.clock import ManualClock
 from quantd.config import Settings
 from quantd.domain.commands import Command
@@ -23,6 +23,7 @@ from quantd.journal.inputlog import Answered, InputLogReader, digest_of
 from quantd.journal.records import Record
 from quantd.journal.store import JournalStore
 from quantd.telemetry.metrics import NullObserver
+from quantd.venues.parts import Surroundings
 
 
 class Replay(NamedTuple):

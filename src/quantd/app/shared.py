@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from quantd.app.venues import VenueParts
 from quantd.config import Settings
 from quantd.domain.facts import Fact
 from quantd.engine.core import Engine
@@ -13,6 +12,7 @@ from quantd.ports import Clock, Emit, Observer, Random
 from quantd.runtime.accounts import AccountFollower
 from quantd.runtime.executor import Executor
 from quantd.runtime.supervisor import Supervisor
+from quantd.venues.parts import VenueParts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

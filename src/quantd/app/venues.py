@@ -1,37 +1,15 @@
 """From the configuration's venues to connectors, each with its own budget, transport and account."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from quantd.config import Settings
-from quantd.domain.instruments import FeeSchedule, InstrumentId
-from quantd.domain.numbers import BPS
+from quantd.config.venue_kinds import venue_kind
 from quantd.engine.state import State
-from quantd.ports import Clock, Connector, Observer, Transport
-from quantd.runtime.kill import Target
-from quantd.venues.blocking import BlockingTransport
-from quantd.venues.budget import Bucket, RateBudget, Window
-from quantd.venues.http import LastLook, VenueHttp
-from quantd.venues.hummingbot.connector import HummingbotConnector
-from quantd.venues.hummingbot.kill import HummingbotKillSwitch
-from quantd.venues.hummingbot.limits import configured as hummingbot_limits
-from quantd.venues.hummingbot.options import HummingbotOptions
-from quantd.venues.hummingbot.settings import HummingbotSettings
-from quantd.venues.ionloop.connector import IonloopConnector
-from quantd.venues.ionloop.kill import OPERATION, IonloopKillSwitch
-from quantd.venues.ionloop.limits import configured
-from quantd.venues.ionloop.options import IonloopOptions
-from quantd.venues.ionloop.settings import IonloopSettings
+from quantd.ports import Transport
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
-from quantd.venues.settings import RateOverride, VenueSettings
+from quantd.venues.parts import Surroundings, VenueParts
 from quantd.venues.transport import AiohttpTransport
-
-KILL_AT_ONCE = 1
-"""Requests kept back from each budget, so that the first cancel of a kill need not wait."""
-KILL_TIMEOUT_S = 5.0
-MakeTransport = Callable[[str, str], Transport]
-"""(venue, base URL) -> how requests travel: aiohttp in production, a simulator in memory in simulations."""
 
 
 def over_http(_venue: str, base_url: str) -> Transport:
@@ -39,112 +17,9 @@ def over_http(_venue: str, base_url: str) -> Transport:
     return AiohttpTransport(base_url)
 
 
-class Surroundings(NamedTuple):
-    """What every connector is given."""
-
-    clock: Clock
-    observer: Observer
-    last_look: LastLook
-    known_venue_ids: Callable[[InstrumentId], Iterable[str]]
-    auth_failed: Callable[[str, str], None]
-    """(venue, reason)."""
-    transport: MakeTransport
-
-
-class VenueParts(NamedTuple):
-    """One venue: its connector, and what must be kept over restarts."""
-
-    settings: VenueSettings
-    connector: Connector
-    budget: RateBudget | None = None
-    kill: Target | None = None
-    """How the kill path cancels there; None where orders live in this process only."""
-
-
-def build_venue(name: str, settings: VenueSettings, around: Surroundings) -> VenueParts:
-    """Return a venue's parts; nothing is opened yet.
-
-    Raises:
-        ValueError: for a type that this version does not know; the loader refuses it before.
-    """
-    if isinstance(settings, IonloopSettings):
-        return _ionloop(name, settings, around)
-    if isinstance(settings, HummingbotSettings):
-        return _hummingbot(name, settings, around)
-    if isinstance(settings, PaperSettings):
-        connector = PaperConnector(name, settings, around.clock)
-        connector.last_look = around.last_look
-        return VenueParts(settings, connector)
-    raise ValueError(f"venue {name}: type {settings.type!r} has no connector in this version")
-
-
-def _ionloop(name: str, settings: IonloopSettings, around: Surroundings) -> VenueParts:
-    assert settings.api_key is not None, "the loader requires a key"
-    limits = configured({limit: _model(override) for limit, override in settings.rates.items()})
-    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
-    transport = around.transport(name, settings.address)
-    http = VenueHttp(name, transport, budget, around.clock, around.observer, settings.timeout_s)
-    http.last_look = around.last_look
-    fees = FeeSchedule(maker=settings.maker_fee_bps * BPS, taker=settings.taker_fee_bps * BPS)
-    options = IonloopOptions(
-        api_key=settings.api_key.get_secret_value(),
-        fees=fees,
-        idempotency=settings.idempotency,
-        paths=settings.paths.model_dump(exclude_none=True),
-        limits=limits,
-    )
-    connector = IonloopConnector(
-        http,
-        options,
-        observer=around.observer,
-        known_venue_ids=around.known_venue_ids,
-        auth_failed=lambda reason: around.auth_failed(name, reason),
-    )
-    blocking = BlockingTransport(settings.address, min(settings.timeout_s, KILL_TIMEOUT_S))
-    allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
-    switch = IonloopKillSwitch(blocking, options.api_key, options.paths)
-    kill = Target(switch, OPERATION, allowance.count, allowance.interval_s)
-    return VenueParts(settings, connector, budget, kill)
-
-
-def _hummingbot(name: str, settings: HummingbotSettings, around: Surroundings) -> VenueParts:
-    assert settings.password is not None, "the loader requires a password"
-    limits = hummingbot_limits({limit: _model(override) for limit, override in settings.rates.items()})
-    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
-    transport = around.transport(name, settings.base_url)
-    http = VenueHttp(name, transport, budget, around.clock, around.observer, settings.timeout_s)
-    http.last_look = around.last_look
-    options = HummingbotOptions(
-        settings.username,
-        settings.password.get_secret_value(),
-        settings.account,
-        settings.connector,
-        FeeSchedule(maker=settings.maker_fee_bps * BPS, taker=settings.taker_fee_bps * BPS),
-    )
-    connector = HummingbotConnector(
-        http,
-        options,
-        observer=around.observer,
-        known_venue_ids=around.known_venue_ids,
-        auth_failed=lambda reason: around.auth_failed(name, reason),
-    )
-    blocking = BlockingTransport(settings.base_url, min(settings.timeout_s, KILL_TIMEOUT_S))
-    allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
-    kill = Target(HummingbotKillSwitch(blocking, options), OPERATION, allowance.count, allowance.interval_s)
-    return VenueParts(settings, connector, budget, kill)
-
-
-def _model(override: RateOverride) -> Bucket | Window:
-    if override.rate is not None and override.burst is not None:
-        return Bucket(override.rate, override.burst)
-    assert override.limit is not None, "the model checks that one of the two forms is whole"
-    assert override.seconds is not None, "the model checks that one of the two forms is whole"
-    return Window(override.limit, override.seconds)
-
-
 def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenueParts]:
     """Return all venues by name; a paper venue on another's data is given that venue's connector."""
-    built = {name: build_venue(name, one, around) for name, one in settings.venues.items()}
+    built = {name: venue_kind(one.type).build(name, one, around) for name, one in settings.venues.items()}
     for parts in built.values():
         if isinstance(parts.settings, PaperSettings) and isinstance(parts.connector, PaperConnector):
             source = parts.settings.data.venue

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from quantd.app.venues import VenueParts
 from quantd.config import Settings
 from quantd.domain.events import ALL, TradingState
 from quantd.domain.instruments import InstrumentId
@@ -17,6 +16,7 @@ from quantd.journal.latch import Halt, HaltLatch
 from quantd.ports import Clock
 from quantd.runtime.kill import KillPath, WorkingOrders
 from quantd.runtime.watchdog import Watchdog
+from quantd.venues.parts import VenueParts
 
 KILL_FILE = "kill"
 """Name of the file in the state folder that stands for a kill."""

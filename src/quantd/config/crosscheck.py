@@ -11,7 +11,6 @@ from quantd.config.tree import Node, deepest, shortened
 from quantd.control.settings import WebhookSettings
 from quantd.engine.risk.limits import REQUIRED_LIVE, RiskSettings
 from quantd.plugins.settings import StrategySettings
-from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.settings import PaperSettings
 from quantd.venues.settings import VenueSettings
@@ -35,8 +34,9 @@ class CrossCheck:
                 self._paper_data(name, venue.data.venue)
             if isinstance(venue, IonloopSettings):
                 self._ionloop(name, venue, webhooks)
-            if isinstance(venue, HummingbotSettings) and venue.password is None:
-                self._secret(name, "password")
+            for key in type(venue).required_secrets:
+                if getattr(venue, key) is None:
+                    self._secret(name, key)
             if venue.is_production:
                 self._production(name, venue, risk)
 
@@ -50,8 +50,6 @@ class CrossCheck:
 
     def _ionloop(self, name: str, venue: IonloopSettings, webhooks: WebhookSettings | None) -> None:
         path = ("venues", name)
-        if venue.api_key is None:
-            self._secret(name, "api_key")
         if venue.register_webhook and (webhooks is None or webhooks.public_url is None):
             self._report((*path, "register_webhook"), "true", "`webhooks.public_url`, which the venue is told")
         if venue.register_webhook and venue.webhook_secret is None:

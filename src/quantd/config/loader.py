@@ -14,12 +14,13 @@ from quantd.config.effective import effective_hash
 from quantd.config.environment import Environment
 from quantd.config.limits import DAY_ENDS, read_day_ends
 from quantd.config.merge import merged
-from quantd.config.models import RiskSection, Root, venue_types
+from quantd.config.models import RiskSection, Root
 from quantd.config.problems import ConfigProblems, Problem
 from quantd.config.secrets import Warned
 from quantd.config.settings import Settings
 from quantd.config.shape import Shape
 from quantd.config.tree import Node, Origin, find
+from quantd.config.venue_kinds import venue_types
 from quantd.config.yaml_source import read_file
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.stages import staged
@@ -39,7 +40,7 @@ def load(
     Raises:
         ConfigProblems: a `ConfigError` with everything that is wrong.
     """
-    types = venue_types(plugin_venues)
+    types = venue_types() if plugin_venues is None else {**venue_types(), **plugin_venues}
     tree = _read(paths)
     environment = Environment(environ, types)
     environment.apply(tree)

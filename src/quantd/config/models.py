@@ -3,7 +3,6 @@
 Used by the checks, the schema and the reference. The sections themselves lie beside what they configure.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,24 +15,10 @@ from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
 from quantd.plugins.settings import StrategySettings
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
-from quantd.venues.hummingbot.settings import HummingbotSettings
-from quantd.venues.ionloop.settings import IonloopSettings
-from quantd.venues.paper.settings import PaperSettings
 from quantd.venues.settings import VenueSettings
-
-_BUILT_IN: Mapping[str, type[VenueSettings]] = {
-    "hummingbot": HummingbotSettings,
-    "ionloop": IonloopSettings,
-    "paper": PaperSettings,
-}
 
 PLANNED_VENUES = ("oanda", "ripio", "tradelocker")
 """Types that are known by name and have no connector in this version."""
-
-
-def venue_types(plugins: Mapping[str, type[VenueSettings]] | None = None) -> Mapping[str, type[VenueSettings]]:
-    """Return the settings of every venue type: what is built in, and what `plugins` register beside it."""
-    return {**(plugins or {}), **_BUILT_IN}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Used by `quantd config docs` and by the test that compares the file with it.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -15,10 +15,10 @@ from pydantic.fields import FieldInfo
 
 from quantd.config.expectations import arms, bare, expected, is_secret, model_of, struct_of
 from quantd.config.limits import DAY_ENDS, LIMIT_TYPES, RATE_TYPES
-from quantd.config.models import RiskSection, Root, venue_types
+from quantd.config.models import RiskSection, Root
 from quantd.config.schema import DAY_ENDS_DOC, attribute_docs
+from quantd.config.venue_kinds import venue_types
 from quantd.engine.risk.limits import REQUIRED_LIVE, SCOPES, Limits, RateLimit, expectation
-from quantd.venues.settings import VenueSettings
 
 _INTRODUCTION = """\
 # Configuration
@@ -53,7 +53,7 @@ without `armed: live` and, under `risk.account`, {", ".join(f"`{name}`" for name
 """
 
 
-def reference(plugin_venues: Mapping[str, type[VenueSettings]] | None = None) -> str:
+def reference() -> str:
     """Return the whole reference as Markdown."""
     parts = [_INTRODUCTION, "## The file\n", _table(Root)]
     for name, field in Root.model_fields.items():
@@ -62,7 +62,7 @@ def reference(plugin_venues: Mapping[str, type[VenueSettings]] | None = None) ->
             parts += _risk()
         elif name == "venues":
             parts.append("## venues\n\nA mapping of a name of your own to:\n")
-            for kind, venue in sorted(venue_types(plugin_venues).items()):
+            for kind, venue in sorted(venue_types().items()):
                 parts += _sections(f"venues.NAME with type: {kind}", venue, level=3)
         elif model is not None:
             parts += _sections(name, model, level=2)

@@ -17,7 +17,8 @@ from pydantic.fields import FieldInfo
 
 from quantd.config.expectations import arms, bare, is_secret, model_of, options, struct_of
 from quantd.config.limits import DAY_ENDS, LIMIT_TYPES, RATE_TYPES, limit_keys
-from quantd.config.models import Root, ScopeOf, venue_types
+from quantd.config.models import Root, ScopeOf
+from quantd.config.venue_kinds import venue_types
 from quantd.engine.risk.limits import Limits, RateLimit, Scope, expectation
 from quantd.venues.settings import VenueSettings
 
@@ -27,9 +28,9 @@ DAY_ENDS_DOC = (
 """Meaning of the one key of `risk.account` that is no limit."""
 
 
-def schema(plugin_venues: Mapping[str, type[VenueSettings]] | None = None) -> dict[str, Any]:
+def schema() -> dict[str, Any]:
     """Return the JSON schema (draft 7) of a configuration file."""
-    builder = _Builder(venue_types(plugin_venues))
+    builder = _Builder(venue_types())
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "quantd configuration",

@@ -16,7 +16,7 @@ from quantd.domain.events import ALL
 from quantd.domain.facts import Fact
 from quantd.engine.orders import LiveOrder
 from quantd.engine.state import State
-from quantd.ports import Clock, KillSwitch
+from quantd.ports import Clock, KillTarget
 
 WORKERS = 8
 """Requests of one venue that may be under way at once."""
@@ -80,18 +80,6 @@ class WorkingOrders:
         return self._venues.get(venue, {}).copy().values()
 
 
-class Target(NamedTuple):
-    """How orders are cancelled at one venue."""
-
-    switch: KillSwitch
-    route: str
-    """What a cancel is called in the venue's budget."""
-    at_once: int
-    """Requests that may leave at once."""
-    interval_s: float
-    """Seconds between further ones."""
-
-
 class KillPath:
     """Carries kills out. One of another scope while one is under way widens it, at the same pace.
 
@@ -105,7 +93,7 @@ class KillPath:
 
     def __init__(
         self,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, KillTarget],
         working: WorkingOrders,
         *,
         latch: Callable[[str, str, str], None],
@@ -214,7 +202,7 @@ class KillPath:
 class _Round:
     """Sends cancels to one venue, several at a time and at the venue's rate."""
 
-    def __init__(self, target: Target, clock: Clock) -> None:
+    def __init__(self, target: KillTarget, clock: Clock) -> None:
         self.gone: set[str] = set()
         self._switch = target.switch
         self._interval_ns = round(target.interval_s * _NS)

@@ -4,7 +4,7 @@ Used by the venues' settings, the configuration loader and the composition root.
 """
 
 from decimal import Decimal
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,6 +39,9 @@ class VenueSettings(BaseModel):
     """What every venue has in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    required_secrets: ClassVar[tuple[str, ...]] = ()
+    """Fields of type `SecretStr` without which there is no trading; given by variable or by file."""
 
     type: str
     """Which connector: `paper`, `ionloop`, or the name that a plugin registers."""

@@ -8,8 +8,8 @@ import pytest
 from quantd.clock import SystemClock
 from quantd.domain.events import ALL
 from quantd.domain.orders import Limit
-from quantd.ports import KillAnswer
-from quantd.runtime.kill import KillPath, Target, Working, WorkingOrders
+from quantd.ports import KillAnswer, KillTarget
+from quantd.runtime.kill import KillPath, Working, WorkingOrders
 from quantd.testing.builders import BTC, Rig
 
 CLOCK = SystemClock()
@@ -53,7 +53,7 @@ class Scene:
         self.sent: dict[str, int] = {}
         self._done = {name: threading.Event() for name in venues}
         self._disk = disk
-        targets = {name: Target(switch, "cancel_order", 1, 1 / rate) for name, switch in venues.items()}
+        targets = {name: KillTarget(switch, "cancel_order", 1, 1 / rate) for name, switch in venues.items()}
         self.path = KillPath(targets, book, latch=self.latch, clock=CLOCK, ended=self.ended)
         self.path.late_s = self.path.pause_s = 0.1
 

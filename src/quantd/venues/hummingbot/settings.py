@@ -5,7 +5,7 @@ Used by the configuration loader and the composition root. Opens nothing.
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,6 +17,8 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class HummingbotSettings(VenueSettings):
     """A Hummingbot API server of your own, and one exchange's keys in it. Spot only."""
+
+    required_secrets: ClassVar[tuple[str, ...]] = ("password",)
 
     type: Literal["hummingbot"] = "hummingbot"
     """Always `hummingbot`."""

@@ -6,7 +6,7 @@ Used by the configuration loader and the composition root. Opens nothing.
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -60,6 +60,8 @@ class IonloopPaths(BaseModel):
 
 class IonloopSettings(VenueSettings):
     """The ionloop.trade spot exchange: sandbox, production, or a simulator at an address of your own."""
+
+    required_secrets: ClassVar[tuple[str, ...]] = ("api_key",)
 
     type: Literal["ionloop"] = "ionloop"
     """Always `ionloop`."""

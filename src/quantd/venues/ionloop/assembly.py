@@ -1,0 +1,36 @@
+"""Builds ionloop's connector from its section of the configuration."""
+
+from quantd.domain.instruments import FeeSchedule
+from quantd.domain.numbers import BPS
+from quantd.venues.ionloop.connector import IonloopConnector
+from quantd.venues.ionloop.kill import IonloopKillSwitch
+from quantd.venues.ionloop.limits import configured
+from quantd.venues.ionloop.options import IonloopOptions
+from quantd.venues.ionloop.settings import IonloopSettings
+from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, rates_of
+
+
+def build(name: str, settings: IonloopSettings, around: Surroundings) -> VenueParts:
+    """Return the venue's parts; nothing is opened yet."""
+    assert settings.api_key is not None, "the loader requires a key"
+    limits = configured(rates_of(settings.rates))
+    line = line_to(name, settings.address, limits, timeout_s=settings.timeout_s, around=around)
+    options = IonloopOptions(
+        api_key=settings.api_key.get_secret_value(),
+        fees=FeeSchedule(maker=settings.maker_fee_bps * BPS, taker=settings.taker_fee_bps * BPS),
+        idempotency=settings.idempotency,
+        paths=settings.paths.model_dump(exclude_none=True),
+        limits=limits,
+    )
+    connector = IonloopConnector(
+        line.http,
+        options,
+        observer=around.observer,
+        known_venue_ids=around.known_venue_ids,
+        auth_failed=lambda reason: around.auth_failed(name, reason),
+    )
+    switch = IonloopKillSwitch(line.blocking, options.api_key, options.paths)
+    return VenueParts(settings, connector, line.budget, line.kill(switch))
+
+
+KIND = VenueKind(IonloopSettings, build)

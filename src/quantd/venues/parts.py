@@ -1,0 +1,97 @@
+"""What a connector is built from and what comes of it: the seam between the composition root and the venues.
+
+Each venue's `assembly` module holds its `VenueKind`; an outside package registers its own as an entry point in the group
+`quantd.venues` (docs/venues/adding.md).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from quantd.domain.instruments import InstrumentId
+from quantd.ports import Clock, Connector, KillSwitch, KillTarget, Observer, Transport
+from quantd.venues.blocking import BlockingTransport
+from quantd.venues.budget import Bucket, Limit, RateBudget, Window
+from quantd.venues.http import LastLook, VenueHttp
+from quantd.venues.settings import RateOverride, VenueSettings
+
+KILL_AT_ONCE = 1
+"""Requests kept back from each budget, so that the first cancel of a kill need not wait."""
+KILL_TIMEOUT_S = 5.0
+CANCEL = "cancel_order"
+"""What a cancel is called in the venues' budgets."""
+
+MakeTransport = Callable[[str, str], Transport]
+"""(venue, base URL) -> how requests travel: aiohttp in production, a simulator in memory in simulations."""
+
+
+class Surroundings(NamedTuple):
+    """What every connector is given."""
+
+    clock: Clock
+    observer: Observer
+    last_look: LastLook
+    known_venue_ids: Callable[[InstrumentId], Iterable[str]]
+    auth_failed: Callable[[str, str], None]
+    """(venue, reason)."""
+    transport: MakeTransport
+
+
+class VenueParts(NamedTuple):
+    """One venue: its connector, and what must be kept over restarts."""
+
+    settings: VenueSettings
+    connector: Connector
+    budget: RateBudget | None = None
+    kill: KillTarget | None = None
+    """How the kill path cancels there; None where orders live in this process only."""
+
+
+class VenueKind(NamedTuple):
+    """One type of venue."""
+
+    settings: type[VenueSettings]
+    """Its section of the configuration; `type` is a `Literal` of the type's name."""
+    build: Callable[[str, Any, Surroundings], VenueParts]
+    """(venue's name, its settings, surroundings) -> its parts; opens nothing."""
+
+
+class Line(NamedTuple):
+    """The way to one venue: requests within its rate limits, and the kill path's own connection beside them."""
+
+    http: VenueHttp
+    budget: RateBudget
+    blocking: BlockingTransport
+
+    def kill(self, switch: KillSwitch, route: str = CANCEL) -> KillTarget:
+        """Return how the kill path cancels, with tokens kept back for it."""
+        allowance = self.budget.reserve_for_kill(route, KILL_AT_ONCE)
+        return KillTarget(switch, route, allowance.count, allowance.interval_s)
+
+
+def line_to(name: str, address: str, limits: Iterable[Limit], *, timeout_s: float, around: Surroundings) -> Line:
+    """Return the way to a venue over HTTP; nothing is opened yet.
+
+    Args:
+        name: The venue's name in the configuration.
+        address: Its base URL.
+        limits: What its documents allow, or what the owner set instead.
+        timeout_s: Seconds for an answer.
+        around: What every connector is given.
+    """
+    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
+    http = VenueHttp(name, around.transport(name, address), budget, around.clock, around.observer, timeout_s)
+    http.last_look = around.last_look
+    return Line(http, budget, BlockingTransport(address, min(timeout_s, KILL_TIMEOUT_S)))
+
+
+def rates_of(overrides: Mapping[Any, RateOverride]) -> Mapping[str, Bucket | Window]:
+    """Return the limits that the owner set instead of the documented ones, by name."""
+    found: dict[str, Bucket | Window] = {}
+    for name, override in overrides.items():
+        if override.rate is not None and override.burst is not None:
+            found[name] = Bucket(override.rate, override.burst)
+            continue
+        assert override.limit is not None, "the model checks that one of the two forms is whole"
+        assert override.seconds is not None, "the model checks that one of the two forms is whole"
+        found[name] = Window(override.limit, override.seconds)
+    return found
