@@ -72,14 +72,16 @@ def _cursor(kind: str, place: int) -> str:
 
 def cut(rows: Sequence[_Row], page: Page, place: Callable[[_Row], int]) -> tuple[Sequence[_Row], Json]:
     """Return the rows of a page and the cursors ``nc`` and ``pc``; `place` falls from row to row."""
+    start = (page.number - 1) * page.size
+    end = start + page.size
     if page.older_than is not None:
         start = bisect_right(rows, -page.older_than, key=lambda row: -place(row))
+        end = start + page.size
     elif page.newer_than is not None:
-        start = max(0, bisect_left(rows, -page.newer_than, key=lambda row: -place(row)) - page.size)
-    else:
-        start = (page.number - 1) * page.size
-    shown = rows[start : start + page.size]
-    older = bool(shown) and start + page.size < len(rows)
+        end = bisect_left(rows, -page.newer_than, key=lambda row: -place(row))
+        start = max(0, end - page.size)
+    shown = rows[start:end]
+    older = bool(shown) and end < len(rows)
     return shown, {
         "nc": _cursor("older", place(shown[-1])) if older else None,
         "pc": _cursor("newer", place(shown[0])) if shown and start else None,
