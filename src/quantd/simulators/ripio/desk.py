@@ -64,8 +64,8 @@ class OrderDesk:
 
     def __init__(self, exchange: Exchange, pairs: Pairs, tape: Tape, *, switches: Switches, tag: str) -> None:
         self._exchange = exchange
-        self._pairs = pairs
-        self._tape = tape
+        self.pairs = pairs
+        self.tape = tape
         self._switches = switches
         self._tag = tag
         self.conditional = Conditional(exchange)
@@ -92,7 +92,7 @@ class OrderDesk:
             Problem: it is not taken.
         """
         self._may_trade()
-        terms = read_terms(body, self._pairs, self.violations, now_ns)
+        terms = read_terms(body, self.pairs, self.violations, now_ns)
         if not terms.pair.enabled:
             raise Problem(INVALID, f"Pair {terms.pair.rules.symbol} is disabled")
         self._check_external_id(terms, account)
@@ -243,7 +243,7 @@ class OrderDesk:
             Problem: there are none, or the pair is none.
         """
         self._may_trade()
-        pair = self._pairs.find(symbol) if symbol is not None else None
+        pair = self.pairs.find(symbol) if symbol is not None else None
         chosen = [
             order for order in self.open.values()
             if order.account == account and (pair is None or order.terms.pair is pair)
@@ -326,7 +326,7 @@ class OrderDesk:
             order = self._by_exchange_id[trade.venue_order_id]
             order.add(trade)
             self.counts["fills"] += 1
-            traded = self._tape.record(order, trade, self._by_exchange_id.get(trade.against))
+            traded = self.tape.record(order, trade, self._by_exchange_id.get(trade.against))
             if self.ear is not None:
                 self.ear.traded(traded, now_ns)
 

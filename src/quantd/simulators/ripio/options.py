@@ -158,3 +158,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the streams fall silent without closing."""
     lose_frames: bool = False
     """Whether frames are numbered and then not sent: a gap in every topic's sequence."""
+    wrong_hashes: bool = False
+    """Whether the streams' books carry a checksum that does not fit them."""
+    stream_idle_s: float = 60.0
+    """After how long without a frame from the client a connection is closed."""

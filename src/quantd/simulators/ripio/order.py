@@ -5,7 +5,7 @@ Made and changed by the order desk, from the exchange's reports alone.
 
 from decimal import Decimal
 
-from quantd.domain.numbers import ZERO
+from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import OrderState
 from quantd.domain.reports import OrderReport
 from quantd.exchange import Trade
@@ -148,6 +148,25 @@ class VenueOrder:
                     "fee": number(sum((amount for _, amount in trade.fees), ZERO)),
                     "fee_currency": trade.fees[0][0] if trade.fees else self.received,
                     "create_date": instant(trade.occurred_at_ns + skew_ns),
+                }
+                for trade in self.trades
+            ],
+        }  # fmt: skip
+
+    def truth(self) -> Json:
+        """Return it exactly, with all that no client sees; decimals as text."""
+        return {
+            "id": self.id, "external_id": self.terms.external_id, "account": self.account, "pair": self.symbol,
+            "side": self.terms.side.value, "type": self.terms.type, "status": self.status,
+            "price": None if self.price is None else plain(self.price), "amount": plain(self.amount),
+            "executed": plain(self.filled), "cost": plain(self.cost),
+            "fees": {asset: plain(amount) for asset, amount in self.fees},
+            "createdAtNs": self.created_at_ns, "updatedAtNs": self.updated_at_ns,
+            "fills": [
+                {
+                    "id": trade.id, "quantity": plain(trade.quantity), "price": plain(trade.price),
+                    "fees": {asset: plain(amount) for asset, amount in trade.fees},
+                    "liquidity": trade.liquidity.value, "occurredAtNs": trade.occurred_at_ns,
                 }
                 for trade in self.trades
             ],

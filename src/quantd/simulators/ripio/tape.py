@@ -34,6 +34,8 @@ class Traded(msgspec.Struct, frozen=True):
     other_id: str
     """The order on the other side."""
     other_type: str
+    is_public: bool
+    """Whether everybody is told it; of two users' trade the taker's side is."""
 
     @property
     def is_maker(self) -> bool:
@@ -58,10 +60,10 @@ class Tape:
         other_id = uuid_of(self._tag, f"market/{trade.id}") if other is None else other.id
         traded = Traded(
             self.count, uuid_of(self._tag, f"trade/{trade.id}"), order, trade, other_id,
-            "limit" if other is None else other.terms.type,
+            "limit" if other is None else other.terms.type, other is None or trade.liquidity is Liquidity.TAKER,
         )  # fmt: skip
         self._own.setdefault((order.account, order.symbol), []).append(traded)
-        if other is None or not traded.is_maker:
+        if traded.is_public:
             self._public.setdefault(order.symbol, []).append(traded)
             order.terms.pair.note_trade(trade.quantity, trade.price, trade.occurred_at_ns)
         return traded

@@ -38,11 +38,16 @@ from quantd.simulators.ripio.options import Credential, Setup, Switches
 from quantd.simulators.ripio.order import VenueOrder
 from quantd.simulators.ripio.pairs import PRECISION, Pairs
 from quantd.simulators.ripio.routes import Asked, match
+from quantd.simulators.ripio.streams import Streams
 from quantd.simulators.ripio.tape import Tape
 from quantd.simulators.ripio.terms import breach, read_object, read_text
 from quantd.simulators.ripio.tickets import Tickets
+from quantd.simulators.ripio.ws_api import ApiConnection
+from quantd.simulators.sockets import VenueSocket
 from quantd.simulators.venue import Json, Notice
 
+WS_API = "/ws-api"
+"""Path of the WebSocket API, which has a host of its own at the venue."""
 _MESSAGES = {
     50000: "Internal error", 50001: "Error getting data", 50002: "External communication error",
     50003: "Internal communication error",
@@ -99,6 +104,8 @@ class RipioVenue:
         self.listing = Listing(self.desk, self.pairs, self._switches)
         self.access = Access(setup.credentials, setup.rates, self._switches)
         self.tickets = Tickets(tag)
+        self.streams = Streams(self.exchange, self.desk, self.tickets, clock=clock, switches=self._switches)
+        self.desk.ear = self.streams
         self._cached: dict[str, tuple[int, Any]] = {}
         self._requests: Counter[str] = Counter()
         self._statuses: Counter[str] = Counter()
@@ -121,6 +128,7 @@ class RipioVenue:
         self.desk.conditional.draw(event, now_ns)
         self.pairs.take(event)
         self.desk.follow(self.exchange.handle(event), now_ns)
+        self.streams.flush()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -143,6 +151,8 @@ class RipioVenue:
             data = self._data(asked, self.access.admit(asked, now_ns), now_ns)
         except Problem as problem:
             return self._refused(problem)
+        finally:
+            self.streams.flush()
         return self._sent(200, good(data, self._now_ms))
 
     @property
@@ -283,9 +293,20 @@ class RipioVenue:
         self._statuses[str(status)] += 1
         return gateway(status)
 
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    def connect(self, path: str, wake: Callable[[], None]) -> VenueSocket | None:
+        """Return a connection to the streams (at the root) or to the WebSocket API."""
+        if self._switches.maintenance:
+            return None
+        if path == WS_API:
+            return ApiConnection(self.desk, self.access, wake, clock=self._clock, switches=self._switches)
+        return self.streams.connect(wake) if path == "/" else None
+
     def due(self, now_ns: int) -> Sequence[Notice]:
         """Let what is due expire; there are no webhooks."""
         self.desk.follow(self.exchange.advance(now_ns), now_ns)
+        self.streams.flush()
         return ()
 
     def settle(self, notice: Notice, status: int | None) -> None:
@@ -308,6 +329,7 @@ class RipioVenue:
                 "open": len(self.desk.open),
             },
             "violations": dict(sorted(self.desk.violations.items())),
+            "streams": {"connected": self.streams.connected, **dict(sorted(self.streams.frames.items()))},
             "market_events": self.quotes,
             "prices": {
                 symbol: (f"{quote.bid:.2f}", f"{quote.ask:.2f}")
@@ -321,7 +343,7 @@ class RipioVenue:
         return {
             "now_ns": self._clock.now_ns(),
             "markets": {symbol: pair.enabled for symbol, pair in self.pairs.listed.items()},
-            "orders": [_truth(order) for order in self.desk.orders.values()],
+            "orders": [order.truth() for order in self.desk.orders.values()],
             "opening_balances": {
                 account: {asset: plain(amount) for asset, amount in balances.items()}
                 for account, balances in self.setup.balances.items()
@@ -362,22 +384,3 @@ class RipioVenue:
             (self.access.blocked.add if asked.blocked else self.access.blocked.discard)(asked.token)
             return {"blocked": asked.blocked}
         raise ValueError(f"no command {name!r}; there are deposit, withdraw, market, block")
-
-
-def _truth(order: VenueOrder) -> Json:
-    return {
-        "id": order.id, "external_id": order.terms.external_id, "account": order.account, "pair": order.symbol,
-        "side": order.terms.side.value, "type": order.terms.type, "status": order.status,
-        "price": None if order.price is None else plain(order.price), "amount": plain(order.amount),
-        "executed": plain(order.filled), "cost": plain(order.cost),
-        "fees": {asset: plain(amount) for asset, amount in order.fees},
-        "createdAtNs": order.created_at_ns, "updatedAtNs": order.updated_at_ns,
-        "fills": [
-            {
-                "id": trade.id, "quantity": plain(trade.quantity), "price": plain(trade.price),
-                "fees": {asset: plain(amount) for asset, amount in trade.fees},
-                "liquidity": trade.liquidity.value, "occurredAtNs": trade.occurred_at_ns,
-            }
-            for trade in order.trades
-        ],
-    }  # fmt: skip
