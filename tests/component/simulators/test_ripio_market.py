@@ -50,6 +50,19 @@ def test_skewed_clock_checks_timestamps_and_dates_orders() -> None:
     assert [order["id"] for order in listed] == [shown["id"]]
 
 
+def test_skewed_clock_expires_orders_and_dates_the_statement() -> None:
+    desk = Desk()
+    desk.switches.clock_skew_s = -60
+    behind = desk.clock.now_ns() // 1_000_000 - 60_000
+    shown = desk.data("POST", "/orders", LIMIT | {"expiration": 1_779_999_950}, timestamp=str(behind))
+    assert shown["status"] == "open", "ten seconds are left by the venue's clock"
+    rows = desk.data("GET", "/user/statement", timestamp=str(behind + 2))["statement"]
+    assert {row["date"] for row in rows} == {"2026-05-28T20:25:40.000Z"}
+    desk.wait(11)
+    whole = desk.data("GET", f"/orders/{shown['id']}", timestamp=str(behind + 11_000))
+    assert whole["status"] == "canceled"
+
+
 def test_pairs_tell_rules_and_whether_they_are_enabled() -> None:
     desk = Desk(pairs=(PairRules(), PairRules("ETH_BRL", max_price_variation=None)))
     desk.venue.command("market", {"pair": "ETH_BRL", "enabled": False})

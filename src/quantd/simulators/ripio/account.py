@@ -72,21 +72,21 @@ class Accounts:
             for pair in self._pairs.listed.values()
         ]
 
-    def statement(self, account: str, query: Mapping[str, str], now_ns: int) -> Json:
-        """Answer what moved the balances, newest first.
+    def statement(self, account: str, query: Mapping[str, str], now_ns: int, *, skew_ns: int) -> Json:
+        """Answer what moved the balances, newest first, by the venue's clock.
 
         Raises:
             Problem: a filter or a page is none.
         """
-        window = read_window(query, ("start_time", "end_time"), now_ns)
+        window = read_window(query, ("start_time", "end_time"), now_ns + skew_ns)
         page = read_page({name: text for name, text in query.items() if name != "c"}, STATEMENT_SIZE)
         wanted = query.get("currency_code")
         rows = [
             entry for entry in reversed(self._exchange.ledger(account))
-            if window[0] <= entry.occurred_at_ns <= window[1] and wanted in (None, entry.asset)
+            if window[0] <= entry.occurred_at_ns + skew_ns <= window[1] and wanted in (None, entry.asset)
         ]  # fmt: skip
         shown, _ = cut(rows, page, lambda entry: entry.id)
-        return {"statement": [_moved(entry) for entry in shown], "pagination": pagination(page, rows)}
+        return {"statement": [_moved(entry, skew_ns) for entry in shown], "pagination": pagination(page, rows)}
 
     def transfer(self, wanted: Transfer, sign: int, now_ns: int) -> Json:
         """Book a deposit (1) or a withdrawal (-1).
@@ -119,8 +119,8 @@ class Accounts:
         }  # fmt: skip
 
 
-def _moved(entry: LedgerEntry) -> Json:
+def _moved(entry: LedgerEntry, skew_ns: int) -> Json:
     return {
         "amount": number(entry.amount), "after_balance": number(entry.balance), "currency": entry.asset,
-        "date": instant(entry.occurred_at_ns), "operation": entry.kind or _WORDS.get(entry.reason, entry.reason.value),
+        "date": instant(entry.occurred_at_ns + skew_ns), "operation": entry.kind or _WORDS.get(entry.reason, entry.reason.value),
     }  # fmt: skip

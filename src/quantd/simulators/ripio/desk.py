@@ -92,7 +92,7 @@ class OrderDesk:
             Problem: it is not taken.
         """
         self._may_trade()
-        terms = read_terms(body, self.pairs, self.violations, now_ns)
+        terms = read_terms(body, self.pairs, self.violations, now_ns + self.skew)
         if not terms.pair.enabled:
             raise Problem(INVALID, f"Pair {terms.pair.rules.symbol} is disabled")
         self._check_external_id(terms, account)
@@ -139,7 +139,7 @@ class OrderDesk:
     def _check_variation(self, terms: Terms) -> None:
         """Hold a limit against the best prices of the book, either way."""
         percent = terms.pair.rules.max_price_variation
-        if percent is None or terms.price is None or terms.type == "trailing":
+        if percent is None or terms.price is None or terms.type not in ("limit", "iceberg"):
             return
         bid, ask = self._best(terms.pair, False), self._best(terms.pair, True)
         if bid is None or ask is None:
@@ -173,7 +173,7 @@ class OrderDesk:
         assert amount is not None
         return OrderSpec(
             pair.instrument.id, terms.side, amount, kind, price, trigger, terms.time_in_force, terms.post_only,
-            expires_at_ns=terms.expires_at_ns,
+            expires_at_ns=None if terms.expires_at_ns is None else terms.expires_at_ns - self.skew,
         )  # fmt: skip
 
     # --- finding ----------------------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ class Terms(msgspec.Struct, frozen=True):
     post_only: bool = False
     time_in_force: TimeInForce = TimeInForce.GTC
     expires_at_ns: int | None = None
+    """By the venue's clock."""
     external_id: str | None = None
 
     @property

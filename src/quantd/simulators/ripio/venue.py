@@ -202,7 +202,7 @@ class RipioVenue:
             "fees_and_limits": self.accounts.fees_and_limits,
             "user_trades": lambda: self.tape.user_trades(account, query, shown_ns),
             "order_trades": lambda: self._order_trades(asked, account, now_ns),
-            "statement": lambda: self.accounts.statement(account, query, now_ns),
+            "statement": lambda: self.accounts.statement(account, query, now_ns, skew_ns=self.desk.skew),
             "user_orders": lambda: self.listing.user_orders(account, query, now_ns),
             "open_orders": lambda: self.listing.open_orders(account, query, now_ns),
             "order": lambda: self._whole(self.desk.find(asked.part, account), now_ns),
