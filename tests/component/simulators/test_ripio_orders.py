@@ -197,7 +197,7 @@ def test_market_order_by_value_buys_what_the_value_pays() -> None:
     shown = desk.create(**market(amount=None, value="1000"))
     assert shown["status"] == "executed_completely"
     whole = desk.get(shown["id"])
-    assert whole["requested_value"] == 1000
+    assert (whole["requested_value"], whole["remaining_value"]) == (1000, 0)
     assert 999 < whole["total_value"] <= 1000
     assert whole["executed_amount"] == D("0.00333322"), "rounded down to the tick"
     available, locked = desk.balance("BRL")
@@ -266,3 +266,14 @@ def test_iceberg_shows_its_step_and_fills_whole() -> None:
     assert book["bids"] == [{"price": 300_005, "amount": D("0.2")}], "what is left of the second step"
     desk.quote(299_990, 300_000)
     assert desk.get(shown["id"])["status"] == "executed_completely"
+
+
+def test_iceberg_hides_nothing_once_it_is_gone_nor_before_it_is_there() -> None:
+    desk = Desk()
+    gone = desk.create(type="iceberg", amount="1", step_amount="0.3", price="300005")["id"]
+    desk.create(price="300005", amount="0.5", external_id="two")
+    desk.data("POST", "/orders/cancel", {"id": gone})
+    assert desk.data("GET", "/book/orders/level-2?pair=BTC_BRL&limit=1")["bids"][0]["amount"] == D("0.5")
+    slow = Desk(latency_s=1)
+    slow.create(type="iceberg", amount="2", step_amount="0.3", price="300000")
+    assert slow.data("GET", "/book/orders/level-2?pair=BTC_BRL&limit=1")["bids"] == [{"price": 300_000, "amount": 0}]

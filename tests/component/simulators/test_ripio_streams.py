@@ -175,6 +175,7 @@ def test_balance_tells_what_changed_and_user_trades_the_fill() -> None:
     frames = client.frames()
     funds = [frame["body"]["balances"] for frame in frames if frame["topic"] == "balance"]
     told = {row["currency_code"]: D(row["available_amount"]) for rows in funds for row in rows}
+    assert [row["currency_code"] for row in funds[0]] == ["BRL"], "what changed alone"
     assert told == {"BRL": desk.balance("BRL")[0], "BTC": desk.balance("BTC")[0]}
     (trade,) = [frame["body"]["trade"] for frame in frames if frame["topic"] == "user_trades"]
     assert trade == desk.data("GET", "/user/trades?pair=BTC_BRL")["trades"][0]
@@ -205,6 +206,9 @@ def test_ticket_is_good_for_one_connection_within_a_minute() -> None:
     assert second.subscribe("order_status", ticket=ticket)[0]["error_code"] == 40100
     assert second.subscribe("order_status")[0]["error_code"] == 40100
     assert second.subscribe("order_status", ticket="nonsense")[0]["error_code"] == 40100
+    stranger = desk.data("POST", "/ticket", who=OTHER)["ticket"]
+    assert first.subscribe("balance", ticket=stranger)[0]["message"] == "the connection is another user's"
+    assert first.subscribe("balance")[0]["message"] == "subscribed", "shown once, it holds for the connection"
     late = desk.data("POST", "/ticket")["ticket"]
     desk.wait(60)
     assert Client(desk).subscribe("balance", ticket=late)[0]["error_code"] == 40100
@@ -242,6 +246,7 @@ def test_ping_is_answered_and_keeps_the_connection_open() -> None:
     for _ in range(4):
         desk.wait(20)
         (answer,) = client.send(method="ping")
+        assert client.connection.is_open
         assert (answer["id"], answer["message"], "body" in answer) == (-1, "pong", False)
     desk.wait(61)
     client.frames()
@@ -360,6 +365,10 @@ def test_refusals_of_the_websocket_api_have_numbers() -> None:
     assert client.ask("order.create", LIMIT, signature="x")["error"]["error_code"] == 40100
     assert client.ask("order.create", LIMIT, apiToken="nobody")["status"] == 401
     assert client.ask("order.create", LIMIT, timestamp=1)["error"]["error_code"] == 40100
+    stamp = desk.clock.now_ns() // 1_000_000
+    signed = signature(READER.secret, f"{stamp}{{}}".encode())
+    reader = client.ask("order.cancel", {}, apiToken=READER.token, timestamp=stamp, signature=signed)
+    assert (reader["status"], reader["error"]["error_code"]) == (403, 40300)
     assert client.ask("order.dance", {})["error"]["error_code"] == 40000
     assert client.ask("order.cancel", {"id": "nobody"})["error"]["error_code"] == 40400
     assert client.raw("{")["error"]["error_code"] == 40000

@@ -48,6 +48,7 @@ class Books:
             for level, size in levels:
                 exact = market_number(level, rules.price_tick)
                 amount = number(Decimal(repr(size)).quantize(rules.amount_tick) - unseen.get(exact, ZERO))
+                # An iceberg that has not reached the market yet hides more than is there.
                 side.append((exact, max(amount, ZERO)))
             sides.append(side)
         return sides[0], sides[1]

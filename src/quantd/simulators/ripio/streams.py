@@ -65,7 +65,8 @@ class Streams:
         self._connections: list[Connection] = []
         self._sequences: Counter[str] = Counter()
         self._told: dict[str, _Told] = {}
-        self._funds: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
+        self._funds = {account: self._held(account) for account in exchange.accounts()}
+        """What the balances were when they were told last."""
         self.frames: Counter[str] = Counter()
         """Frames published, by kind of topic."""
 
@@ -186,8 +187,7 @@ class Streams:
 
     def funds_moved(self, account: str, now_ns: int) -> None:
         """Publish the balances that have changed."""
-        held = {one.asset: (one.free, one.locked) for one in self._exchange.balances(account)}
-        known = self._funds.get(account, {})
+        held, known = self._held(account), self._funds[account]
         self._funds[account] = held
         changed = [
             {"currency_code": asset, "available_amount": number(free), "locked_amount": number(locked)}
@@ -196,6 +196,9 @@ class Streams:
         ]
         if changed:
             self._publish("balance", {"user_id": _user(account), "balances": changed}, account)
+
+    def _held(self, account: str) -> dict[str, tuple[Decimal, Decimal]]:
+        return {one.asset: (one.free, one.locked) for one in self._exchange.balances(account)}
 
     # --- frames -----------------------------------------------------------------------------------------------------
 

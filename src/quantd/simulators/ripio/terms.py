@@ -158,13 +158,13 @@ def read_decimal(value: object, name: str, violations: Counter[str]) -> Decimal:
         Problem: it is none above 0.
     """
     text = value if isinstance(value, str) else f"{value:f}" if isinstance(value, Decimal) else str(value)
-    if isinstance(value, bool) or not _DECIMAL.fullmatch(text) or not Decimal(text):
+    if not _DECIMAL.fullmatch(text) or not Decimal(text):
         raise breach(violations, "bad_decimal", f"{name} must be a number above 0")
     return Decimal(text)
 
 
 def check_steps(terms: Terms, violations: Counter[str]) -> None:
-    """Hold prices and amounts against the pair's ticks and minima.
+    """Hold prices and amounts against the pair's ticks, and a value against its minimum.
 
     Raises:
         Problem: one is off its tick, or too small.
@@ -178,8 +178,6 @@ def check_steps(terms: Terms, violations: Counter[str]) -> None:
         amount = getattr(terms, name)
         if amount is not None and not on_step(amount, rules.amount_tick):
             raise breach(violations, "wrong_tick", f"{name} must be a multiple of {rules.amount_tick:f}")
-    if terms.amount is not None and terms.amount < rules.min_amount:
-        raise Problem(BELOW_MINIMUM, f"Minimum amount not reached: {rules.min_amount:f}")
     if terms.value is not None and terms.value < rules.min_value:
         raise Problem(BELOW_MINIMUM, f"Minimum value not reached: {rules.min_value:f}")
     step, amount = terms.step_amount, terms.amount
