@@ -240,6 +240,14 @@ def test_envelope_can_be_bare_and_call_its_number_code() -> None:
     assert (tree["code"], "error_code" in tree) == (40000, False)
 
 
+def test_numbers_of_errors_and_dates_of_executions_can_be_of_an_older_make() -> None:
+    desk = Desk()
+    desk.switches.text_codes = desk.switches.old_dates = True
+    assert desk.ask("GET", "/orders?pair=ABC_DEF")[1]["error_code"] == "40000"
+    (row,) = desk.get(desk.create(price="301000")["id"])["transactions"]
+    assert row["create_date"] == "2026-05-28 20:26:40.002"
+
+
 def test_paused_market_stands_still() -> None:
     desk = Desk()
     order_id = desk.create()["id"]

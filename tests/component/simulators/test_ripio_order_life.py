@@ -165,4 +165,44 @@ def test_two_users_trade_with_each_other_and_money_is_kept() -> None:
     for trade in (sold, bought):
         assert (trade["maker_order_id"], trade["taker_order_id"]) == (maker["id"], taker["id"])
     assert (sold["taker_or_maker"], bought["taker_or_maker"]) == ("maker", "taker")
+    assert sold["id"] == bought["id"] == desk.data("GET", "/trades?pair=BTC_BRL")["trades"][0]["id"]
     assert len(desk.data("GET", "/trades?pair=BTC_BRL")["trades"]) == 1, "public once"
+
+
+def test_two_orders_of_one_user_trade_with_each_other_under_one_trade_id() -> None:
+    desk = Desk()
+    maker = desk.create(side="sell", price="300005", amount="1")["id"]
+    taker = desk.create(price="300005", amount="1.2", external_id="two")["id"]
+    rows = desk.data("GET", "/user/trades?pair=BTC_BRL")["trades"]
+    assert [row["taker_or_maker"] for row in rows] == ["taker", "maker"], "a row for each side"
+    assert len({row["id"] for row in rows}) == 1
+    assert [row["fee_currency"] for row in rows] == ["BTC", "BRL"]
+    for order_id, side in ((maker, "maker"), (taker, "taker")):
+        (row,) = desk.data("GET", f"/orders/trades?order_id={order_id}")["trades"]
+        assert (row["taker_or_maker"], row["amount"]) == (side, 1)
+
+
+def test_trades_can_lag_behind_the_order_that_shows_them() -> None:
+    desk = Desk()
+    desk.switches.trade_lag_s = 2
+    order = desk.create(price="301000")
+    assert order["status"] == "executed_completely"
+    assert desk.get(order["id"])["transactions"]
+    paths = ("/user/trades?pair=BTC_BRL", f"/orders/trades?order_id={order['id']}")
+    assert [desk.data("GET", path)["trades"] for path in paths] == [[], []]
+    desk.wait(2)
+    assert [len(desk.data("GET", path)["trades"]) for path in paths] == [1, 1]
+
+
+def test_rest_of_an_order_that_never_rests_can_go_untold() -> None:
+    desk = Desk()
+    desk.switches.stuck_partials = True
+    taken = desk.create(amount="1.5", price="300010", immediate_or_cancel=True)
+    assert taken["status"] == desk.get(taken["id"])["status"] == "executed_partially"
+    assert desk.data("GET", "/orders/open")["orders"] == []
+    assert desk.code("POST", "/orders/cancel", {"id": taken["id"]}) == (400, 40020)
+    assert desk.balance("BRL")[1] == 0
+    resting = desk.create(amount="0.5", price="300000", external_id="two")
+    desk.quote(299_000, 299_010, size=0.2)
+    desk.data("POST", "/orders/cancel", {"id": resting["id"]})
+    assert desk.get(resting["id"])["status"] == "canceled", "of a resting one it is told"

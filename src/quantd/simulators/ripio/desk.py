@@ -28,7 +28,7 @@ from quantd.simulators.ripio.books import Books
 from quantd.simulators.ripio.conditional import Conditional, drawn
 from quantd.simulators.ripio.ids import uuid_of
 from quantd.simulators.ripio.options import Switches
-from quantd.simulators.ripio.order import CANCELED, COMPLETE, OPEN, PENDING, VenueOrder
+from quantd.simulators.ripio.order import CANCELED, COMPLETE, OPEN, PARTIAL, PENDING, VenueOrder
 from quantd.simulators.ripio.pairs import Pair, Pairs
 from quantd.simulators.ripio.tape import Tape, Traded
 from quantd.simulators.ripio.terms import Terms, breach, check_steps, read_decimal, read_terms
@@ -210,6 +210,8 @@ class OrderDesk:
 
     def status(self, order: VenueOrder, now_ns: int) -> str:
         """Return an order's status as it is shown."""
+        if order.status == CANCELED and order.filled and order.at_once and self._switches.stuck_partials:
+            return PARTIAL
         pending_ns = round(self._switches.pending_creation_s * NS_PER_S)
         return PENDING if order.status == OPEN and now_ns < order.created_at_ns + pending_ns else order.status
 

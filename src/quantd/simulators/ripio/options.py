@@ -124,6 +124,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """How long a new order is in no list and not found."""
     pending_creation_s: float = 0.0
     """How long a new order that has not traded is shown as pending_creation."""
+    trade_lag_s: float = 0.0
+    """How long a trade is in no list of trades, though its order shows it."""
+    stuck_partials: bool = False
+    """Whether what an order that does not rest leaves unfilled is never told: executed_partially, and in no open list."""
     short_create: bool = False
     """Whether a create answers nothing but the id, as older deployments did."""
     default_status: str = ""
@@ -138,6 +142,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a 429 carries error_code 42900; else a message alone."""
     code_key: Literal["error_code", "code"] = "error_code"
     """What a failure calls its number."""
+    text_codes: bool = False
+    """Whether that number is text, as a sister product on the same gateway has it."""
+    old_dates: bool = False
+    """Whether executions are dated without T and zone, as older samples are."""
     internal_error: Literal[50000, 50001, 50002, 50003] = 50000
     """Number of a 500."""
     maintenance: bool = False

@@ -6,7 +6,7 @@ Made and changed by the order desk, from the exchange's reports alone.
 from decimal import Decimal
 
 from quantd.domain.numbers import ZERO, plain
-from quantd.domain.orders import OrderState
+from quantd.domain.orders import OrderState, TimeInForce
 from quantd.domain.reports import OrderReport
 from quantd.exchange import Trade
 from quantd.simulators.ripio.answers import instant, number
@@ -76,6 +76,11 @@ class VenueOrder:
     def is_open(self) -> bool:
         """Whether it may still trade."""
         return self.status in (OPEN, PARTIAL)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it never rests."""
+        return self.terms.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
 
     @property
     def symbol(self) -> str:

@@ -56,6 +56,7 @@ class Streams:
         self, exchange: Exchange, desk: OrderDesk, tickets: Tickets, *, clock: Clock, switches: Switches
     ) -> None:
         self._exchange = exchange
+        self._desk = desk
         self._pairs = desk.pairs
         self._tape = desk.tape
         self._books = desk.books
@@ -165,7 +166,7 @@ class Streams:
         terms, skew_ns = order.terms, self._shown_ns - self._clock.now_ns()
         body: Json = {
             "id": order.id, "external_id": terms.external_id, "pair": order.symbol, "side": terms.side.value,
-            "type": terms.type, "status": order.status, "price": None if order.price is None else number(order.price),
+            "type": terms.type, "status": self._desk.status(order, now_ns), "price": None if order.price is None else number(order.price),
             "amount": number(order.amount), "executed_amount": number(order.filled),
             "remaining_amount": number(order.remaining[0]),
             "average_execution_price": number(order.average or ZERO),

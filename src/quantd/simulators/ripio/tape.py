@@ -1,7 +1,7 @@
 """What was traded: the user's own trades and the public ones, with cursors.
 
 Filled by the order desk from the exchange's trades. A trade of the market itself with a user has a made-up order on the
-market's side; a trade of two users is public once, from its taker's side.
+market's side; a trade of two orders has one id for both sides, and is public once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ class Tape:
         self.count += 1
         other_id = uuid_of(self._tag, f"market/{trade.id}") if other is None else other.id
         traded = Traded(
-            self.count, uuid_of(self._tag, f"trade/{trade.id}"), order, trade, other_id,
+            self.count, uuid_of(self._tag, f"trade/{_shared_id(trade)}"), order, trade, other_id,
             "limit" if other is None else other.terms.type, other is None or trade.liquidity is Liquidity.TAKER,
         )  # fmt: skip
         self._own.setdefault((order.account, order.symbol), []).append(traded)
@@ -87,16 +87,17 @@ class Tape:
             )  # fmt: skip
 
         rows = [one for one in self._between(self._own.get((account, pair.rules.symbol), []), window) if fits(one)]
+        rows = self._told(rows, now_ns)
         return self._listed(rows, query, self.own)
 
-    def order_trades(self, order: VenueOrder, query: Mapping[str, str]) -> Json:
+    def order_trades(self, order: VenueOrder, query: Mapping[str, str], now_ns: int) -> Json:
         """Answer the trades of one order.
 
         Raises:
             Problem: the page is none.
         """
         rows = [one for one in reversed(self._own.get((order.account, order.symbol), [])) if one.order is order]
-        return self._listed(rows, query, self.own)
+        return self._listed(self._told(rows, now_ns), query, self.own)
 
     def public_trades(self, query: Mapping[str, str], now_ns: int) -> Json:
         """Answer everybody's trades.
@@ -108,6 +109,11 @@ class Tape:
         window = read_window(query, ("start_time", "end_time"), now_ns)
         rows = list(self._between(self._public.get(pair.rules.symbol, []), window))
         return self._listed(rows, query, self.public)
+
+    def _told(self, rows: list[Traded], now_ns: int) -> list[Traded]:
+        """Return the trades that lists know by the venue's time `now_ns`."""
+        until_ns = now_ns - self._skew_ns - round(self._switches.trade_lag_s * NS_PER_S)
+        return [one for one in rows if one.trade.occurred_at_ns <= until_ns]
 
     def _between(self, rows: list[Traded], window: tuple[int, int]) -> Iterator[Traded]:
         """Yield the trades of a window by the venue's clock, newest first."""
@@ -164,3 +170,10 @@ class Tape:
             "maker_side": maker[0], "maker_type": maker[1], "maker_order_id": maker[2],
             "taker_side": taker[0], "taker_type": taker[1], "taker_order_id": taker[2],
         }  # fmt: skip
+
+
+def _shared_id(trade: Trade) -> str:
+    """Return the id of a trade's maker side; the exchange numbers a taker's side right after it."""
+    if not trade.against or trade.liquidity is Liquidity.MAKER:
+        return trade.id
+    return f"{trade.id[:1]}{int(trade.id[1:]) - 1}"

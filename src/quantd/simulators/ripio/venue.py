@@ -229,11 +229,15 @@ class RipioVenue:
 
     def _whole(self, order: VenueOrder, now_ns: int) -> Json:
         self.desk.seen(order, now_ns)
-        return order.whole(self.desk.status(order, now_ns), self.desk.skew)
+        shown = order.whole(self.desk.status(order, now_ns), self.desk.skew)
+        if self._switches.old_dates:
+            for row in shown["transactions"]:
+                row["create_date"] = row["create_date"].replace("T", " ").removesuffix("Z")
+        return shown
 
     def _order_trades(self, asked: Asked, account: str, now_ns: int) -> Json:
         order = self.desk.seen(self.desk.find(asked.query.get("order_id", ""), account), now_ns)
-        return self.tape.order_trades(order, asked.query)
+        return self.tape.order_trades(order, asked.query, self._shown_ns)
 
     def _cancel(self, asked: Asked, account: str, now_ns: int) -> Json:
         (order_id,) = read_text(read_object(asked), ("id",), self.desk.violations)
@@ -272,6 +276,8 @@ class RipioVenue:
         if self._switches.bare_envelope:
             frame = {name: value for name, value in frame.items() if name not in ("timestamp", "error_code") or value}
             frame.pop("timestamp", None)
+        if self._switches.text_codes and frame.get("error_code"):
+            frame = {**frame, "error_code": str(frame["error_code"])}
         if self._switches.code_key != "error_code" and "error_code" in frame:
             frame = {self._switches.code_key: frame["error_code"], **frame}
             del frame["error_code"]
