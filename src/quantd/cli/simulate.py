@@ -268,6 +268,9 @@ def simulate_ripio(
         Path | None,
         typer.Option(help="YAML list instead: {token: ..., secret: ..., account: ..., permissions: [...]}."),
     ] = None,
+    approved: Annotated[
+        bool, typer.Option(help="Whether the users' documents are approved: 3.5 requests a second, else 1.")
+    ] = True,
     faults: Faults = None,
     switch: Switched = None,
     latency_ms: Latency = 0.0,
@@ -282,6 +285,7 @@ def simulate_ripio(
             pairs=tuple(ripio.PairRules(name.replace("-", "_")) for name in symbols_of(symbol or ["BTC-BRL"])),
             credentials=given or (ripio.Credential(token, secret),),
             balances=balances_of(balance or ["BRL=1000000"]),
+            rates=ripio.RateRules() if approved else ripio.UNAPPROVED,
             depth=msgspec.structs.replace(ripio.DEPTH, size=level_quantity),
             latency_s=latency_ms / 1000,
             seed=seed,

@@ -7,7 +7,7 @@ import pytest
 
 from quantd.clock import ManualClock
 from quantd.ports import HttpRequest
-from quantd.simulators.ripio.options import Credential, RateRules, Setup
+from quantd.simulators.ripio.options import UNAPPROVED, Credential, RateRules, Setup
 from quantd.simulators.ripio.signing import request_message, signature
 from quantd.simulators.ripio.venue import RipioVenue
 from tests.component.simulators.ripio_desk import LIMIT, MAIN, READER, Desk, compact, order, tree_of
@@ -163,6 +163,14 @@ def test_user_has_three_and_a_half_requests_a_second_whatever_token_he_uses() ->
         desk.wait(0.1)
         let_in += desk.ask("GET", "/user/balances")[0] == 200
     assert 34 <= let_in <= 36, "3.5 a second over ten seconds"
+
+
+def test_user_without_approved_documents_has_one_a_second() -> None:
+    desk = Desk(rates=UNAPPROVED)
+    assert [desk.ask("GET", "/user/balances")[0] for _ in range(2)] == [200, 429]
+    desk.wait(1)
+    assert desk.ask("GET", "/user/balances")[0] == 200
+    assert UNAPPROVED.per_day == 86_400
 
 
 def test_daily_cap_ends_with_the_utc_day_and_has_words_of_its_own() -> None:

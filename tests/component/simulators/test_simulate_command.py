@@ -77,7 +77,7 @@ async def test_ripio_is_served_to_the_credentials_of_a_file(tmp_path: Path) -> N
     credentials.write_text("[{token: mine, secret: hidden, account: desk, permissions: [Read]}]\n")
     process, url = await started(
         "--symbol", "ETH-BRL", "--price", "9000", "--balance", "desk:BRL=12.5", "--credentials", str(credentials),
-        "--switch", "public_cache_s=0", venue="ripio",
+        "--switch", "public_cache_s=0", "--no-approved", venue="ripio",
     )  # fmt: skip
     assert (await read(f"{url}/trade/public/pairs"))["data"][0]["symbol"] == "ETH_BRL"
     assert (await read(f"{url}/trade/user/balances"))["error_code"] == 40100

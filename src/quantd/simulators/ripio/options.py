@@ -87,6 +87,10 @@ class RateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_burst: int = 4
 
 
+UNAPPROVED = RateRules(per_second=1.0, burst=1, per_day=86_400)
+"""Documented for users whose documents are not approved."""
+
+
 class Setup(msgspec.Struct, frozen=True):
     """A simulated Ripio Trade at its opening."""
 

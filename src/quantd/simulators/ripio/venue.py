@@ -48,6 +48,7 @@ from quantd.simulators.venue import Json, Notice
 
 WS_API = "/ws-api"
 """Path of the WebSocket API, which has a host of its own at the venue."""
+_CACHED_MAX = 256
 _MESSAGES = {
     50000: "Internal error", 50001: "Error getting data", 50002: "External communication error",
     50003: "Internal communication error",
@@ -175,6 +176,8 @@ class RipioVenue:
         key = f"{asked.path}?{sorted(asked.query.items())}"
         kept = self._cached.get(key)
         if kept is None or now_ns >= kept[0] + round(self._switches.public_cache_s * NS_PER_S):
+            if len(self._cached) >= _CACHED_MAX:
+                self._cached.clear()
             kept = self._cached[key] = (now_ns, self._market(asked, asked.route.operation.removeprefix("public_")))
         return kept[1]
 
