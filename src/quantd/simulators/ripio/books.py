@@ -21,8 +21,8 @@ _DEPTH_MAX = 10_000
 _LEVEL_3_MAX = 250
 
 Level = tuple[Decimal, Decimal]
-Hidden = Callable[[Pair], Iterable[tuple[bool, Decimal, Decimal]]]
-"""Of a pair's icebergs: (is it a buy, price, amount that nobody sees)."""
+Hidden = Callable[[Pair], Iterable[Level]]
+"""Of a pair's icebergs: (price, amount that nobody sees)."""
 
 
 class Books:
@@ -37,13 +37,11 @@ class Books:
         """Return (bids, asks), best first, as exact numbers."""
         book = self._exchange.book(pair.instrument.id, depth)
         rules = pair.rules
+        unseen: dict[Decimal, Decimal] = {}
+        for price, amount in self._hidden(pair):
+            unseen[price] = unseen.get(price, ZERO) + amount
         sides: list[list[Level]] = []
-        hidden = list(self._hidden(pair))
-        for is_buy, levels in ((True, book.bids), (False, book.asks)):
-            unseen: dict[Decimal, Decimal] = {}
-            for buys, price, amount in hidden:
-                if buys is is_buy:
-                    unseen[price] = unseen.get(price, ZERO) + amount
+        for levels in (book.bids, book.asks):
             side: list[Level] = []
             for level, size in levels:
                 exact = market_number(level, rules.price_tick)

@@ -50,13 +50,13 @@ class Conditional:
             if nearer and not view.triggered:
                 self._exchange.amend(order.account, order.exchange_id, OrderChange(trigger=trigger), now_ns)
 
-    def hidden(self, pair: Pair) -> Iterator[tuple[bool, Decimal, Decimal]]:
-        """Yield (is it a buy, price, amount that nobody sees) of a pair's icebergs."""
+    def hidden(self, pair: Pair) -> Iterator[tuple[Decimal, Decimal]]:
+        """Yield (price, amount that nobody sees) of a pair's icebergs."""
         for order in self._icebergs.values():
             step = order.terms.step_amount
             if order.terms.pair is pair and step is not None and order.price is not None:
                 left = order.amount - order.filled
-                yield order.terms.is_buy, order.price, left - min(left, step - order.filled % step)
+                yield order.price, left - min(left, step - order.filled % step)
 
 
 def drawn(price: Decimal, distance: Decimal, is_buy: bool) -> Decimal:
