@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
@@ -33,8 +33,12 @@ from quantd.simulators.hummingbot.venue import HummingbotVenue
 from quantd.simulators.ionloop.options import DEPTH, ApiKey, MarketRules, Setup, Switches, Webhook
 from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
+from quantd.simulators.ripio import options as ripio
+from quantd.simulators.ripio.venue import RipioVenue
 from quantd.simulators.tradelocker import options as tradelocker
 from quantd.simulators.tradelocker.venue import TradeLockerVenue
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 EXIT_USAGE = 2
 """Exit code of a wrong option, an unreadable file or a port that is taken."""
@@ -243,6 +247,62 @@ def simulate_tradelocker(
         )
 
 
+@simulate_app.command("ripio")
+def simulate_ripio(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 9104,
+    host: Host = "127.0.0.1",
+    replay: Replay = None,
+    speed: Speed = 1.0,
+    seed: Seed = 0,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Pair, BASE-QUOTE; listed as BASE_QUOTE; may be repeated.")
+    ] = None,
+    price: Price = 350_000.0,
+    spread_bps: Spread = prices.SPREAD_BPS,
+    balance: Annotated[
+        list[str] | None, typer.Option(help="ASSET=AMOUNT, or ACCOUNT:ASSET=AMOUNT; may be repeated.")
+    ] = None,
+    token: Annotated[str, typer.Option(help="API token of the account main.")] = "sim-token",
+    secret_file: Annotated[Path | None, typer.Option(help="File with its secret; `sim-secret` without one.")] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(help="YAML list instead: {token: ..., secret: ..., account: ..., permissions: [...]}."),
+    ] = None,
+    approved: Annotated[
+        bool, typer.Option(help="Whether the users' documents are approved: 3.5 requests a second, else 1.")
+    ] = True,
+    faults: Faults = None,
+    switch: Switched = None,
+    latency_ms: Latency = 0.0,
+    level_quantity: LevelQuantity = 0.5,
+) -> None:
+    """Serve Ripio Trade's API over a simulated exchange, on this machine."""
+    _check(speed, price, level_quantity, spread_bps)
+    with _usage():
+        secret = "sim-secret" if secret_file is None else _text(secret_file)
+        given = _listed(credentials, ripio.Credential) if credentials is not None else ()
+        setup = ripio.Setup(
+            pairs=tuple(ripio.PairRules(name.replace("-", "_")) for name in symbols_of(symbol or ["BTC-BRL"])),
+            credentials=given or (ripio.Credential(token, secret),),
+            balances=balances_of(balance or ["BRL=1000000"]),
+            rates=ripio.RateRules() if approved else ripio.UNAPPROVED,
+            depth=msgspec.structs.replace(ripio.DEPTH, size=level_quantity),
+            latency_s=latency_ms / 1000,
+            seed=seed,
+        )
+        switches = switches_of(switch or [], ripio.Switches)
+        instruments = [pair.instrument() for pair in setup.pairs]
+        asyncio.run(
+            serve(
+                lambda clock: RipioVenue(setup, clock=clock, switches=switches),
+                instruments,
+                plan_of(faults, seed),
+                place=Place(host, port),
+                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
+            )
+        )
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
@@ -253,8 +313,13 @@ def _text(path: Path) -> str:
 def _keys(given: list[str], path: Path | None) -> tuple[ApiKey, ...]:
     found = [ApiKey(text) for text in given]
     if path is not None:
-        try:
-            found += msgspec.convert(yaml.safe_load(_text(path)), list[ApiKey])
-        except (yaml.YAMLError, msgspec.ValidationError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+        found += _listed(path, ApiKey)
     return tuple(found) or (ApiKey("sim-key"),)
+
+
+def _listed(path: Path, kind: type[_Struct]) -> tuple[_Struct, ...]:
+    """Return what a YAML list holds."""
+    try:
+        return tuple(msgspec.convert(each, kind) for each in msgspec.convert(yaml.safe_load(_text(path)), list[object]))
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error

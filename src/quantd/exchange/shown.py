@@ -3,7 +3,9 @@
 Used by `Exchange`, which documents what each returns.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
+from heapq import merge
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote
@@ -77,16 +79,31 @@ def snapshot(account: AccountBook, venue: str, now_ns: int) -> AccountSnapshot:
 
 def _merged(market: MarketState, asks: bool, depth: int) -> tuple[tuple[float, float], ...]:
     levels: dict[Decimal, Decimal] = {}
+    for price, quantity in merge(_own(market, asks), _resting(market, asks), key=_price, reverse=not asks):
+        if len(levels) == depth and price not in levels:
+            break
+        levels[price] = levels.get(price, ZERO) + quantity
+    return tuple((float(price), float(quantity)) for price, quantity in levels.items())
+
+
+def _own(market: MarketState, asks: bool) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield (price, quantity) of the market's own levels, best first."""
     for price, remaining in market.levels(asks):
         assert price is not None
         # A level of unlimited size is shown with none, as a quote that tells no size is.
         if remaining is None or remaining > 0:
-            levels[price] = levels.get(price, ZERO) + (remaining or ZERO)
+            yield price, remaining or ZERO
+
+
+def _resting(market: MarketState, asks: bool) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield (price, quantity) of the accounts' resting limits, best first."""
     for _, _, order in market.sell_limits if asks else market.buy_limits:
         assert order.price is not None
-        levels[order.price] = levels.get(order.price, ZERO) + order.remaining
-    ordered = sorted(levels.items(), reverse=not asks)[:depth]
-    return tuple((float(price), float(quantity)) for price, quantity in ordered)
+        yield order.price, order.remaining
+
+
+def _price(level: tuple[Decimal, Decimal]) -> Decimal:
+    return level[0]
 
 
 def book(market: MarketState, depth: int) -> Book:

@@ -14,6 +14,7 @@ from quantd.ports import HttpRequest, HttpResponse
 from quantd.simulators.admin import Admin
 from quantd.simulators.delivery import Delivered, deliver
 from quantd.simulators.faults import FaultScript
+from quantd.simulators.sockets import Sockets
 from quantd.simulators.venue import SimulatedVenue
 
 BODY_MAX = 1024 * 1024
@@ -36,6 +37,7 @@ class SimulatorServer:
         self._venue = venue
         self._faults = faults
         self._admin = Admin(venue, faults)
+        self._sockets = Sockets(venue, faults)
         self._host = host
         app = web.Application(client_max_size=BODY_MAX)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -61,6 +63,7 @@ class SimulatorServer:
 
     async def stop(self) -> None:
         """Stop listening and let requests under way finish, for two seconds at most."""
+        await self._sockets.close()
         await self._listener.stop()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -68,6 +71,8 @@ class SimulatorServer:
         body = await request.read()
         if request.raw_path.startswith(ADMIN):
             return self._administer(request, peer, body)
+        if self._sockets.wants(request):
+            return await self._sockets.carry(request)
         asked = HttpRequest(request.method, request.raw_path, dict(request.headers), body, peer)
         delivered = await deliver(self._venue, asked, self._faults)
         if delivered is None:

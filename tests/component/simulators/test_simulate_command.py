@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 
 
-async def started(*options: str) -> tuple[asyncio.subprocess.Process, str]:
+async def started(*options: str, venue: str = "ionloop") -> tuple[asyncio.subprocess.Process, str]:
     """Start the command and return it with the address that it prints."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "quantd", "simulate", "ionloop", "--port", "0", *options,
+        sys.executable, "-m", "quantd", "simulate", venue, "--port", "0", *options,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr is not None
@@ -70,6 +70,26 @@ async def test_it_serves_and_ends_in_order(tmp_path: Path, one: signal.Signals) 
 async def test_a_wrong_option_ends_it_with_exit_code_2_before_it_listens(options: list[str], words: str) -> None:
     code, told = await failed(*options)
     assert (code, words in told) == (2, True), told
+
+
+async def test_ripio_is_served_to_the_credentials_of_a_file(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials.yaml"
+    credentials.write_text("[{token: mine, secret: hidden, account: desk, permissions: [Read]}]\n")
+    process, url = await started(
+        "--symbol", "ETH-BRL", "--price", "9000", "--balance", "desk:BRL=12.5", "--credentials", str(credentials),
+        "--switch", "public_cache_s=0", "--no-approved", venue="ripio",
+    )  # fmt: skip
+    assert (await read(f"{url}/trade/public/pairs"))["data"][0]["symbol"] == "ETH_BRL"
+    assert (await read(f"{url}/trade/user/balances"))["error_code"] == 40100
+    state = await read(f"{url}/__admin/state")
+    assert state["balances"] == {"desk": {"BRL": {"total": "12.5", "free": "12.5", "locked": "0"}}}
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(10):
+        assert await process.wait() == 0
+    assert process.stderr is not None
+    told = (await process.stderr.read()).decode()
+    assert "stopped: ETH_BRL" in told
+    assert "hidden" not in told
 
 
 async def failed(*options: str) -> tuple[int, str]:
