@@ -24,6 +24,12 @@ from quantd.venues.ionloop.options import IonloopOptions
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.ripio.connector import RipioConnector
+from quantd.venues.ripio.kill import RipioKillSwitch
+from quantd.venues.ripio.limits import configured as ripio_limits
+from quantd.venues.ripio.options import RipioOptions
+from quantd.venues.ripio.settings import RipioSettings
+from quantd.venues.ripio.signing import Signer
 from quantd.venues.settings import RateOverride, VenueSettings
 from quantd.venues.transport import AiohttpTransport
 
@@ -71,6 +77,8 @@ def build_venue(name: str, settings: VenueSettings, around: Surroundings) -> Ven
         return _ionloop(name, settings, around)
     if isinstance(settings, HummingbotSettings):
         return _hummingbot(name, settings, around)
+    if isinstance(settings, RipioSettings):
+        return _ripio(name, settings, around)
     if isinstance(settings, PaperSettings):
         connector = PaperConnector(name, settings, around.clock)
         connector.last_look = around.last_look
@@ -132,6 +140,39 @@ def _hummingbot(name: str, settings: HummingbotSettings, around: Surroundings) -
     allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
     kill = Target(HummingbotKillSwitch(blocking, options), OPERATION, allowance.count, allowance.interval_s)
     return VenueParts(settings, connector, budget, kill)
+
+
+def _ripio(name: str, settings: RipioSettings, around: Surroundings) -> VenueParts:
+    assert settings.api_token is not None, "the loader requires a token"
+    assert settings.api_secret is not None, "the loader requires a secret"
+    limits = ripio_limits(
+        {limit: _model(override) for limit, override in settings.rates.items()},
+        documents_approved=settings.documents_approved,
+    )
+    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
+    transport = around.transport(name, settings.base_url)
+    http = VenueHttp(name, transport, budget, around.clock, around.observer, settings.timeout_s)
+    http.last_look = around.last_look
+    token, secret = settings.api_token.get_secret_value(), settings.api_secret.get_secret_value()
+    signer = Signer(token, secret, clock=around.clock, tolerance_ms=settings.tolerance_ms)
+    options = RipioOptions(
+        fees=FeeSchedule(settings.maker_fee_bps * BPS, settings.taker_fee_bps * BPS, asset="received"),
+        prefix=settings.path_prefix,
+        tolerance_ms=settings.tolerance_ms,
+        home_currency=settings.home_currency,
+    )
+    connector = RipioConnector(
+        http,
+        options,
+        signer,
+        observer=around.observer,
+        known_venue_ids=around.known_venue_ids,
+        auth_failed=lambda reason: around.auth_failed(name, reason),
+    )
+    blocking = BlockingTransport(settings.base_url, min(settings.timeout_s, KILL_TIMEOUT_S))
+    allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)
+    switch = RipioKillSwitch(blocking, signer, settings.path_prefix)
+    return VenueParts(settings, connector, budget, Target(switch, OPERATION, allowance.count, allowance.interval_s))
 
 
 def _model(override: RateOverride) -> Bucket | Window:

@@ -14,6 +14,7 @@ from quantd.plugins.settings import StrategySettings
 from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.ripio.settings import RipioSettings
 from quantd.venues.settings import VenueSettings
 
 
@@ -37,6 +38,8 @@ class CrossCheck:
                 self._ionloop(name, venue, webhooks)
             if isinstance(venue, HummingbotSettings) and venue.password is None:
                 self._secret(name, "password")
+            if isinstance(venue, RipioSettings):
+                self._ripio(name, venue)
             if venue.is_production:
                 self._production(name, venue, risk)
 
@@ -59,6 +62,11 @@ class CrossCheck:
         if webhooks is None and venue.webhook_secret is not None:
             sentence = f"{'.'.join(path)}: there is a webhook secret but no `webhooks` section: none arrive"
             self.warnings.append(((*path, "webhook_secret"), sentence))
+
+    def _ripio(self, name: str, venue: RipioSettings) -> None:
+        for key in ("api_token", "api_secret"):
+            if getattr(venue, key) is None:
+                self._secret(name, key)
 
     def _secret(self, name: str, key: str) -> None:
         variable = f"QUANTD__VENUES__{name.upper().replace('-', '_')}__{key.upper()}"

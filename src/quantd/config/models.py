@@ -19,15 +19,17 @@ from quantd.telemetry.settings import HealthSettings, LoggingSettings
 from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.settings import PaperSettings
+from quantd.venues.ripio.settings import RipioSettings
 from quantd.venues.settings import VenueSettings
 
 _BUILT_IN: Mapping[str, type[VenueSettings]] = {
     "hummingbot": HummingbotSettings,
     "ionloop": IonloopSettings,
     "paper": PaperSettings,
+    "ripio": RipioSettings,
 }
 
-PLANNED_VENUES = ("oanda", "ripio", "tradelocker")
+PLANNED_VENUES = ("oanda", "tradelocker")
 """Types that are known by name and have no connector in this version."""
 
 

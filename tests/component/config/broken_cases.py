@@ -181,7 +181,7 @@ CASES = [
         (
             "base.yaml:3:5: venues.paper.type:",
             "found 'papr'",
-            "one of hummingbot, ionloop, paper",
+            "one of hummingbot, ionloop, paper, ripio",
             "did you mean paper?",
         ),
     ),
