@@ -30,6 +30,7 @@ from quantd.venues.ripio.limits import configured as ripio_limits
 from quantd.venues.ripio.options import RipioOptions
 from quantd.venues.ripio.settings import RipioSettings
 from quantd.venues.ripio.signing import Signer
+from quantd.venues.ripio.socket import over_aiohttp
 from quantd.venues.settings import RateOverride, VenueSettings
 from quantd.venues.transport import AiohttpTransport
 
@@ -168,6 +169,7 @@ def _ripio(name: str, settings: RipioSettings, around: Surroundings) -> VenuePar
         observer=around.observer,
         known_venue_ids=around.known_venue_ids,
         auth_failed=lambda reason: around.auth_failed(name, reason),
+        connect=over_aiohttp(settings.stream_address) if settings.stream_address is not None else None,
     )
     blocking = BlockingTransport(settings.base_url, min(settings.timeout_s, KILL_TIMEOUT_S))
     allowance = budget.reserve_for_kill(OPERATION, KILL_AT_ONCE)

@@ -30,6 +30,8 @@ from quantd.venues.ripio.options import RipioOptions, capabilities, quiet_period
 from quantd.venues.ripio.orders import KnownIds, OrderReader
 from quantd.venues.ripio.search import Search
 from quantd.venues.ripio.signing import Signer
+from quantd.venues.ripio.socket import Connect
+from quantd.venues.ripio.stream import Stream
 from quantd.venues.ripio.translate import SECOND_NS
 
 SETTLES_S = 2.0
@@ -48,6 +50,7 @@ class RipioConnector:
         observer: Counts anomalies.
         known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
         auth_failed: Called when a write shows that token or secret are not accepted: trading on the venue must stop.
+        connect: Opens connections to the stream; None goes without.
     """
 
     def __init__(  # noqa: PLR0913 - the parts that an account has; grouping them would only rename the list
@@ -59,6 +62,7 @@ class RipioConnector:
         observer: Observer,
         known_venue_ids: KnownIds,
         auth_failed: Callable[[str], None] | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self.venue = http.venue
         self.capabilities = capabilities(options.tolerance_ms)
@@ -76,6 +80,8 @@ class RipioConnector:
         self._desk = OrderDesk(self._api, self._orders, self._alerts, known_venue_ids)
         self._follower = Follower(self._orders, self._alerts)
         self._account = AccountReader(self._api, self._orders, self._clock)
+        self.stream = None if connect is None else Stream(self._api, self._orders, connect, self._alerts)
+        """Runs beside the port, for as long as the venue is looked after."""
         self._search = Search(
             self._orders,
             clock=self._clock,
@@ -108,12 +114,16 @@ class RipioConnector:
         return await self.market.conversion(currency, into)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
-        """Return tops of book; see `MarketReader.quotes`."""
-        return await self.market.quotes(instruments)
+        """Return tops of book: from the stream where it is fresh, else see `MarketReader.quotes`."""
+        streamed = {each.id: self.stream.quote(each) for each in instruments} if self.stream is not None else {}
+        told = tuple(quote for quote in streamed.values() if quote is not None)
+        asked = [each for each in instruments if streamed.get(each.id) is None]
+        return told + await self.market.quotes(asked) if asked else told
 
     async def book(self, instrument: Instrument, depth: int) -> Book:
-        """Return a book; see `MarketReader.book`."""
-        return await self.market.book(instrument, depth)
+        """Return a book: from the stream where it is fresh, else see `MarketReader.book`."""
+        streamed = self.stream.book(instrument, depth) if self.stream is not None else None
+        return streamed if streamed is not None else await self.market.book(instrument, depth)
 
     async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
         """Return nothing: the venue has no bars."""

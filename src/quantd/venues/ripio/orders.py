@@ -159,6 +159,13 @@ class OrderReader:
         _keep(self._fills, order_id, fills)
         return fills
 
+    def learn_trade(self, row: wire.TradeRow) -> None:
+        """Take in one execution that the stream told."""
+        order_id = row.order_id
+        known = self._fills.get(order_id, ())
+        if all(fill.id != row.id for fill in known):
+            _keep(self._fills, order_id, (*known, *translate.fills_of([row])))
+
     # --- reports ---
 
     def told(self, order_id: str) -> Decimal:
@@ -258,6 +265,11 @@ class OrderReader:
 
     def _known(self, pair: str) -> frozenset[str]:
         return frozenset(self._known_ids(translate.instrument_id(self._api.venue, pair)))
+
+    def is_ours(self, row: wire.OrderRow) -> bool:
+        """Tell whether an order is known to be one that we placed."""
+        external = translate.external_id(row)
+        return external is not None and self._owners.get(external) == row.id.upper()
 
     def own(self, client_order_id: ClientOrderId, order_id: str) -> None:
         """Remember which order the venue made of ours."""

@@ -6,8 +6,8 @@ Used by the reads of orders and trades. Rows may move between pages while we rea
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-PAGE_SIZE = 200
-"""Documented: the default; up to 1000 are allowed."""
+PAGE_SIZE = 100
+"""Documented: 200 by default, up to 1000."""
 PAGES_MAX = 50
 """More pages than this are not read; the answer then says that it is not complete."""
 

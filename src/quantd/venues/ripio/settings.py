@@ -12,6 +12,9 @@ from pydantic import Field, SecretStr, field_validator
 
 from quantd.venues.settings import RateOverride, VenueSettings
 
+STREAM = "wss://ws.ripiotrade.co"
+"""The venue's stream (documented for the older host; the documents of the present gateway name no other)."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -24,6 +27,10 @@ class RipioSettings(VenueSettings):
     """Address of the gateway without a path; https, or http on this machine."""
     path_prefix: str = Field(default="/trade", pattern=r"^(/[A-Za-z0-9._-]+)*$")
     """The gateway's part of every path. It is signed: `/trade` on the present gateway, `/v4` on api.ripiotrade.co."""
+    stream: bool = True
+    """Follow books and our own orders on the venue's websocket too; without it, and whenever it is down, they are polled."""
+    stream_url: str | None = None
+    """Address of the websocket; the venue's own without it, and none where `base_url` is on this machine."""
     armed: Literal["live"] | None = None
     """`live` allows orders that move real money; any address that is not this machine does not start without it."""
     api_token: SecretStr | None = Field(default=None, min_length=1)
@@ -61,6 +68,24 @@ class RipioSettings(VenueSettings):
         if not encrypted or not url.hostname or url.username is not None or url.path not in ("", "/") or url.query:
             raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
         return value.rstrip("/")
+
+    @field_validator("stream_url")
+    @classmethod
+    def _safe_stream(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        encrypted = url.scheme == "wss" or (url.scheme == "ws" and url.hostname in _LOOPBACK)
+        if not encrypted or not url.hostname or url.username is not None:
+            raise ValueError("wss://HOST[:PORT], or ws:// on this machine, without user")
+        return value
+
+    @property
+    def stream_address(self) -> str | None:
+        """The address of the websocket, None where there is to be none."""
+        if not self.stream:
+            return None
+        return self.stream_url or (None if self.is_local else STREAM)
 
     @property
     def is_production(self) -> bool:

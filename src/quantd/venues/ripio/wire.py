@@ -217,6 +217,70 @@ class Ticket(Wire, frozen=True):
         return "Ticket()"
 
 
+class Frame(Wire, frozen=True):
+    """One message of the stream. Those without a body, or with the id -1, are greetings and acknowledgements."""
+
+    id: int = -1
+    topic: str = ""
+    timestamp: int | None = None
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+class ExactLevel(Wire, frozen=True):
+    """One level of a streamed book; the checksum counts its digits."""
+
+    price: Decimal
+    amount: Decimal
+
+
+class BookDelta(Wire, frozen=True):
+    """Levels that changed, an amount of zero removes one; the first frame of a topic is the whole book."""
+
+    bids: tuple[ExactLevel, ...]
+    asks: tuple[ExactLevel, ...]
+    hash: str
+
+
+class StreamedOrder(Wire, frozen=True):
+    """An order in the stream: the names differ from those of its lists."""
+
+    id: str
+    pair: str
+    side: str
+    status: str
+    executed_amount: Decimal
+    amount: Decimal | None = None
+    external_id: str | None = None
+    type: str = ""
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    average_execution_price: Decimal | None = None
+    created_at: str | None = None
+
+    def row(self) -> OrderRow:
+        """Return the order as lists show it."""
+        return OrderRow(
+            id=self.id,
+            pair=self.pair,
+            side=self.side,
+            status=self.status,
+            executed_amount=self.executed_amount,
+            external_id=self.external_id,
+            type=self.type,
+            price=self.price,
+            stop_price=self.stop_price,
+            average_execution_price=self.average_execution_price,
+            requested_amount=self.amount,
+            create_date=self.created_at,
+        )
+
+
+class StreamedTrade(Wire, frozen=True):
+    """One of our fills in the stream."""
+
+    trade: TradeRow
+
+
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 
 
