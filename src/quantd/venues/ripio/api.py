@@ -80,7 +80,8 @@ class Api:
     ) -> Answer[_T]:
         """Ask for something and read it out of the answer with `read`.
 
-        A refused signature is tried once more if the venue's clock turns out to differ from what we took it for.
+        A refused signature is tried once more, by the venue's clock as it is then: that the same one came twice, by another
+        program or a proxy, looks the same as wrong credentials.
 
         Raises:
             VenueError: as `VenueHttp.read` does; Unavailable for an answer without the fields we need.
@@ -89,8 +90,7 @@ class Api:
         try:
             response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
         except AuthFailed:
-            if not await self._jumped_since(jumps, lane):
-                raise
+            await self._jumped_since(jumps, lane)
             response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
         return self._answer(operation, read, response)
 
@@ -149,11 +149,31 @@ class Api:
             judge,
         )
         if isinstance(outcome, Rejected) and is_auth_failure(outcome):
-            if outcome.code == "unauthorized" and await self._jumped_since(jumps, lane):
-                return NotExecuted("clock_skew"), None  # refused before processing, for the clock and not for the key
-            if self._auth_failed is not None:
-                self._auth_failed(f"{operation}: {outcome.code}: {outcome.detail}")
+            outcome = await self._refused(operation, outcome, jumps, lane)
         return outcome, payload if isinstance(outcome, Accepted) else None
+
+    async def _refused(self, operation: str, outcome: Rejected, jumps: int, lane: Lane) -> Outcome:
+        """Return what the refusal of a write's credentials means.
+
+        A proxy that sends a request twice gets the second one refused for its signature, though the first was carried out
+        and its answer is lost: a refusal counts only where the credentials are refused afterwards, too.
+        """
+        if outcome.code == "unauthorized":
+            if await self._jumped_since(jumps, lane):
+                return NotExecuted("clock_skew")  # refused before processing, for the clock and not for the key
+            if await self._is_accepted(lane):
+                return Unknown("refused_once")
+        if self._auth_failed is not None:
+            self._auth_failed(f"{operation}: {outcome.code}: {outcome.detail}")
+        return outcome
+
+    async def _is_accepted(self, lane: Lane) -> bool:
+        """Whether the venue accepts our credentials now; no answer is no refusal."""
+        try:
+            await self.read("balances", wire.balances, "/user/balances", lane=lane)
+        except VenueError as error:
+            return not isinstance(error, AuthFailed)
+        return True
 
     def _request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: bytes = b""
