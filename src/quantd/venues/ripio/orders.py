@@ -194,7 +194,9 @@ class OrderReader:
         told = sum((fill.quantity for fill in fills), ZERO)
         if told > row.executed_amount:
             # The order was read before its trades; what they say is newer.
-            state = state if state in ENDS else OrderState.PARTIALLY_FILLED
+            whole = row.requested_amount is not None and told >= row.requested_amount
+            alive = OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED
+            state = state if state in ENDS else alive
         elif told < row.executed_amount:
             if not self._overdue(order_id):
                 state = OrderState.PARTIALLY_FILLED if told else OrderState.WORKING
