@@ -16,7 +16,7 @@ from tests.process.test_ionloop_process import fills, walk_of_minutes
 from tests.process.truth import Venue, differences, folded
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
-KILLS = int(os.environ.get("QUANTD_KILLS", "2"))
+KILLS = int(os.environ.get("QUANTD_KILLS", "1"))
 
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state}}
@@ -24,6 +24,7 @@ venues:
   ripio:
     type: ripio
     base_url: http://127.0.0.1:{port}
+    stream_url: ws://127.0.0.1:{port}/
     api_token_file: token
     api_secret_file: secret
     reconcile: adopt
@@ -128,6 +129,9 @@ def test_it_trades_and_agrees_with_the_venue_to_the_last_digit(site: Site) -> No
         assert counters["rate_limited"]["total"] == 0
         assert counters["violations"] == {}
         assert counters["unauthorized"] == {}
+        assert counters["streams"]["connected"] == 1
+        assert counters["streams"]["user_trades"] > 0
+        assert len(daemon.lines("stream_live")) == 1, "one connection for the whole run"
         assert daemon.metric("quantd_unknown_operations", venue="ripio") == 0
         assert daemon.signal(SIGTERM) == 0
 

@@ -37,6 +37,8 @@ Tamper = Callable[[Json], Json]
 BTC = InstrumentId("ripio:BTC_BRL")
 BID, ASK = Decimal(350_000), Decimal(350_060)
 SECOND_NS = 1_000_000_000
+BACK = "back"
+"""A cursor that a test may put into an answer: it leads back to the first page."""
 TOKEN, SECRET = "sim-token", "sim-secret"
 
 
@@ -96,7 +98,9 @@ class Bench:
         """Carry a request to the venue, and change its answer where a test says so."""
         self.sent.append(request)
         self.sent_at_ns.append(self.clock.now_ns())
-        response = await MemoryTransport(self.venue, self.faults).send(request, timeout_s=timeout_s)
+        # The query is not signed: with this cursor every list leads back to its beginning.
+        carried = msgspec.structs.replace(request, path=request.path.replace(f"&c={BACK}", ""))
+        response = await MemoryTransport(self.venue, self.faults).send(carried, timeout_s=timeout_s)
         path = request.path.removeprefix("/trade").partition("?")[0]
         for method, pattern, tamper in self.tampers:
             if request.method == method and re.fullmatch(pattern, path) and response.status == 200:

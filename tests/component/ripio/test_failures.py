@@ -13,7 +13,7 @@ from quantd.ports import HttpRequest, HttpResponse
 from quantd.simulators.faults import Action
 from quantd.simulators.ripio.options import RateRules
 from quantd.venues.ripio.classify import DAILY_PAUSE_S
-from tests.component.ripio.bench import SECOND_NS, TOKEN, Bench, on_bench
+from tests.component.ripio.bench import BACK, SECOND_NS, TOKEN, Bench, on_bench
 
 # -- lost creates --------------------------------------------------------------------------------------------------
 
@@ -74,17 +74,20 @@ def test_one_order_under_our_id_with_other_terms_is_for_a_person_too() -> None:
     on_bench(act)
 
 
-def test_a_list_that_cannot_be_read_to_its_end_proves_no_absence() -> None:
+@pytest.mark.parametrize("path", ["/orders", "/orders/open"])
+def test_a_list_that_is_not_whole_proves_no_absence(path: str) -> None:
     async def act(bench: Bench) -> None:
         bench.fault(Action.DROP_BEFORE, "create_order")
         command = bench.submit()
         sent_at_ns = bench.clock.now_ns()
         assert isinstance(await bench.connector.submit(command), Unknown)
-        bench.tampers.append(("GET", "/orders", lambda data: {**data, "nc": "a cursor that the venue refuses"}))
+        bench.tampers.append(("GET", path, lambda data: {**data, "nc": BACK}))
         await asyncio.sleep(60)
         for _ in range(4):
-            assert isinstance(await bench.connector.resolve(command, sent_at_ns), StillUnknown)
+            assert await bench.connector.resolve(command, sent_at_ns) == StillUnknown("list_not_complete", 2.0)
             await asyncio.sleep(6)
+        bench.tampers.clear()
+        assert isinstance(await bench.settle(command, sent_at_ns), NotFound)
 
     on_bench(act)
 

@@ -10,7 +10,7 @@ from quantd.domain.commands import CancelAll
 from quantd.domain.orders import OrderKind, OrderState, Side, TimeInForce
 from quantd.domain.outcomes import Accepted, Rejected, Unknown
 from quantd.errors import Unavailable
-from tests.component.ripio.bench import ASK, BID, BTC, Bench, Tamper, on_bench
+from tests.component.ripio.bench import ASK, BACK, BID, BTC, Bench, Tamper, on_bench
 
 ONE = "/orders/[0-9A-F-]{36}"
 
@@ -105,6 +105,44 @@ def test_an_order_that_cannot_rest_and_stands_in_no_list_has_ended_after_two_loo
         assert await bench.connector.order_reports([bench.ref(command, report)]) == ()
         (end,) = await bench.connector.order_reports([bench.ref(command, report)])
         assert (end.state, end.filled_quantity) == (OrderState.CANCELLED, report.filled_quantity)
+
+    on_bench(act)
+
+
+def test_nothing_is_concluded_from_a_list_that_is_not_whole() -> None:
+    async def act(bench: Bench) -> None:
+        alive = {"status": "executed_partially"}
+        bench.tampers.append(("GET", ONE, lambda data: {**data, **alive}))
+        bench.tampers.append(("POST", "/orders", lambda data: {**data, **alive}))
+        bench.tampers.append(("GET", "/orders/open", lambda data: {**data, "nc": BACK}))
+        command = bench.submit(str(ASK + 1), quantity="0.02", time_in_force=TimeInForce.IOC)
+        report = await bench.place(command)
+        for _ in range(4):
+            assert await bench.connector.order_reports([bench.ref(command, report)]) == ()
+
+    on_bench(act)
+
+
+def test_of_a_trade_between_two_of_our_orders_each_is_told_its_own_side() -> None:
+    def both_sides(data: Any) -> Any:
+        """Show each trade from the other order's side, too, under the same id and after the own one."""
+        other = {"maker": "taker", "taker": "maker"}
+        return {
+            **data,
+            "trades": [
+                row
+                for own in data["trades"]
+                for row in (own, {**own, "taker_or_maker": other[own["taker_or_maker"]], "fee": 777, "side": "sell"})
+            ],
+        }
+
+    async def act(bench: Bench) -> None:
+        bench.tampers.append(("GET", "/orders/trades", both_sides))
+        command = bench.submit(str(ASK), quantity="0.003")
+        report = await bench.place(command)
+        assert (report.state, report.filled_quantity) == (OrderState.FILLED, Decimal("0.003"))
+        assert report.fees == (("BTC", Decimal("0.000015")),)
+        assert bench.anomalies("trade_of_another_order") == 1
 
     on_bench(act)
 
@@ -234,7 +272,7 @@ def test_an_amendment_that_led_elsewhere_is_unknown_and_then_the_terms_that_stan
         bench.tampers.append(("GET", ONE, lambda data: {**data, "requested_amount": 0.005}))
         sent_at_ns = bench.clock.now_ns()
         amend = bench.amend(command, report, price="339000")
-        assert await bench.connector.amend(amend) != Accepted()
+        assert await bench.connector.amend(amend) == Unknown("amended_otherwise")
         resolution = await bench.settle(amend, sent_at_ns)
         assert resolution.report.quantity == Decimal("0.005")  # type: ignore[union-attr]  # the line before proves it
 

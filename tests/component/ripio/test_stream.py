@@ -185,6 +185,7 @@ def test_a_fill_is_told_with_its_trade_and_its_fee_before_any_poll() -> None:
             }  # fmt: skip
             filled = {"status": "executed_completely", "executed_amount": 0.002}
             lines.opened[0].tell("order_status", status(command, report.venue_order_id, **filled))
+            await asyncio.sleep(0.1)
             lines.opened[0].tell("user_trades", {"user_id": 7, "trade": trade})
             await asyncio.sleep(0.5)
             (told,) = events

@@ -148,14 +148,14 @@ class OrderReader:
         async def fetch(following: dict[str, str]) -> tuple[Sequence[wire.TradeRow], dict[str, str] | None]:
             asked = {"order_id": order_id, "page_size": str(PAGE_SIZE), **following}
             page = (await self._api.read("order_trades", _TRADES, "/orders/trades", lane=lane, query=asked)).payload
-            return page.trades, {"c": page.nc} if page.nc else None
+            # When both orders of a trade are ours it may come twice under one id, once for each.
+            own = [row for row in page.trades if row.order_id == order_id]
+            if len(own) < len(page.trades):
+                self._alerts.note("trade_of_another_order", order_id)
+            return own, {"c": page.nc} if page.nc else None
 
         rows, _ = await read_pages(fetch)
-        # When both orders of a trade are ours it may come twice, once for each.
-        own = [row for row in rows.values() if row.order_id == order_id]
-        if len(own) < len(rows):
-            self._alerts.note("trade_of_another_order", order_id)
-        fills = translate.fills_of(own)
+        fills = translate.fills_of(rows.values())
         _keep(self._fills, order_id, fills)
         return fills
 
