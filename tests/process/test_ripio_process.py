@@ -136,7 +136,7 @@ def test_it_trades_and_agrees_with_the_venue_to_the_last_digit(site: Site) -> No
         assert daemon.signal(SIGTERM) == 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3_600)
 def test_killed_at_random_moments_it_doubles_and_loses_nothing(site: Site) -> None:
     seed = random.SystemRandom().randrange(100_000)
     print(f"seed {seed}")  # shown when it fails

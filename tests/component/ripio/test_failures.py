@@ -304,3 +304,23 @@ def test_maintenance_is_an_outage_for_reads_and_unknown_for_writes() -> None:
         assert await bench.connector.submit(bench.submit()) == Unknown("http_503")
 
     on_bench(act)
+
+
+def test_a_401_that_does_not_tell_the_time_condemns_the_credentials_only_after_a_while() -> None:
+    async def act(bench: Bench) -> None:
+        bench.switches.bare_envelope = True
+        bench.venue.command("block", {"token": TOKEN, "blocked": True})
+        with pytest.raises(Unavailable, match="perhaps for the clock"):
+            await bench.connector.snapshot()
+        assert await bench.connector.submit(bench.submit()) == Unknown("refused_once")
+        assert not bench.auth_failures
+        await asyncio.sleep(91)
+        with pytest.raises(AuthFailed):
+            await bench.connector.snapshot()
+        outcome = await bench.connector.submit(bench.submit())
+        assert isinstance(outcome, Rejected)
+        assert len(bench.auth_failures) == 1
+        bench.venue.command("block", {"token": TOKEN, "blocked": False})
+        await bench.connector.snapshot()
+
+    on_bench(act)

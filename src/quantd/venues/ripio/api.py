@@ -22,6 +22,8 @@ from quantd.venues.ripio.signing import Signer
 
 _T = TypeVar("_T")
 SERVER_TIME = "server_time"
+PROVEN_AFTER_S = 90.0
+"""After so long the public time has been renewed thrice (documented: it may be 30 s old)."""
 _TIME = wire.reader(wire.ServerTime)
 
 
@@ -74,6 +76,10 @@ class Api:
         self._observer = observer
         self._alerts = alerts
         self._auth_failed = auth_failed
+        self._refusal_told_time = False
+        """Whether the last 401 told the venue's time."""
+        self._unproven_since_ns: int | None = None
+        """Monotonic time since when requests are refused by 401s that do not tell the time."""
 
     async def read(
         self, operation: str, read: wire.Read[_T], path: str, *, lane: Lane, query: Mapping[str, str] | None = None
@@ -91,8 +97,27 @@ class Api:
             response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
         except AuthFailed:
             await self._jumped_since(jumps, lane)
-            response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
+            try:
+                response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
+            except AuthFailed as error:
+                raise self._judged(error) from error
+        self._unproven_since_ns = None
         return self._answer(operation, read, response)
+
+    def _judged(self, error: AuthFailed) -> VenueError:
+        """Return what a refusal that was confirmed means.
+
+        Where no refusal tells the venue's time, the public route is asked for it, and that may be half a minute old: until
+        it must have been renewed, the clock may be at fault and not the credentials.
+        """
+        if self._refusal_told_time:
+            return error
+        now_ns = self.http.clock.monotonic_ns()
+        if self._unproven_since_ns is None:
+            self._unproven_since_ns = now_ns
+        if now_ns - self._unproven_since_ns >= PROVEN_AFTER_S * 1_000_000_000:
+            return error
+        return Unavailable(self.venue, error.operation, f"{error.detail}; perhaps for the clock", retry_after_s=5.0)
 
     def _answer(self, operation: str, read: wire.Read[_T], response: HttpResponse) -> Answer[_T]:
         received_at_ns = self.http.clock.now_ns()
@@ -186,6 +211,8 @@ class Api:
     def _hear(self, operation: str, response: HttpResponse) -> None:
         """Follow the venue's clock by every private answer; public ones may be half a minute old."""
         told = wire.envelope(response.body) if operation != SERVER_TIME else None
+        if response.status == 401:
+            self._refusal_told_time = told is not None and told.timestamp is not None
         if told is None or told.timestamp is None:
             return
         jumps = self._signer.jumps
