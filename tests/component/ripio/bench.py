@@ -34,7 +34,7 @@ from quantd.venues.ripio.socket import Connect
 
 Json = Any
 Tamper = Callable[[Json], Json]
-BTC = InstrumentId("ripio:BTC_BRL")
+BTC, ETH = InstrumentId("ripio:BTC_BRL"), InstrumentId("ripio:ETH_BRL")
 BID, ASK = Decimal(350_000), Decimal(350_060)
 SECOND_NS = 1_000_000_000
 BACK = "back"
@@ -50,7 +50,7 @@ class Bench:
         self.switches = Switches()
         rules = PairRules()
         setup = Setup(
-            pairs=(rules,),
+            pairs=(rules, PairRules("ETH_BRL")),
             balances={"main": {"BRL": Decimal(1_000_000), "BTC": Decimal(1)}},
             depth=DepthRules(levels=3, size=0.004),
             rates=rates or RateRules(),
@@ -64,6 +64,8 @@ class Bench:
         self.sent_at_ns: list[int] = []
         self.tampers: list[tuple[str, str, Tamper]] = []
         """(method, pattern of the path without prefix and query, what is made of the data)."""
+        self.canned: dict[str, HttpResponse] = {}
+        """Answers by path, without prefix and query, that come instead of the venue's."""
         self._fees = rules.instrument().fees
         self._numbers = 0
         self._raw = Signer(TOKEN, SECRET, clock=clock)
@@ -102,6 +104,7 @@ class Bench:
         carried = msgspec.structs.replace(request, path=request.path.replace(f"&c={BACK}", ""))
         response = await MemoryTransport(self.venue, self.faults).send(carried, timeout_s=timeout_s)
         path = request.path.removeprefix("/trade").partition("?")[0]
+        response = self.canned.get(path, response)
         for method, pattern, tamper in self.tampers:
             if request.method == method and re.fullmatch(pattern, path) and response.status == 200:
                 told = json.loads(response.body, parse_float=Decimal)
@@ -122,6 +125,7 @@ class Bench:
     def move(self, bid: Decimal = BID, ask: Decimal = ASK) -> None:
         """Move the market."""
         self.venue.on_market(Quote(BTC, float(bid), float(ask), 0))
+        self.venue.on_market(Quote(ETH, float(bid) / 20, float(ask) / 20, 0))
 
     def fault(self, action: Action, route: str, **terms: Any) -> None:
         """Let the next request of a route meet a fault."""

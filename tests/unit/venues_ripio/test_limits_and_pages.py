@@ -8,7 +8,9 @@ import pytest
 
 from quantd.testing.loop import run_virtual
 from quantd.venues.budget import Bucket, Window
+from quantd.venues.ripio import wire
 from quantd.venues.ripio.limits import LIMITS, configured
+from quantd.venues.ripio.orders import next_page
 from quantd.venues.ripio.paging import PAGES_MAX, read_pages
 
 
@@ -69,3 +71,14 @@ def test_a_list_without_an_end_is_given_up() -> None:
     assert len(rows) == PAGES_MAX
     last = [*endless[: PAGES_MAX - 1], ([Row("z")], None)]
     assert pages(*last)[1], "one that ends with the last page is whole"
+
+
+def test_where_a_list_has_no_cursor_its_pages_are_counted() -> None:
+    read = wire.reader(wire.OrderPage)
+    row = '{"id":"A","pair":"P","side":"buy","status":"open","executed_amount":0}'
+    counted = '"pagination":{"current_page":%d,"total_pages":2,"page_size":1,"registers_count":2}'
+    assert next_page(read(f'{{"orders":[{row}],{counted % 1},"nc":null}}'.encode())) == {"current_page": "2"}
+    assert next_page(read(f'{{"orders":[{row}],{counted % 1},"nc":"x"}}'.encode())) == {"c": "x"}
+    assert next_page(read(f'{{"orders":[{row}],{counted % 2}}}'.encode())) is None
+    assert next_page(read(f'{{"orders":[],{counted % 1}}}'.encode())) is None
+    assert next_page(read(f'{{"orders":[{row}]}}'.encode())) is None

@@ -79,6 +79,25 @@ def test_timestamps_strictly_increase_within_a_millisecond_and_when_our_clock_is
     assert stamps == [1_000_000, 1_000_001, 1_000_002, 1_000_003]
 
 
+def test_a_clock_of_ours_that_ran_ahead_and_was_set_back_leaves_no_stamps_in_the_future() -> None:
+    watch = Watch(1_000_000)
+    signer = Signer("token", SECRET, clock=watch)
+    watch.ms += 40_000
+    assert signer.headers("GET", "/x")["Timestamp"] == "1040000"
+    watch.ms -= 40_000
+    assert signer.headers("GET", "/x")["Timestamp"] == "1000000"
+
+
+def test_a_refusal_of_a_stamp_that_ran_ahead_is_a_matter_of_the_clock_even_where_the_offset_is_right() -> None:
+    watch = Watch(1_000_000)
+    signer = Signer("token", SECRET, clock=watch)
+    watch.ms += 40_000
+    signer.headers("GET", "/x")
+    watch.ms -= 40_000
+    signer.heard(1_000_000, refused=True)
+    assert signer.jumps == 1
+
+
 def test_of_several_looks_at_the_venue_s_clock_the_least_delayed_one_counts() -> None:
     watch = Watch(1_000_000)
     signer = Signer("token", SECRET, clock=watch)

@@ -135,7 +135,7 @@ class OrderReader:
         async def fetch(following: dict[str, str]) -> tuple[Sequence[wire.OrderRow], dict[str, str] | None]:
             asked = {**query, "page_size": str(PAGE_SIZE), **following}
             page = (await self._api.read(operation, _ORDERS, path, lane=lane, query=asked)).payload
-            return page.orders, _next(page)
+            return page.orders, next_page(page)
 
         rows, complete = await read_pages(fetch)
         if not complete:
@@ -278,7 +278,7 @@ class OrderReader:
         _keep(self._owners, client_order_id, order_id.upper())
 
 
-def _next(page: wire.OrderPage) -> dict[str, str] | None:
+def next_page(page: wire.OrderPage) -> dict[str, str] | None:
     """Return what to ask for the next page: by the cursor, or by number where there is none."""
     if page.nc:
         return {"c": page.nc}

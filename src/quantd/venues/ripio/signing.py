@@ -44,8 +44,9 @@ def sign_parameters(secret: str, timestamp_ms: int, parameters: bytes) -> str:
 class Signer:
     """Makes the headers of signed requests.
 
-    Invariant: timestamps strictly increase, unless the venue's clock was found to be far behind ours: documents say
-    that the timestamp makes a signature unique, and a signature seen twice may be refused (assumed).
+    Invariant: timestamps strictly increase, unless a clock was set back by more than half the tolerance: documents say
+    that the timestamp makes a signature unique, and a signature seen twice may be refused (assumed); but one from the
+    future is refused for certain.
 
     Args:
         token: The API token; sent as it is, without ``Bearer`` (documented).
@@ -88,7 +89,8 @@ class Signer:
     def _stamp(self) -> int:
         with self._lock:
             now_ms = self._clock.now_ns() // MS_NS + self.offset_ms
-            self._last_ms = max(now_ms, self._last_ms + 1)
+            is_far_ahead = self._last_ms - now_ms > self.tolerance_ms // 2
+            self._last_ms = now_ms if is_far_ahead else max(now_ms, self._last_ms + 1)
             return self._last_ms
 
     def heard(self, venue_ms: int, *, refused: bool = False) -> None:
@@ -99,7 +101,8 @@ class Signer:
         """
         offset_ms = venue_ms - self._clock.now_ns() // MS_NS
         with self._lock:
-            if refused and abs(offset_ms - self.offset_ms) > self.tolerance_ms // 2:
+            is_far_off = max(abs(offset_ms - self.offset_ms), self._last_ms - venue_ms) > self.tolerance_ms // 2
+            if refused and is_far_off:
                 self.jumps += 1
                 self._samples.clear()
                 self._last_ms = 0
