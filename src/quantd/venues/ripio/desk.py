@@ -19,7 +19,7 @@ from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api, Message
 from quantd.venues.ripio.classify import ASK_FINAL_STATE
 from quantd.venues.ripio.orders import KnownIds, OrderReader
-from quantd.venues.ripio.search import LOOK_AHEAD_NS, SPAN_MAX_NS
+from quantd.venues.ripio.search import SPAN_MAX_NS
 from quantd.venues.ripio.translate import SECOND_NS
 
 CANCEL_PATIENCE_S = 30.0
@@ -226,12 +226,9 @@ class OrderDesk:
         )
         if not isinstance(outcome, Accepted) and outcome != Unknown(ASK_FINAL_STATE):
             return []
-        now_ns = self._clock.now_ns()
-        since_ns = max(oldest_ns - LOOK_AHEAD_NS, now_ns - SPAN_MAX_NS)
+        since_ns = max(oldest_ns - SECOND_NS, self._clock.now_ns() - SPAN_MAX_NS)
         try:
-            rows = await self._orders.by_ids(
-                pair, ours, Lane.CANCEL, since_ns=since_ns, until_ns=now_ns + LOOK_AHEAD_NS
-            )
+            rows = await self._orders.by_ids(pair, ours, Lane.CANCEL, since_ns=since_ns)
             reports = [await self._orders.report(row, Lane.CANCEL) for row in rows.values()]
         except VenueError:
             return []  # each is cancelled singly then, which tells its end

@@ -93,10 +93,10 @@ class OrderReader:
         """
         return await self._listed("open_orders", "/orders/open", {"pair": pair} if pair else {}, lane)
 
-    async def orders(
-        self, pair: str, lane: Lane, *, since_ns: int, until_ns: int
-    ) -> tuple[dict[str, wire.OrderRow], bool]:
-        """Return the orders of a pair created between two times, in whatever state, and whether they are all.
+    async def orders(self, pair: str, lane: Lane, *, since_ns: int) -> tuple[dict[str, wire.OrderRow], bool]:
+        """Return the orders of a pair created since a time, in whatever state, and whether they are all.
+
+        No end is asked for: by a clock that is not the venue's it may lie in its future, or before the newest order.
 
         Raises:
             VenueError: when a page could not be read.
@@ -105,13 +105,10 @@ class OrderReader:
             "pair": pair,
             "status": translate.ANY,
             "start_date": translate.instant_text(since_ns),
-            "end_date": translate.instant_text(until_ns),
         }
         return await self._listed("list_orders", "/orders", query, lane)
 
-    async def by_ids(
-        self, pair: str, ids: Sequence[str], lane: Lane, *, since_ns: int, until_ns: int
-    ) -> dict[str, wire.OrderRow]:
+    async def by_ids(self, pair: str, ids: Sequence[str], lane: Lane, *, since_ns: int) -> dict[str, wire.OrderRow]:
         """Return orders of a pair by the venue's ids, ten for each request.
 
         Raises:
@@ -124,7 +121,6 @@ class OrderReader:
                 "status": translate.ANY,
                 "ids": ",".join(ids[start : start + IDS_MAX]),
                 "start_date": translate.instant_text(since_ns),
-                "end_date": translate.instant_text(until_ns),
             }
             found |= (await self._listed("list_orders", "/orders", query, lane))[0]
         return found

@@ -21,9 +21,8 @@ from quantd.venues.ripio.translate import SECOND_NS
 
 LOOK_EVERY_S = 5.0
 """Least time between two looks that count."""
-LOOK_BACK_NS = 60 * SECOND_NS
-"""The list of orders is asked for from so long before the send: the venue's clock is not ours."""
-LOOK_AHEAD_NS = 60 * SECOND_NS
+LOOK_BACK_NS = 600 * SECOND_NS
+"""The list of orders is asked for from so long before the send: the venue's clock is not ours, and ours may have been set."""
 SPAN_MAX_NS = 180 * 86_400 * SECOND_NS
 """Documented: lists of orders span six months at most."""
 _RETRY_S = 2.0
@@ -105,8 +104,7 @@ class Search:
         named = await self._orders.by_external_id(wanted, Lane.RECONCILE)
         standing, whole = await self._orders.open_orders(Lane.RECONCILE, pair=pair)
         since_ns = max(sent_at_ns - LOOK_BACK_NS, now_ns - SPAN_MAX_NS)
-        until_ns = now_ns + LOOK_AHEAD_NS
-        recent, complete = await self._orders.orders(pair, Lane.RECONCILE, since_ns=since_ns, until_ns=until_ns)
+        recent, complete = await self._orders.orders(pair, Lane.RECONCILE, since_ns=since_ns)
         rows = [*standing.values(), *recent.values(), *([named] if named is not None else ())]
         found = {row.id.upper(): row for row in rows if translate.external_id(row) == wanted}
         return found, whole and complete
