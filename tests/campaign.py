@@ -64,6 +64,14 @@ STAGES = (
         ("-m", "tests.sim", "--seeds", f"0:{os.environ.get('QUANTD_CAMPAIGN_SEEDS', '10000')}"),
         {},
     ),
+    Stage(
+        "the same at Ripio: ids of ours that it keeps", ("-m", "tests.sim", "--venue", "ripio", "--seeds", "0:2000"), {}
+    ),
+    Stage(
+        "SIGKILL at random moments at Ripio, 100 times",
+        (*PYTEST, "tests/process/test_ripio_process.py", "-k", "killed"),
+        {"QUANTD_KILLS": "100"},
+    ),
     Stage("the state machine of the engine, long", (*PYTEST, "tests/property"), {"HYPOTHESIS_PROFILE": "nightly"}),
     Stage("soak: thirty minutes with faults", ("-m", "tests.soak", "--minutes", "30"), {}),
 )

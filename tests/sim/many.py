@@ -15,6 +15,10 @@ REPEAT_EVERY = 50
 """Each so many seeds one is run twice: the same seed gives the same bytes."""
 
 
+Task = tuple[str, int, str]
+"""Scenario, seed, venue."""
+
+
 class Ran(NamedTuple):
     """One simulation, as the parent sees it."""
 
@@ -70,15 +74,15 @@ class Summary:
         )
 
 
-def run_one(task: tuple[str, int]) -> Ran:
+def run_one(task: Task) -> Ran:
     """Run one simulation, and some of them twice."""
-    scenario, seed = task
+    scenario, seed, venue = task
     began = time.perf_counter()
     try:
-        outcome = simulate(scenario, seed)
+        outcome = simulate(scenario, seed, venue)
         took_s = time.perf_counter() - began
         if seed % REPEAT_EVERY == 0:
-            again = simulate(scenario, seed)
+            again = simulate(scenario, seed, venue)
             if again.fingerprint != outcome.fingerprint:
                 return Ran(scenario, seed, took_s, None, "the same seed gave another journal")
     except SimulationFailed as failure:
@@ -86,7 +90,7 @@ def run_one(task: tuple[str, int]) -> Ran:
     return Ran(scenario, seed, took_s, outcome, "")
 
 
-def run_many(tasks: list[tuple[str, int]], processes: int) -> Iterator[Ran]:
+def run_many(tasks: list[Task], processes: int) -> Iterator[Ran]:
     """Run simulations over processes, in any order."""
     if processes == 1 or len(tasks) == 1:
         yield from map(run_one, tasks)
@@ -95,7 +99,7 @@ def run_many(tasks: list[tuple[str, int]], processes: int) -> Iterator[Ran]:
         yield from pool.imap_unordered(run_one, tasks, chunksize=8)
 
 
-def tasks_of(scenarios: Iterable[str], seeds: range) -> list[tuple[str, int]]:
+def tasks_of(scenarios: Iterable[str], seeds: range, venue: str = "ionloop") -> list[Task]:
     """Return which scenario each seed runs: they take turns."""
     names = list(scenarios)
-    return [(names[seed % len(names)], seed) for seed in seeds]
+    return [(names[seed % len(names)], seed, venue) for seed in seeds]

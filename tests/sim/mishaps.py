@@ -23,9 +23,8 @@ from quantd.engine.orders import LiveOrder
 from quantd.journal.latch import Halt
 from tests.sim.network import Fate, Weather
 from tests.sim.sim_daemon import SimDaemon
-from tests.sim.world import SECOND_NS, SYMBOL, World
+from tests.sim.world import SECOND_NS, World
 
-INSTRUMENT = InstrumentId(f"ionloop:{SYMBOL}")
 _PERSON_WAITS_NS = 25 * SECOND_NS
 """How long a person waits before she believes the venue: longer than any request is under way."""
 
@@ -44,18 +43,7 @@ def draw_weather(world: World) -> Weather:
 
 def draw_switches(world: World) -> None:
     """Set how the venue behaves."""
-    rng, switches = world.rng("switches"), world.switches
-    switches.post_status = rng.choice((200, 201))
-    switches.transaction_per_fill = rng.random() < 0.3
-    switches.fill_at_once = rng.random() < 0.4
-    switches.look_up_lag_s = rng.choice((0.0, 0.0, 0.3, 3.0, 8.0))
-    switches.cancel_lag_s = rng.choice((0.0, 0.0, 0.2, 1.0))
-    switches.clock_skew_s = rng.choice((0.0, 0.0, 1.5, -1.5))
-    switches.webhook_delay_s = rng.choice((0.0, 0.0, 1.0))
-    switches.webhook_twice = rng.random() < 0.2
-    for name in ("look_up_lag_s", "cancel_lag_s", "clock_skew_s", "webhook_twice"):
-        if getattr(switches, name):
-            world.struck[name.removesuffix("_s")] += 1
+    world.scene.draw(world.rng("switches"), world.struck)
 
 
 def heal(world: World) -> None:
@@ -63,16 +51,13 @@ def heal(world: World) -> None:
     world.is_calm = True
     world.network.weather = Weather()
     world.network.is_down = False
-    switches = world.switches
-    switches.look_up_lag_s = switches.cancel_lag_s = switches.webhook_delay_s = 0.0
-    switches.webhook_twice = switches.stale_market = switches.status_fails = False
-    switches.matching_engine = "operational"
-    world.venue.markets.set_status(SYMBOL, "online", world.true_clock.now_ns())
+    world.scene.heal(world.true_clock.now_ns())
 
 
 async def run_mishaps(world: World) -> None:
     """Let things go wrong, one after the other, until cancelled."""
     rng = world.rng("mishaps")
+    name, instrument = world.scene.name, world.scene.instrument
     mishaps = {
         "disconnect": lambda: _for_a_while(world, 0.5 + 4 * rng.random(), _disconnect),
         "market_halted": lambda: _for_a_while(world, 1 + 4 * rng.random(), _halt_market),
@@ -80,7 +65,7 @@ async def run_mishaps(world: World) -> None:
         "stale_market": lambda: _for_a_while(world, 1 + 6 * rng.random(), _freeze_market),
         "clock_jump": lambda: _jump(world, rng.choice((-20, -3, 2, 15, 40))),
         "deposit": lambda: _move_money(world, rng.choice(("deposit", "withdraw"))),
-        "operator_halt": lambda: _halt(world, rng.choice(("all", "venue:ionloop", f"instrument:{INSTRUMENT}"))),
+        "operator_halt": lambda: _halt(world, rng.choice(("all", f"venue:{name}", f"instrument:{instrument}"))),
         "api_halt": lambda: _emit(world, "halt"),
         "operator_cancel": lambda: _emit(world, "cancel"),
         "operator_flatten": lambda: _emit(world, "flatten"),
@@ -109,16 +94,15 @@ def _disconnect(world: World, on: bool) -> None:
 
 
 def _halt_market(world: World, on: bool) -> None:
-    word = "halted" if on else "online"
-    world.venue.markets.set_status(SYMBOL, word, world.true_clock.now_ns())  # type: ignore[arg-type] # both are words
+    world.scene.halt(on, world.true_clock.now_ns())
 
 
 def _stop_matching(world: World, on: bool) -> None:
-    world.switches.matching_engine = "down" if on else "operational"
+    world.scene.stop(on)
 
 
 def _freeze_market(world: World, on: bool) -> None:
-    world.switches.stale_market = on
+    world.scene.freeze(on)
 
 
 async def _jump(world: World, seconds: int) -> None:
@@ -126,7 +110,7 @@ async def _jump(world: World, seconds: int) -> None:
 
 
 async def _move_money(world: World, command: str) -> None:
-    world.venue.command(command, {"asset": "USDT", "amount": "250"})
+    world.venue.command(command, {"asset": world.scene.money, "amount": "250"})
 
 
 async def _halt(world: World, scope: str) -> None:
@@ -140,8 +124,8 @@ async def _stop(world: World) -> None:
 
 
 async def _emit(world: World, what: str) -> None:
-    daemon = world.daemon
-    if daemon is None or daemon.is_dead or INSTRUMENT not in daemon.engine.state.portfolio.instruments:
+    daemon, instrument = world.daemon, InstrumentId(world.scene.instrument)
+    if daemon is None or daemon.is_dead or instrument not in daemon.engine.state.portfolio.instruments:
         return
     now_ns, quantity = world.clock.now_ns(), Decimal("0.003")
     side = Side.BUY if now_ns % 2 else Side.SELL
@@ -154,11 +138,11 @@ async def _emit(world: World, what: str) -> None:
     elif what == "flatten":
         daemon.emit(FlattenOrdered("all", "operator", "enough", now_ns))
     elif what == "market":
-        daemon.emit(OrderOrdered(INSTRUMENT, side, quantity, Market(), "operator", now_ns))
+        daemon.emit(OrderOrdered(instrument, side, quantity, Market(), "operator", now_ns))
     else:
-        mark = daemon.engine.state.rates.marks[INSTRUMENT]
+        mark = daemon.engine.state.rates.marks[instrument]
         if mark.last > 0:
-            daemon.emit(OrderOrdered(INSTRUMENT, side, quantity, Limit(mark.last), "operator", now_ns))
+            daemon.emit(OrderOrdered(instrument, side, quantity, Limit(mark.last), "operator", now_ns))
 
 
 # -- people --------------------------------------------------------------------------------------------------------
@@ -206,9 +190,9 @@ def _looked_up(world: World, order: LiveOrder) -> Resolution | None:
     operation = order.operation
     if operation is None or operation.kind is not OperationKind.SUBMIT:
         return None
-    key = f"{order.client_order_id}-{operation.number}"
-    for theirs in world.venue.state()["orders"]:
-        if theirs["idempotencyKey"] == key:
+    keys = (f"{order.client_order_id}-{operation.number}", f"{order.client_order_id}-1")
+    for theirs in world.scene.truth()["orders"]:
+        if theirs["idempotencyKey"] in keys:
             filled = Decimal(theirs["filledQuantity"])
             ended = OrderState.FILLED if theirs["status"] == "filled" else OrderState.CANCELLED
             alive = OrderState.PARTIALLY_FILLED if filled else OrderState.WORKING

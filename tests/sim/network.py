@@ -15,7 +15,7 @@ import msgspec
 
 from quantd.ports import HttpRequest, HttpResponse, NotSent, ReplyLost
 from quantd.simulators.delivery import GARBAGE
-from quantd.simulators.ionloop.venue import IonloopVenue
+from quantd.simulators.venue import SimulatedVenue
 
 
 class Fate(Enum):
@@ -70,7 +70,7 @@ class Network:
         struck: Counts the faults.
     """
 
-    def __init__(self, venue: IonloopVenue, rng: random.Random, struck: Counter[str]) -> None:
+    def __init__(self, venue: SimulatedVenue, rng: random.Random, struck: Counter[str]) -> None:
         self.weather = Weather()
         self.is_down = False
         """No connection at all, and what is on its way gets lost."""

@@ -26,6 +26,7 @@ from quantd.venues.ionloop import search
 from quantd.venues.ionloop.connector import IonloopConnector
 from tests.sim import sim_daemon
 from tests.sim.disk import Disk
+from tests.sim.planted_ripio import plants as ripio_plants
 from tests.sim.simulation import SimulationFailed, simulate
 
 LIMIT = 400
@@ -171,6 +172,7 @@ class Plant(NamedTuple):
     scenario: str
     begin: int = 0
     """Where the test begins to hunt: the seeds before were seen to find nothing, and a test must be short."""
+    venue: str = "ionloop"
 
 
 class Catch(NamedTuple):
@@ -193,6 +195,7 @@ PLANTS = (
     Plant("quiet period by the wall clock alone", quiet_period_by_the_wall_clock, "grid", 7550),
     Plant("age of a lost order counted from its intent", age_counted_from_the_intent, "stops", 250),
     Plant("engine-held stop without reduce-only", held_stop_without_reduce_only, "trader"),
+    *(Plant(name, stands, scenario, venue="ripio") for name, stands, scenario in ripio_plants(_instead)),
 )
 
 
@@ -201,7 +204,7 @@ def hunt(plant: Plant, begin: int = 0) -> Catch:
     seed, violation = _first_failure(plant, begin)
     if seed >= 0:
         try:
-            simulate(plant.scenario, seed)
+            simulate(plant.scenario, seed, plant.venue)
         except SimulationFailed as failure:
             return Catch(plant.name, plant.scenario, -1, f"seed {seed} fails without the fault: {failure.__cause__}")
     return Catch(plant.name, plant.scenario, seed, violation)
@@ -212,7 +215,7 @@ def _first_failure(plant: Plant, begin: int) -> tuple[int, str]:
     with plant.stands():
         for seed in range(begin, begin + LIMIT):
             try:
-                simulate(plant.scenario, seed)
+                simulate(plant.scenario, seed, plant.venue)
             except SimulationFailed as failure:
                 return seed, str(failure.__cause__)
     return -1, ""

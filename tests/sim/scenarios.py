@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from quantd.config import Settings, load
 
-_FILE = Path(__file__).with_name("sim.yaml")
+_FOLDER = Path(__file__).parent
 
 
 class Scenario(NamedTuple):
@@ -35,18 +35,18 @@ SCENARIOS = {
 
 
 @cache
-def _loaded(idempotency: bool) -> Settings:
+def _loaded(venue: str, keys: bool) -> Settings:
     environ = {
-        "QUANTD__VENUES__IONLOOP__API_KEY": "sim-key",
-        "QUANTD__VENUES__IONLOOP__WEBHOOK_SECRET": "whsec",
-        "QUANTD__VENUES__IONLOOP__IDEMPOTENCY": str(idempotency).lower(),
-    }
-    return load([_FILE], environ)
+        "ionloop": {"API_KEY": "sim-key", "WEBHOOK_SECRET": "whsec", "IDEMPOTENCY": str(keys).lower()},
+        "ripio": {"API_TOKEN": "sim-token", "API_SECRET": "sim-secret"},
+    }[venue]
+    files = [_FOLDER / "sim.yaml", _FOLDER / f"sim-{venue}.yaml"]
+    return load(files, {f"QUANTD__VENUES__{venue.upper()}__{name}": value for name, value in environ.items()})
 
 
-def settings_of(scenario: Scenario, seed: int, *, keys: bool) -> Settings:
-    """Return the configuration of one seed."""
-    loaded = _loaded(keys)
+def settings_of(scenario: Scenario, seed: int, *, venue: str = "ionloop", keys: bool) -> Settings:
+    """Return the configuration of one seed; `keys` says whether ionloop's idempotency keys are relied upon."""
+    loaded = _loaded(venue, keys and venue == "ionloop")
     strategies = tuple(
         one.model_copy(update={"params": one.params | {"seed": seed}}) if "seed" in one.params else one
         for one in loaded.strategies

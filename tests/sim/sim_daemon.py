@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from quantd.app.daemon import Daemon
 from quantd.app.storage import Storage
-from quantd.app.webhooks import receiver_of
 from quantd.domain.events import Event, OperationResolved, OutcomeReceived, TradingState, VenueChanged
 from quantd.domain.facts import Fact
 from quantd.domain.outcomes import Unknown
@@ -19,8 +18,6 @@ from quantd.journal.latch import Halt, LatchContent
 from quantd.journal.store import JournalStore
 from quantd.journal.writer import JournalWriter
 from quantd.telemetry.metrics import NullObserver, PrometheusObserver
-from quantd.venues.ionloop.connector import IonloopConnector
-from quantd.venues.ionloop.settings import IonloopSettings
 from tests.sim.disk import MemoryLatch, MemoryStore, SlowJournal
 from tests.sim.invariants import require
 from tests.sim.network import SimTransport
@@ -28,7 +25,6 @@ from tests.sim.network import SimTransport
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-VENUE = "ionloop"
 _REPEATED = (OrderReport, OutcomeReceived, OperationResolved)
 _TASKS = ("quotes ", "status ", "books ", "bars ", "bar builder ", "orders ", "account ", "cash ")
 
@@ -110,13 +106,8 @@ class SimDaemon(Daemon):
         self.bars = cast(BarStore, world.disk.bars)
 
     async def _start_services(self) -> None:
-        parts = self.venues[VENUE]
-        settings, connector = parts.settings, parts.connector
-        assert isinstance(settings, IonloopSettings)
-        assert isinstance(connector, IonloopConnector)
-        assert settings.webhook_secret is not None
-        secret = settings.webhook_secret.get_secret_value()
-        self.receive = receiver_of(self._shared, VENUE, connector, secret).receive
+        scene = self.world.scene
+        self.receive = scene.receiver(self._shared, self.venues[scene.name])
 
     def _emitted(self, event: Event) -> None:
         if isinstance(event, VenueChanged) and event.state is TradingState.REDUCING:

@@ -54,8 +54,8 @@ class SimulationFailed(AssertionError):
     """A seed found something; the message says how to see it again."""
 
 
-def simulate(scenario: str, seed: int) -> Outcome:
-    """Run one simulation.
+def simulate(scenario: str, seed: int, venue: str = "ionloop") -> Outcome:
+    """Run one simulation at `venue`.
 
     Raises:
         SimulationFailed: an invariant did not hold; names the seed, the commit and the command.
@@ -63,11 +63,11 @@ def simulate(scenario: str, seed: int) -> Outcome:
     chosen = SCENARIOS[scenario]
     with _quiet():
         try:
-            return run_virtual(lambda clock: _main(chosen, seed, clock))
+            return run_virtual(lambda clock: _main(chosen, seed, venue, clock))
         except (Violation, Deadlock) as error:
             raise SimulationFailed(
                 f"{error}\n  scenario {scenario}, seed {seed}, commit {commit()}; see it again with\n"
-                f"  python -m tests.sim --scenario {scenario} --seeds {seed}"
+                f"  python -m tests.sim --venue {venue} --scenario {scenario} --seeds {seed}"
             ) from error
 
 
@@ -90,8 +90,9 @@ def _quiet() -> Iterator[None]:
         structlog.configure(**before)
 
 
-async def _main(scenario: Scenario, seed: int, clock: LoopClock) -> Outcome:
-    world = World(scenario, seed, settings_of(scenario, seed, keys=_keys(scenario, seed)), clock)
+async def _main(scenario: Scenario, seed: int, venue: str, clock: LoopClock) -> Outcome:
+    settings = settings_of(scenario, seed, venue=venue, keys=_keys(scenario, seed))
+    world = World(scenario, seed, settings, clock)
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(world.run_market(), name="market"),
@@ -291,10 +292,10 @@ def _compare(world: World) -> None:
     """All has come to rest: our books, the fold and the venue's truth are one."""
     daemon = world.daemon
     assert daemon is not None
-    state, truth = daemon.engine.state, world.venue.state()
+    state, truth = daemon.engine.state, world.scene.truth()
     world.model.compare(state)
     world.compare_fold(state)
     orders_at_venue(truth)
     require(not world.venue.desk.violations, "the venue complains:", dict(world.venue.desk.violations))
     if not world.has_forgotten:
-        same_as_venue(world.model, state, truth)
+        same_as_venue(world.model, state, truth, venue=world.scene.name)

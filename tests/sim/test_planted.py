@@ -20,7 +20,7 @@ def test_a_planted_fault_is_found(plant: Plant) -> None:
 def test_a_seed_that_fails_anyway_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that cannot even start would otherwise find every fault at once."""
 
-    def fails(scenario: str, seed: int) -> None:
+    def fails(scenario: str, seed: int, venue: str) -> None:
         raise SimulationFailed(f"{scenario} {seed}") from Violation("the daemon fell")
 
     monkeypatch.setattr(planted, "simulate", fails)

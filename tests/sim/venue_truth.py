@@ -7,9 +7,10 @@ from typing import Any
 
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
+from quantd.engine.portfolio import AccountBalances
 from quantd.engine.state import State
-from quantd.ports import HttpRequest
 from tests.sim.invariants import EXACT, ZERO, Model, require
+from tests.sim.scenes import CancelOne, Create
 
 
 class Wire:
@@ -45,29 +46,32 @@ class Wire:
                 case f.ExternalOrderSeen():
                     self._ids[fact.venue_order_id] = fact.client_order_id
 
-    def leaving(self, request: HttpRequest, standing: TradingState, *, is_failed: bool = False) -> None:
-        """Judge a request of the ionloop connector.
+    def leaving(self, write: Create | CancelOne | None, standing: TradingState, *, is_failed: bool = False) -> None:
+        """Judge what a request writes as it leaves.
 
         Args:
-            request: What leaves.
+            write: What leaves; None for reads, and for changes of orders that are there.
             standing: The strictest state that holds for everything.
             is_failed: The journal has failed: cancels may leave without being written.
         """
-        if request.method == "POST":
-            key = request.headers.get("Idempotency-Key", "")
-            order_id, _, operation = key.rpartition("-")
-            require(operation.isdecimal(), "a create without a key of ours:", key)
-            require((order_id, int(operation)) in self._written, "a create that is not on disk:", key)
-            before = self._bodies.setdefault(key, request.body)
-            require(before == request.body, "one id for two orders:", key, before, request.body)
-            require(standing is not TradingState.HALTED, "a create leaves while halted:", key)
-            if standing is TradingState.REDUCING:
-                require(order_id in self._exits, "an entry leaves while reducing:", key)
-        elif request.method == "DELETE" and not is_failed:
-            venue_order_id = request.path.rpartition("/")[2]
-            order = self._ids.get(venue_order_id)
-            require(order is not None, "a cancel of an order that is not ours:", request.path)
-            require(self._cancels[order or ""], "a cancel that is not on disk:", request.path)
+        match write:
+            case Create(order_id, operation, body):
+                self._create(order_id, operation, body)
+                require(standing is not TradingState.HALTED, "a create leaves while halted:", write)
+                if standing is TradingState.REDUCING:
+                    require(order_id in self._exits, "an entry leaves while reducing:", write)
+            case CancelOne(venue_order_id) if not is_failed:
+                order = self._ids.get(venue_order_id)
+                require(order is not None, "a cancel of an order that is not ours:", venue_order_id)
+                require(self._cancels[order or ""], "a cancel that is not on disk:", venue_order_id)
+
+    def _create(self, order_id: str, operation: int | None, body: bytes) -> None:
+        require(order_id and operation != -1, "a create without an id of ours:", order_id, operation)
+        last = self._operations[order_id] if operation is None else operation
+        require((order_id, last) in self._written, "a create that is not on disk:", order_id, operation)
+        key = f"{order_id}-{last}"
+        before = self._bodies.setdefault(key, body)
+        require(before == body, "one id for two orders:", key, before, body)
 
     def forget_after_restore(self, facts: Iterable[f.Fact]) -> None:
         """A backup was restored: only what is in it is on disk; ids that left once stay used."""
@@ -90,7 +94,9 @@ def orders_at_venue(truth: Mapping[str, Any]) -> None:
         require(twin == order["id"], "two orders of one intent:", client_order_id, twin, order["id"])
 
 
-def same_as_venue(model: Model, state: State, truth: Mapping[str, Any], *, account: str = "main") -> None:
+def same_as_venue(
+    model: Model, state: State, truth: Mapping[str, Any], *, venue: str = "ionloop", account: str = "main"
+) -> None:
     """Hold our books against the venue's own truth, to the last digit, once all has come to rest.
 
     Raises:
@@ -109,11 +115,10 @@ def same_as_venue(model: Model, state: State, truth: Mapping[str, Any], *, accou
     require(not ours, "we have orders that the venue does not:", list(ours))
     for order in model.orders.values():
         require(order.operation is None, "a write was never settled:", order.id, order.operation)
-    _same_balances(model, state, truth, account)
+    _same_balances(model, state.portfolio.accounts[venue], truth, account)
 
 
-def _same_balances(model: Model, state: State, truth: Mapping[str, Any], account: str) -> None:
-    known = state.portfolio.accounts["ionloop"]
+def _same_balances(model: Model, known: AccountBalances, truth: Mapping[str, Any], account: str) -> None:
     opening = {asset: Decimal(amount) for asset, amount in truth["opening_balances"][account].items()}
     flows: defaultdict[str, Decimal] = defaultdict(Decimal)
     for row in truth["transactions"]:

@@ -8,7 +8,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 import msgspec
 
@@ -19,28 +18,24 @@ from quantd.domain.facts import Fact, StateSet
 from quantd.domain.market import Quote
 from quantd.engine.rates import Rates
 from quantd.engine.state import State
-from quantd.exchange.rules import DepthRules
 from quantd.feeds.synthetic import SyntheticMarket, SyntheticSpec
 from quantd.ports import HttpRequest
-from quantd.simulators.ionloop.options import MarketRules, Setup, Switches, Webhook
-from quantd.simulators.ionloop.venue import IonloopVenue
-from quantd.simulators.ionloop.webhooks import EVENTS
 from quantd.simulators.venue import Notice
 from quantd.testing.portrait import portrait
-from quantd.venues.ionloop.settings import IonloopSettings
 from tests.invariants import check_state
 from tests.sim.disk import Disk, DiskWeather
 from tests.sim.invariants import Bounds, Model, Violation, require
 from tests.sim.network import Network
+from tests.sim.ripio_scene import RipioScene
 from tests.sim.scenarios import Scenario
+from tests.sim.scenes import IonloopScene
 from tests.sim.sim_daemon import SimDaemon
 from tests.sim.venue_truth import Wire, orders_at_venue
 
 SECOND_NS = 1_000_000_000
 STEP_S = 0.25
-SECRET = "whsec"
 _COMPARE_EVERY = 40
-SYMBOL = "BTC-USDT"
+SCENES = {"ionloop": IonloopScene, "ripio": RipioScene}
 
 
 class WallClock:
@@ -72,28 +67,11 @@ class World:
         self.violation: Violation | None = None
         self.ended = asyncio.Event()
         """Set when a violation was found or all is over."""
-        setup_rng = self.rng("setup")
-        ionloop = settings.venues["ionloop"]
-        assert isinstance(ionloop, IonloopSettings)
-        self.keys = ionloop.idempotency
-        """Whether the venue honours idempotency keys and the daemon relies on them."""
-        self.switches = Switches(honour_keys=self.keys)
-        hook = Webhook("wh_1", "https://daemon", EVENTS, SECRET)
-        setup = Setup(
-            markets=(MarketRules(SYMBOL),),
-            balances={"main": {"USDT": Decimal(100_000), "BTC": Decimal(2)}},
-            depth=DepthRules(
-                levels=8,
-                size=setup_rng.choice((0.002, 0.004, 0.01, 0.5)),
-                growth=1.2,
-                step_ticks=setup_rng.choice((100, 3_000, 10_000)),
-            ),
-            seed=seed,
-            webhooks=(hook,) if setup_rng.random() < 0.8 else (),
-        )
-        self.venue = IonloopVenue(setup, clock=clock, switches=self.switches)
+        (name,) = settings.venues
+        self.scene = SCENES[name](settings.venues[name], seed, self.rng("setup"), clock)
+        self.venue, self.switches = self.scene.venue, self.scene.switches
         self.network = Network(self.venue, self.rng("network"), self.struck)
-        self.network.may_duplicate = self.keys
+        self.network.may_duplicate = self.scene.repeats
         self.disk = Disk("s1m", 1 + seed % 1000)
         self.wire = Wire()
         self.bounds = Bounds(
@@ -181,8 +159,10 @@ class World:
         """A request leaves."""
         daemon = self.daemon
         failed = daemon is not None and daemon.slow_journal.failure is not None
-        standing = self.disk.latch.read().state_of(("venue:ionloop", f"instrument:ionloop:{SYMBOL}"))
-        self.check(lambda: self.wire.leaving(request, standing, is_failed=failed))
+        scopes = (f"venue:{self.scene.name}", f"instrument:{self.scene.instrument}")
+        standing = self.disk.latch.read().state_of(scopes)
+        write = self.scene.write_of(request)
+        self.check(lambda: self.wire.leaving(write, standing, is_failed=failed))
 
     def heard(self, facts: Sequence[Fact], daemon: SimDaemon) -> None:
         """Facts were acknowledged and the engine stands where they end."""
@@ -231,7 +211,7 @@ class World:
             for scope, fact in self.halted.items():
                 known = scope in daemon.engine.state.latches or self.cleared_at_ns.get(scope, 0) >= fact.at_ns
                 require(known, "a halt was lost over a restart:", fact)
-            orders_at_venue(self.venue.state())
+            orders_at_venue(self.scene.truth())
 
         self.check(look)
 
@@ -240,9 +220,8 @@ class World:
     async def run_market(self) -> None:
         """Move prices and post webhooks, for ever."""
         rng = self.rng("prices")
-        instrument = self.venue.markets.listed[SYMBOL].instrument
         spec = SyntheticSpec(
-            instrument,
+            self.scene.rules(),
             65_000.0,
             level_quantity=self.venue.setup.depth.size,
             volatility_bps=rng.choice((0.5, 1.0, 2.0, 5.0)),
@@ -289,4 +268,4 @@ class World:
 
     def shown(self) -> bytes:
         """Return the venue's truth as bytes."""
-        return msgspec.json.encode(self.venue.state())
+        return msgspec.json.encode(self.scene.truth())

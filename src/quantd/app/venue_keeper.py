@@ -13,6 +13,7 @@ from quantd.domain.events import TradingState, VenueChanged
 from quantd.errors import AuthFailed
 from quantd.runtime.accounts import AccountFollower
 from quantd.venues.ionloop.connector import IonloopConnector
+from quantd.venues.ripio.connector import RipioConnector
 
 _log = structlog.get_logger("quantd.app")
 
@@ -61,6 +62,9 @@ class VenueKeeper:
         feeds.append((f"orders {self._name}", self.follower.follow_orders))
         feeds.append((f"account {self._name}", self.follower.follow_account))
         connector = parts.connector
+        if isinstance(connector, RipioConnector) and connector.stream is not None:
+            stream, pairs = connector.stream, [one.symbol for one in self.follower.instruments]
+            feeds.append((f"stream {self._name}", lambda: stream.run(pairs, shared.emit)))
         if isinstance(connector, IonloopConnector):
             feeds.append((f"cash {self._name}", lambda: follow_cash(shared, self._name, connector)))
             async with asyncio.TaskGroup() as tasks:

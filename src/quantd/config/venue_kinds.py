@@ -12,12 +12,14 @@ from quantd.venues.hummingbot import assembly as hummingbot
 from quantd.venues.ionloop import assembly as ionloop
 from quantd.venues.paper import assembly as paper
 from quantd.venues.parts import VenueKind
+from quantd.venues.ripio import assembly as ripio
 from quantd.venues.settings import VenueSettings
 
 BUILT_IN: Mapping[str, VenueKind] = {
     "hummingbot": hummingbot.KIND,
     "ionloop": ionloop.KIND,
     "paper": paper.KIND,
+    "ripio": ripio.KIND,
 }
 
 

@@ -39,5 +39,6 @@ def cost_of(  # noqa: PLR0913 -- an order's terms
             return rules.settlement_currency, ZERO
         return rules.settlement_currency, notional * (rules.margin_rate or ZERO) + fee
     if side is Side.BUY:
-        return rules.quote, notional + fee
+        # A fee that is taken from what the trade brings in needs no room of its own: the venue locks the notional.
+        return rules.quote, notional if rules.fees.asset in ("received", "base") else notional + fee
     return rules.base, quantity * rules.units_per_quantity

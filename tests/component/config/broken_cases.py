@@ -22,6 +22,7 @@ venues:
     type: ionloop
 risk: {base_currency: USDT}
 """
+RIPIO = "venues:\n  ripio:\n    type: ripio\n"
 KEY = {"QUANTD__VENUES__IONLOOP__API_KEY": "planted-secret-1"}
 SECRET = "planted-secret"
 
@@ -181,7 +182,7 @@ CASES = [
         (
             "base.yaml:3:5: venues.paper.type:",
             "found 'papr'",
-            "one of hummingbot, ionloop, paper",
+            "one of hummingbot, ionloop, paper, ripio",
             "did you mean paper?",
         ),
     ),
@@ -189,6 +190,26 @@ CASES = [
         "a perpetual exchange behind the server",
         "venues: {hb: {type: hummingbot, connector: binance_perpetual}}\nrisk: {base_currency: USDT}\n",
         ("venues.hb", "perpetual ones such as binance_perpetual are not there yet"),
+    ),
+    Broken(
+        "an unencrypted gateway elsewhere",
+        RIPIO + "    base_url: http://api.ripio.com\nrisk: {base_currency: BRL}\n",
+        ("venues.ripio.base_url", "https://HOST"),
+    ),
+    Broken(
+        "an unencrypted stream elsewhere",
+        RIPIO + "    stream_url: ws://ws.ripiotrade.co\nrisk: {base_currency: BRL}\n",
+        ("venues.ripio.stream_url", "wss://HOST"),
+    ),
+    Broken(
+        "a venue without a sandbox that is not armed",
+        RIPIO + "risk: {base_currency: BRL}\n",
+        ("venues.ripio.armed: found nothing", "`armed: live`"),
+    ),
+    Broken(
+        "a signed venue without its secret",
+        RIPIO + "    base_url: http://127.0.0.1:9104\nrisk: {base_currency: BRL}\n",
+        ("venues.ripio.api_secret: found nothing", "QUANTD__VENUES__RIPIO__API_SECRET, or api_secret_file"),
     ),
     Broken(
         "a venue type of a later version",

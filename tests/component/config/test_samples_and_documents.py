@@ -22,6 +22,12 @@ GOLDEN = PROJECT / "tests" / "golden" / "config-schema.json"
 KEY = {"QUANTD__VENUES__IONLOOP__API_KEY": "planted-secret"}
 ARMED = {"QUANTD__VENUES__HUMMINGBOT__ARMED": "live"}
 
+RIPIO = {
+    "QUANTD__VENUES__RIPIO__API_TOKEN": "planted-secret",
+    "QUANTD__VENUES__RIPIO__API_SECRET": "planted-secret",
+    "QUANTD__VENUES__RIPIO__ARMED": "live",
+}
+
 
 def fits(value: Any, rule: dict[str, Any]) -> bool:
     """Return whether `value` fits `rule`, for the parts of JSON schema that ours uses."""
@@ -54,7 +60,18 @@ SETS: list[tuple[list[str], dict[str, str]]] = [
     (["ionloop-sim.yaml", "ionloop-sim-webhooks.yaml"], {}),
     (["ionloop.yaml"], KEY),
     (["hummingbot-sim.yaml"], {}),
+    (["ripio-sim.yaml"], {}),
+    (
+        ["ripio.yaml"],
+        {
+            "QUANTD__VENUES__RIPIO__API_TOKEN": "planted-secret",
+            "QUANTD__VENUES__RIPIO__API_SECRET": "planted-secret",
+            "QUANTD__VENUES__RIPIO__ARMED": "live",
+        },
+    ),
     (["hummingbot.yaml"], {"QUANTD__VENUES__HUMMINGBOT__PASSWORD": "planted-secret", **ARMED}),
+    (["ripio-sim.yaml"], {}),
+    (["ripio.yaml"], RIPIO),
 ]
 """What is meant to be loaded together, with the secrets that the owner has to give."""
 

@@ -1,0 +1,8 @@
+"""The ways in which Ripio's answers may contradict its documents or what we know."""
+
+KINDS = (
+    "checksum_differs", "clock_jumped", "external_id_twice", "list_not_complete", "order_vanished",
+    "partial_not_open", "reply_contradicts", "stream_gap", "stream_unreadable", "trade_of_another_order",
+    "trades_beyond_order", "trades_missing", "unknown_order_status",
+)  # fmt: skip
+"""All kinds, for the catalogue of metrics."""

@@ -1,0 +1,124 @@
+"""Finds out what became of a create whose answer was lost, by our own id; never sends an order again.
+
+Used by the connector's `resolve`. One call is one step; the caller comes back after the time that `StillUnknown` names.
+The id is a key to look by and no guard: that the venue keeps it unique is not documented, so an order under it is looked for
+in every list, and several of them are for a person to decide. "Not placed" needs two complete looks without a match, the
+last one begun after the quiet period by the wall clock and by what was seen to pass.
+"""
+
+from collections import OrderedDict
+from decimal import Decimal
+
+from quantd.domain.commands import Submit
+from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
+from quantd.errors import Temporary, VenueError
+from quantd.ports import Clock
+from quantd.venues.alerts import Alerts
+from quantd.venues.budget import Lane
+from quantd.venues.ripio import translate, wire
+from quantd.venues.ripio.orders import OrderReader
+from quantd.venues.ripio.translate import SECOND_NS
+
+LOOK_EVERY_S = 5.0
+"""Least time between two looks that count."""
+LOOK_BACK_NS = 600 * SECOND_NS
+"""The list of orders is asked for from so long before the send: the venue's clock is not ours, and ours may have been set."""
+SPAN_MAX_NS = 180 * 86_400 * SECOND_NS
+"""Documented: lists of orders span six months at most."""
+_RETRY_S = 2.0
+_SEARCHES_MAX = 1_000
+
+
+class _Progress:
+    """How far one search has come."""
+
+    __slots__ = ("begun_ns", "looked_at_ns", "looks")
+
+    def __init__(self, begun_ns: int) -> None:
+        self.begun_ns = begun_ns
+        """Monotonic time of the first step: what has passed since has passed whatever the wall clock did."""
+        self.looks = 0
+        """Complete looks without a match."""
+        self.looked_at_ns = 0
+
+
+class Search:
+    """Searches for lost creates.
+
+    Args:
+        orders: Reads orders.
+        clock: Wall time and monotonic time.
+        alerts: Told where an order under our id has other terms.
+        quiet_period_s: How long after a create its absence proves nothing.
+    """
+
+    def __init__(self, orders: OrderReader, *, clock: Clock, alerts: Alerts, quiet_period_s: float) -> None:
+        self._orders = orders
+        self._clock = clock
+        self._alerts = alerts
+        self._quiet_ns = round(quiet_period_s * SECOND_NS)
+        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+
+    async def step(self, command: Submit, sent_at_ns: int) -> Resolution:
+        """Take one step for a create that may have left at `sent_at_ns` (wall time)."""
+        key = (command.client_order_id, command.operation)
+        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
+        while len(self._searches) > _SEARCHES_MAX:
+            self._searches.popitem(last=False)
+        try:
+            resolution = await self._looked(command, sent_at_ns, progress)
+        except Temporary as error:
+            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
+        except VenueError as error:
+            return StillUnknown(type(error).__name__, _RETRY_S)
+        if not isinstance(resolution, StillUnknown):
+            self._searches.pop(key, None)
+        return resolution
+
+    async def _looked(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution:
+        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        matches, complete = await self._matches(command, sent_at_ns, begun_at_ns)
+        if len(matches) > 1:
+            return Ambiguous(tuple(sorted(matches)))
+        if matches:
+            (row,) = matches.values()
+            if not _has_terms(row, command):
+                self._alerts.note("reply_contradicts", row.id.upper(), client_order_id=command.client_order_id)
+                return Ambiguous((row.id.upper(),))
+            self._orders.own(command.client_order_id, row.id)
+            return Found(await self._orders.report(row, Lane.RECONCILE))
+        if not complete:
+            return StillUnknown("list_not_complete", _RETRY_S)
+        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
+            progress.looks += 1
+            progress.looked_at_ns = begun_ns
+            # Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
+            age_ns = min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns)
+            if progress.looks >= 2 and age_ns >= self._quiet_ns:
+                return NotFound()
+        return StillUnknown("not_seen", LOOK_EVERY_S)
+
+    async def _matches(self, command: Submit, sent_at_ns: int, now_ns: int) -> tuple[dict[str, wire.OrderRow], bool]:
+        """Return all orders under our id, by the venue's, and whether the lists were whole."""
+        wanted, pair = command.client_order_id, translate.symbol_of(command.spec.instrument)
+        named = await self._orders.by_external_id(wanted, Lane.RECONCILE)
+        standing, whole = await self._orders.open_orders(Lane.RECONCILE, pair=pair)
+        since_ns = max(sent_at_ns - LOOK_BACK_NS, now_ns - SPAN_MAX_NS)
+        recent, complete = await self._orders.orders(pair, Lane.RECONCILE, since_ns=since_ns)
+        rows = [*standing.values(), *recent.values(), *([named] if named is not None else ())]
+        found = {row.id.upper(): row for row in rows if translate.external_id(row) == wanted}
+        return found, whole and complete
+
+
+def _has_terms(row: wire.OrderRow, command: Submit) -> bool:
+    """Tell whether an order under our id is the one that was sent; what the venue does not tell speaks for it."""
+    spec = command.spec
+    told: tuple[tuple[Decimal | None, Decimal | None], ...] = (
+        (row.requested_amount, spec.quantity),
+        (row.price, spec.price),
+    )
+    return (
+        row.pair == translate.symbol_of(spec.instrument)
+        and translate.side(row.side) is spec.side
+        and all(one is None or other is None or one == other for one, other in told)
+    )

@@ -1,0 +1,85 @@
+"""Rules, fees, prices, prints and statuses, as the connector reads them from the private routes."""
+
+from decimal import Decimal
+
+import pytest
+
+from quantd.domain.instruments import FeeSchedule, MarketStatus
+from quantd.errors import Refused, Unavailable
+from quantd.ports import HttpResponse
+from tests.component.ripio.bench import ASK, BID, BTC, ETH, Bench, on_bench
+
+
+def test_fees_are_the_account_s_own_and_the_configured_ones_only_where_the_venue_tells_none() -> None:
+    async def act(bench: Bench) -> None:
+        assert bench.instrument.fees == FeeSchedule(Decimal("0.0025"), Decimal("0.005"), "received")
+        bench.tampers.append(("GET", "/user/trading-fees", lambda rows: [{**row, "maker": 0.1} for row in rows]))
+        (rules,) = await bench.connector.instruments(["BTC_BRL"])
+        assert rules.fees.maker == Decimal("0.001")
+        assert rules.version == bench.instrument.version + 1, "rules that changed are another version"
+        bench.canned["/user/trading-fees"] = HttpResponse(404, {}, b'{"error_code":40400,"message":"Not found"}')
+        (rules,) = await bench.connector.instruments(["BTC_BRL"])
+        assert rules.fees == bench.instrument.fees
+        bench.canned["/user/trading-fees"] = HttpResponse(200, {}, b'{"data":[{"side":"buy","maker":25,"taker":50}]}')
+        with pytest.raises(Unavailable, match="percent"):
+            await bench.connector.instruments(["BTC_BRL"])
+
+    on_bench(act)
+
+
+def test_quotes_of_several_pairs_take_one_request() -> None:
+    async def act(bench: Bench) -> None:
+        both = await bench.connector.instruments(["BTC_BRL", "ETH_BRL"])
+        bench.sent.clear()
+        quotes = {quote.instrument: (quote.bid, quote.ask) for quote in await bench.connector.quotes(both)}
+        assert quotes == {BTC: (float(BID), float(ASK)), ETH: (17_500.0, 17_503.0)}
+        assert bench.paths() == ["/ticker"]
+
+    on_bench(act)
+
+
+def test_an_empty_side_gives_no_quote() -> None:
+    async def act(bench: Bench) -> None:
+        bench.tampers.append(("GET", "/ticker/BTC_BRL", lambda data: {**data, "ask": 0}))
+        assert await bench.connector.quotes([bench.instrument]) == ()
+        bench.tampers.append(("GET", "/ticker/BTC_BRL", lambda data: {**data, "ask": None}))
+        assert await bench.connector.quotes([bench.instrument]) == ()
+
+    on_bench(act)
+
+
+def test_a_pair_that_is_not_enabled_does_not_trade_and_one_that_is_gone_is_delisted() -> None:
+    async def act(bench: Bench) -> None:
+        both = await bench.connector.instruments(["BTC_BRL", "ETH_BRL"])
+        bench.venue.command("market", {"pair": "ETH_BRL", "enabled": False})
+        assert await bench.connector.statuses(both) == {BTC: MarketStatus.OPEN, ETH: MarketStatus.HALTED}
+        bench.tampers.append(("GET", "/pairs", lambda rows: [row for row in rows if row["symbol"] != "BTC_BRL"]))
+        assert (await bench.connector.statuses(both))[BTC] is MarketStatus.DELISTED
+        with pytest.raises(Refused, match="BTC_BRL"):
+            await bench.connector.instruments(["BTC_BRL"])
+        assert await bench.connector.conversion("ETH", "BRL") is None, "what does not trade converts nothing"
+
+    on_bench(act)
+
+
+def test_the_market_s_prints_are_read_newest_first() -> None:
+    async def act(bench: Bench) -> None:
+        for step in range(3):
+            await bench.place(bench.submit(str(ASK), quantity=f"0.000{step + 1}"))
+        prints = await bench.connector.market.trades("BTC_BRL", 2)
+        assert [one.amount for one in prints] == [0.0003, 0.0002]
+        assert {(one.price, one.taker_side) for one in prints} == {(float(ASK), "buy")}
+
+    on_bench(act)
+
+
+def test_nothing_that_decides_a_trade_comes_from_a_public_route() -> None:
+    async def act(bench: Bench) -> None:
+        await bench.connector.quotes([bench.instrument])
+        await bench.connector.book(bench.instrument, 500)
+        await bench.connector.statuses([bench.instrument])
+        await bench.connector.snapshot()
+        assert [path for path in bench.paths() if path.startswith("/public")] == ["/public/server-time"]
+        assert any("limit=max" in one.path for one in bench.sent), "more than a hundred levels are had at once only"
+
+    on_bench(act)
