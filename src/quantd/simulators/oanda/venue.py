@@ -13,6 +13,7 @@ from quantd.domain.cash import AccountKind, PositionMode
 from quantd.domain.market import Bar, Book, Quote
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.ports import Clock, HttpRequest, HttpResponse
+from quantd.simulators.lines import LineSource
 from quantd.simulators.oanda.access import Access
 from quantd.simulators.oanda.accounts import AccountDesk
 from quantd.simulators.oanda.admin import Office
@@ -33,12 +34,13 @@ from quantd.simulators.oanda.candles import CandleDesk
 from quantd.simulators.oanda.floor import Act, Floor
 from quantd.simulators.oanda.history import HistoryDesk
 from quantd.simulators.oanda.lists import page
-from quantd.simulators.oanda.options import ACCOUNT_STEP, VENUE, Setup, Switches
+from quantd.simulators.oanda.options import ACCOUNT_STEP, VENUE, InstrumentRules, Setup, Switches
 from quantd.simulators.oanda.orders import OrderDesk
 from quantd.simulators.oanda.positions import PositionDesk
 from quantd.simulators.oanda.prices import PriceDesk
 from quantd.simulators.oanda.records import Account, OrderRecord
 from quantd.simulators.oanda.routes import WRONG_METHOD, Asked, match
+from quantd.simulators.oanda.streams import PriceStream, Streams, TransactionStream
 from quantd.simulators.oanda.trades import TradeDesk
 from quantd.simulators.oanda.words import not_found
 from quantd.simulators.prices import quotes_of
@@ -60,6 +62,7 @@ class OandaVenue:
     """
 
     name = VENUE
+    streams = frozenset({"pricing_stream", "transactions_stream"})
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
         self.setup = setup
@@ -86,6 +89,7 @@ class OandaVenue:
         self.prices = PriceDesk(self.exchange)
         self.access = Access(setup, self._switches)
         floor = Floor(self.exchange, self.instruments, self.prices, self._switches)
+        self.streaming = Streams(floor, clock)
         self.booking = Booking(floor, self.accounts)
         self.orders = OrderDesk(floor, self.booking)
         self.trades = TradeDesk(floor, self.orders)
@@ -112,9 +116,12 @@ class OandaVenue:
         now_ns = self._clock.now_ns()
         event = msgspec.structs.replace(event, received_at_ns=now_ns, occurred_at_ns=now_ns)
         if isinstance(event, Quote):
+            # A source's sizes are in units of its own; the depth of the setup counts.
+            event = msgspec.structs.replace(event, bid_size=0.0, ask_size=0.0)
             self.candles.note(name, event)
         self._let_pass(now_ns)
         self.booking.take(self.exchange.handle(event), now_ns)
+        self.streaming.wake()
 
     def _let_pass(self, now_ns: int) -> None:
         """End what time has ended."""
@@ -146,6 +153,8 @@ class OandaVenue:
             self._let_pass(now_ns)
             self.access.admit(asked, now_ns)
             response = written(self._answer(asked, request, now_ns, request_id), request_id, is_unix=is_unix)
+            if request.method != "GET":
+                self.streaming.wake()
         except Failed as failure:
             response = error(failure, request_id, is_unix=is_unix)
         self._statuses[str(response.status)] += 1
@@ -197,7 +206,7 @@ class OandaVenue:
             "transactions_since": lambda: self.history.since(asked, account, now_ns),
         }  # fmt: skip
         if asked.operation not in reads:
-            raise Failed(404, "Not found: streams are served by the stream host, not by this transport")
+            raise Failed(400, "a stream cannot be answered whole: it is followed line by line")
         return reads[asked.operation]()
 
     def _write(self, asked: Asked, act: Act, raw: bytes) -> Answer:
@@ -223,16 +232,45 @@ class OandaVenue:
             case _:
                 return self.positions.close(act, parts["instrument"], body)
 
-    def _pricing(self, asked: Asked, account: Account, now_ns: int) -> Answer:
-        """Return the present prices, only those newer than ``since`` where it is given."""
+    def follow(self, request: HttpRequest, wake: Callable[[], None]) -> LineSource | HttpResponse:
+        """Open a stream, or return why not."""
+        asked = match(request)
+        assert asked is not None, "only what is a stream is followed"
+        self._requests[asked.operation] += 1
+        try:
+            self.access.admit(asked, self._clock.now_ns())
+            account = self.accounts[self.access.account(asked).id]
+            if self.streaming.is_full:
+                raise Failed(429, "Rate limit violation: too many streams")
+            if asked.operation == "transactions_stream":
+                return self.streaming.join(
+                    TransactionStream(self.streaming, wake, account, is_unix=asked.is_unix)
+                )  # fmt: skip
+            prices = PriceStream(
+                self.streaming, wake, self._named(asked), currency=account.rules.currency, is_unix=asked.is_unix
+            )
+            if asked.query.get("snapshot", "true").lower() != "true":
+                prices.skip_present()
+            return self.streaming.join(prices)
+        except Failed as failure:
+            self._statuses[str(failure.status)] += 1
+            return error(failure, "0", is_unix=asked.is_unix)
+
+    def _named(self, asked: Asked) -> list[InstrumentRules]:
+        """Return the instruments that are asked for."""
         if not asked.query.get("instruments"):
             raise missing("instruments")
         names = asked.query["instruments"].split(",")
         if any(name not in self.instruments for name in names):
             raise malformed("instruments")
+        return [self.instruments[name] for name in names]
+
+    def _pricing(self, asked: Asked, account: Account, now_ns: int) -> Answer:
+        """Return the present prices, only those newer than ``since`` where it is given."""
+        named = self._named(asked)
         since = moment_of(asked.query["since"], "since") if "since" in asked.query else None
         currency = account.rules.currency
-        shown = [self.prices.price(self.instruments[name], currency) for name in names]
+        shown = [self.prices.price(one, currency) for one in named]
         told: Json = {
             "time": At(now_ns),
             "prices": [one for one in shown if one is not None and (since is None or one["time"].ns > since)],
@@ -240,7 +278,7 @@ class OandaVenue:
         if asked.query.get("includeHomeConversions", "false").lower() == "true":
             told["homeConversions"] = [
                 {"currency": one, "accountGain": rate, "accountLoss": rate, "positionValue": rate}
-                for one in sorted({part for name in names for part in name.split("_")})
+                for one in sorted({part for rules in named for part in (rules.base, rules.quote)})
                 for rate in (self.prices.factor(one, currency),)
             ]
         return Answer(told)
@@ -293,6 +331,7 @@ class OandaVenue:
             "statuses": dict(sorted(self._statuses.items())),
             "rate_limited": {"total": self.access.counts["rate_limited"], "injected": self._injected},
             "sessions": {"unauthorized": self.access.counts["unauthorized"]},
+            "streams": {"open": self.streaming.count, "opened": self.streaming.opened},
             **self.office.counters(),
         }
 
