@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from quantd.clock import SystemClock
+from quantd.clock import LoopClock, SystemClock
 from quantd.domain.market import Quote
 from quantd.ports import HttpRequest, HttpResponse, NotSent, ReplyLost
 from quantd.simulators.faults import Action, FaultRule, FaultScript
@@ -15,7 +15,7 @@ from quantd.simulators.lines import MemoryLines
 from quantd.simulators.oanda.options import Switches
 from quantd.simulators.oanda.venue import OandaVenue
 from quantd.simulators.server import SimulatorServer
-from quantd.testing.loop import LoopClock, run_virtual
+from quantd.testing.loop import run_virtual
 from tests.component.simulators.oanda_client import ID, one_account
 
 HEADERS = {"Authorization": "Bearer simulated-token"}

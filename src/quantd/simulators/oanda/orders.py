@@ -37,11 +37,12 @@ _REJECTS = {
     "bad_trigger": "PRICE_INVALID", "bad_quantity": "UNITS_INVALID", "below_minimum": "UNITS_MIMIMUM_NOT_MET",
     "above_maximum": "UNITS_LIMIT_EXCEEDED", "bad_expiry": "TIME_IN_FORCE_GTD_TIMESTAMP_IN_PAST",
 }  # fmt: skip
-_ECHOED = frozenset(
-    {"instrument", "units", "price", "priceBound", "timeInForce", "positionFill", "triggerCondition", "tradeID",
-     "clientTradeID", "distance"}
-)  # fmt: skip
-"""Members that a rejection repeats as far as they are texts."""
+_COMMON = ("price", "timeInForce", "triggerCondition")
+_ECHOED = {
+    True: frozenset({*_COMMON, "tradeID", "clientTradeID", "distance"}),
+    False: frozenset({*_COMMON, "instrument", "units", "priceBound", "positionFill"}),
+}
+"""Members that a rejection repeats as far as they are texts, by whether the order guards a trade."""
 
 
 class OrderDesk:
@@ -188,7 +189,8 @@ class OrderDesk:
 
     def _rejected(self, act: Act, before: int, raw: Json, reason: str, about: Json) -> Failed:
         """Enter a rejection and return the error."""
-        fields: Json = {key: value for key, value in raw.items() if key in _ECHOED and isinstance(value, str)}
+        echoed = _ECHOED[raw["type"] in GUARD_TYPES] - ({"triggerCondition"} if raw["type"] == "MARKET" else set())
+        fields: Json = {key: value for key, value in raw.items() if key in echoed and isinstance(value, str)}
         extensions = raw.get("clientExtensions")
         if isinstance(extensions, dict):
             fields["clientExtensions"] = extensions
