@@ -184,3 +184,20 @@ def test_guards_are_orders_of_their_own_too() -> None:
     assert open_trades(client) == [trade]
     filled = client.order(type="STOP_LOSS", tradeID=trade, price="1.1")["orderFillTransaction"]
     assert filled["reason"] == "STOP_LOSS_ORDER"
+
+
+def test_guards_of_a_locked_account_can_be_set_but_neither_changed_nor_taken_away() -> None:
+    client = Client(cancels_locked=True)
+    trade = client.trade()
+    path = f"/trades/{trade}/orders"
+    guards = {"takeProfit": {"price": "1.2"}, "stopLoss": {"price": "1"}, "trailingStopLoss": {"distance": "0.1"}}
+    assert client.status("PUT", path, guards)[0] == 200
+    before = client.get(f"/trades/{trade}")["trade"]
+    for body in (dict.fromkeys(guards), {**guards, "takeProfit": {"price": "1.3"}}):
+        status, told = client.status("PUT", path, body)
+        assert (status, told["errorCode"]) == (400, "ACCOUNT_ORDER_CANCEL_LOCKED")
+        for member in guards:
+            assert told[f"{member}OrderCancelRejectTransaction"]["orderID"] == before[f"{member}Order"]["id"]
+    assert client.get(f"/trades/{trade}")["trade"] == before
+    status, told = client.status("PUT", f"/orders/{before['stopLossOrder']['id']}/cancel")
+    assert (status, told["orderCancelRejectTransaction"]["rejectReason"]) == (400, "ACCOUNT_ORDER_CANCEL_LOCKED")

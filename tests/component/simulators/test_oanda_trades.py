@@ -225,6 +225,10 @@ def test_every_trade_endpoint_wants_the_token_the_account_and_the_right_method(m
     assert client.status(method, f"/v3/accounts/101-004-1234567-009{path}", {})[0] == 403
     assert client.status(method, f"/v3/accounts/12345{path}", {})[1]["errorMessage"].endswith("'accountID'")
     assert client.status("DELETE", path)[0] == 405
+    client.venue.adjust({"unknown_account_404": True})
+    status, told = client.status(method, f"/v3/accounts/101-004-1234567-009{path}", {})
+    assert (status, told["errorCode"]) == (404, "NO_SUCH_ACCOUNT")
+    assert set(told) == {"errorCode", "errorMessage"}, "ids and transactions only where there is an account"
     assert client.status(method, f"{path}/more", {})[0] == 404
     assert client.get("/summary")["lastTransactionID"] == before
 

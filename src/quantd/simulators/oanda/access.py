@@ -59,4 +59,6 @@ class Access:
                 return account
         if not is_account_id(wanted):
             raise malformed("accountID")
+        if self._switches.unknown_account_404:
+            raise Failed(404, "The account ID specified does not exist", "NO_SUCH_ACCOUNT")
         raise Failed(403, "The provided request was forbidden.")

@@ -4,21 +4,25 @@ Used by the desks for orders and trades. Per guard: absent leaves it, null takes
 what the object leaves out is inherited from the order that it replaces.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from quantd.simulators.oanda.answers import Answer, At, decimal_of, malformed
 from quantd.simulators.oanda.booking import Booking
-from quantd.simulators.oanda.floor import Act
+from quantd.simulators.oanda.floor import Act, Floor
 from quantd.simulators.oanda.records import MEMBERS, STOP_LOSS, Account, OrderRecord, TradeRecord
 from quantd.simulators.oanda.terms import Guard, Rejected, read_guard
 from quantd.simulators.oanda.words import done, refused
 from quantd.simulators.venue import Json
 
+CANCELS_LOCKED = "ACCOUNT_ORDER_CANCEL_LOCKED"
+
 
 class Dependents:
     """Guards of all accounts' trades."""
 
-    def __init__(self, booking: Booking) -> None:
+    def __init__(self, floor: Floor, booking: Booking) -> None:
+        self._switches = floor.switches
         self._booking = booking
 
     def trade_of(self, account: Account, raw: Json) -> TradeRecord:
@@ -91,6 +95,9 @@ class Dependents:
                     changes[kind] = read_guard(kind, merged, trade.rules, now_ns=act.now_ns, on_fill=False)
                 elif kind in trade.guards:
                     changes[kind] = None
+            locked = self._locked(act, trade, changes)
+            if locked:
+                raise refused(account, before, locked, CANCELS_LOCKED)
             made = self._booking.guards.set(act, trade, changes, reason="CLIENT_ORDER")
         except Rejected as rejection:
             raw = body.get(MEMBERS[kind])
@@ -109,6 +116,19 @@ class Dependents:
             if guard is not None:
                 made |= self._ended(account, kind, made)
         return done(account, before, made)
+
+    def _locked(self, act: Act, trade: TradeRecord, changes: Mapping[str, Guard | None]) -> Json:
+        """Enter the refused cancels of a locked account's guards; nothing where it is not locked."""
+        told: Json = {}
+        for kind in changes:
+            record = trade.guards.get(kind)
+            if self._switches.cancels_locked and record is not None:
+                fields: Json = {"orderID": str(record.id)}
+                if record.client_id:
+                    fields["clientOrderID"] = record.client_id
+                entry = act.account.log.append("ORDER_CANCEL_REJECT", {**fields, "rejectReason": CANCELS_LOCKED})
+                told[f"{MEMBERS[kind]}OrderCancelRejectTransaction"] = entry
+        return told
 
     def _ended(self, account: Account, kind: str, made: Json) -> Json:
         """Return what has already become of a guard that was just set."""

@@ -154,5 +154,9 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether answers hold the fields that no document names, as was observed."""
     later_fields: bool = True
     """Whether answers hold what was added after the OpenAPI document of 2018."""
+    cancels_locked: bool = False
+    """Whether accounts are locked for cancels; what guards a trade can then be neither changed nor taken away."""
+    unknown_account_404: bool = False
+    """Whether an account that is not the token's is a 404, as documented, and not a 403, as was observed."""
     heartbeat_s: float = 5.0
     """Of both streams."""

@@ -12,7 +12,7 @@ from quantd.domain.orders import OrderKind, OrderSpec, Side, TimeInForce
 from quantd.exchange import NewOrder, Refused
 from quantd.simulators.oanda.answers import Answer, Failed, malformed
 from quantd.simulators.oanda.booking import Booking, new_record
-from quantd.simulators.oanda.dependents import Dependents
+from quantd.simulators.oanda.dependents import CANCELS_LOCKED, Dependents
 from quantd.simulators.oanda.floor import Act, Floor
 from quantd.simulators.oanda.records import STOP_LOSS, TAKE_PROFIT, Account, OrderRecord
 from quantd.simulators.oanda.terms import (
@@ -54,7 +54,7 @@ class OrderDesk:
         self._instruments = floor.instruments
         self._prices = floor.prices
         self._switches = floor.switches
-        self.dependents = Dependents(booking)
+        self.dependents = Dependents(floor, booking)
         self.counts: dict[str, int] = {"created": 0, "cancels": 0, "cancelled_too_late": 0, "rejected": 0}
         self.client_ids: dict[tuple[str, str], int] = {}
         """How often each client id came with a create."""
@@ -223,6 +223,10 @@ class OrderDesk:
         record = account.find_order(specifier)
         if record is None or record.state != "PENDING":
             raise self._gone(account, before, specifier, ("ORDER_CANCEL_REJECT", "orderCancelRejectTransaction"))
+        if self._switches.cancels_locked:
+            fields = {"orderID": str(record.id), "rejectReason": CANCELS_LOCKED}
+            rejection = account.log.append("ORDER_CANCEL_REJECT", fields)
+            raise refused(account, before, {"orderCancelRejectTransaction": rejection}, CANCELS_LOCKED)
         self._withdraw(act, record)
         entry = self._booking.cancel(act, record, "CLIENT_REQUEST")
         self.counts["cancels"] += 1
