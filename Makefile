@@ -95,7 +95,8 @@ $(VENV)/.run-installed: requirements/run.lock pyproject.toml | $(VENV)/bin/pytho
 
 $(VENV)/.dev-installed: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the pinned requirements of the tests (once)"
-	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/dev.lock
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/run.lock
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes --no-build-isolation -r requirements/dev.lock
 	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.run-installed $@
 

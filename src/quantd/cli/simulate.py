@@ -33,6 +33,8 @@ from quantd.simulators.hummingbot.venue import HummingbotVenue
 from quantd.simulators.ionloop.options import DEPTH, ApiKey, MarketRules, Setup, Switches, Webhook
 from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
+from quantd.simulators.oanda import options as oanda
+from quantd.simulators.oanda.venue import OandaVenue
 from quantd.simulators.ripio import options as ripio
 from quantd.simulators.ripio.venue import RipioVenue
 from quantd.simulators.tradelocker import options as tradelocker
@@ -239,6 +241,57 @@ def simulate_tradelocker(
         asyncio.run(
             serve(
                 lambda clock: TradeLockerVenue(setup, clock=clock, switches=switches),
+                instruments,
+                plan_of(faults, seed),
+                place=Place(host, port),
+                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
+            )
+        )
+
+
+@simulate_app.command("oanda")
+def simulate_oanda(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 9102,
+    host: Host = "127.0.0.1",
+    replay: Replay = None,
+    speed: Speed = 1.0,
+    seed: Seed = 0,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Instrument, BASE-QUOTE; listed as BASE_QUOTE; may be repeated.")
+    ] = None,
+    price: Price = 1.1,
+    spread_bps: Spread = prices.SPREAD_BPS,
+    balance: Annotated[list[str] | None, typer.Option(help="CURRENCY=AMOUNT of the account.")] = None,
+    hedging: Annotated[bool, typer.Option("--hedging", help="Long and short side by side instead of netting.")] = False,
+    account: Annotated[str, typer.Option(help="The account's id.")] = "101-004-1234567-001",
+    token_file: Annotated[Path | None, typer.Option(help="File with the token; `simulated-token` without one.")] = None,
+    faults: Faults = None,
+    switch: Switched = None,
+    latency_ms: Latency = 0.0,
+    level_quantity: LevelQuantity = 1_000_000.0,
+) -> None:
+    """Serve OANDA's v20 API over a simulated exchange, REST and streams, on this machine."""
+    _check(speed, price, level_quantity, spread_bps)
+    with _usage():
+        held = list(balances_of(balance or ["USD=100000"]).get("main", {}).items())
+        if len(held) != 1:
+            raise ConfigError("--balance: expected one CURRENCY=AMOUNT; a margin account has one currency")
+        if not oanda.is_account_id(account):
+            raise ConfigError(f"--account {account}: expected an id like 101-004-1234567-001")
+        rules = oanda.AccountRules(id=account, currency=held[0][0], balance=held[0][1], hedging=hedging)
+        setup = oanda.Setup(
+            token="simulated-token" if token_file is None else _text(token_file),
+            accounts=(rules,),
+            instruments=oanda.listed(symbols_of(symbol or ["EUR-USD"]), price),
+            depth=msgspec.structs.replace(oanda.DEPTH, size=level_quantity),
+            latency_s=latency_ms / 1000,
+            seed=seed,
+        )
+        switches = switches_of(switch or [], oanda.Switches)
+        instruments = [one.instrument() for one in setup.instruments]
+        asyncio.run(
+            serve(
+                lambda clock: OandaVenue(setup, clock=clock, switches=switches),
                 instruments,
                 plan_of(faults, seed),
                 place=Place(host, port),

@@ -344,6 +344,10 @@ class Exchange:
         """Return how an account was set up."""
         return self._accounts[account].setup
 
+    def rate(self, source: str, target: str) -> Decimal | None:
+        """Return the worth of one unit of a currency in another at mid, None where it is not known."""
+        return self._conversion.rate(source, target)
+
     def accounts(self) -> tuple[str, ...]:
         """Return the account ids."""
         return tuple(self._accounts)
@@ -368,6 +372,6 @@ class Exchange:
         """Return the best prices with the accounts' resting orders in them; None where a side is empty."""
         return shown.quote(self._markets[instrument])
 
-    def book(self, instrument: InstrumentId, depth: int) -> Book:
-        """Return up to `depth` levels a side: the market's remaining levels and the accounts' resting orders."""
-        return shown.book(self._markets[instrument], depth)
+    def book(self, instrument: InstrumentId, depth: int, *, resting: bool = True) -> Book:
+        """Return up to `depth` levels a side: the market's remaining levels, and the accounts' orders where `resting`."""
+        return shown.book(self._markets[instrument], depth, resting=resting)

@@ -77,9 +77,11 @@ def snapshot(account: AccountBook, venue: str, now_ns: int) -> AccountSnapshot:
     )  # fmt: skip
 
 
-def _merged(market: MarketState, asks: bool, depth: int) -> tuple[tuple[float, float], ...]:
+def _merged(market: MarketState, asks: bool, depth: int, resting: bool) -> tuple[tuple[float, float], ...]:
     levels: dict[Decimal, Decimal] = {}
-    for price, quantity in merge(_own(market, asks), _resting(market, asks), key=_price, reverse=not asks):
+    for price, quantity in merge(
+        _own(market, asks), _resting(market, asks) if resting else (), key=_price, reverse=not asks
+    ):
         if len(levels) == depth and price not in levels:
             break
         levels[price] = levels.get(price, ZERO) + quantity
@@ -106,12 +108,13 @@ def _price(level: tuple[Decimal, Decimal]) -> Decimal:
     return level[0]
 
 
-def book(market: MarketState, depth: int) -> Book:
-    """Return the merged book, as of the present event."""
+def book(market: MarketState, depth: int, *, resting: bool = True) -> Book:
+    """Return the book as of the present event: the market's levels, merged with the accounts' limits where `resting`."""
     event = market.event
     at_ns = 0 if event is None else event.received_at_ns
     return Book(
-        instrument=market.instrument.id, bids=_merged(market, False, depth), asks=_merged(market, True, depth),
+        instrument=market.instrument.id, bids=_merged(market, False, depth, resting),
+        asks=_merged(market, True, depth, resting),
         received_at_ns=at_ns, occurred_at_ns=None if event is None or isinstance(event, Bar) else event.occurred_at_ns,
         sequence=event.sequence if isinstance(event, Book) else 0,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from quantd.ports import HttpRequest, HttpResponse
 from quantd.simulators.admin import Admin
 from quantd.simulators.delivery import Delivered, deliver
 from quantd.simulators.faults import FaultScript
+from quantd.simulators.lines import LineServer
 from quantd.simulators.sockets import Sockets
 from quantd.simulators.venue import SimulatedVenue
 
@@ -37,6 +38,7 @@ class SimulatorServer:
         self._venue = venue
         self._faults = faults
         self._admin = Admin(venue, faults)
+        self._lines = LineServer(venue, faults)
         self._sockets = Sockets(venue, faults)
         self._host = host
         app = web.Application(client_max_size=BODY_MAX)
@@ -63,6 +65,7 @@ class SimulatorServer:
 
     async def stop(self) -> None:
         """Stop listening and let requests under way finish, for two seconds at most."""
+        self._lines.close()
         await self._sockets.close()
         await self._listener.stop()
 
@@ -74,6 +77,8 @@ class SimulatorServer:
         if self._sockets.wants(request):
             return await self._sockets.carry(request)
         asked = HttpRequest(request.method, request.raw_path, dict(request.headers), body, peer)
+        if self._lines.wants(asked):
+            return await self._lines.carry(request, asked)
         delivered = await deliver(self._venue, asked, self._faults)
         if delivered is None:
             return _broken(request)
