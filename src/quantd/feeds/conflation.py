@@ -12,8 +12,9 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Book, Quote
 from quantd.ports import Observer
 
-BATCH_MAX = 64
-"""Events that one batch has at most, unless more than four times as many wait."""
+BATCH_MAX = 16
+"""Events that one batch has at most, unless more than eight times as many wait: about 4 ms of the engine's work."""
+_SHARE = 8
 _TOMBSTONES_MIN = 1_024
 
 
@@ -88,7 +89,7 @@ class Inbox:
         return batch
 
     async def get_batch(self) -> list[Event]:
-        """Wait for at least one event; return the oldest, `BATCH_MAX` or a quarter of what waits. One caller at a time.
+        """Wait for at least one event; return the oldest, `BATCH_MAX` or an eighth of what waits. One caller at a time.
 
         Between two batches the loop gets its turn, however many wait: to handle hundreds at once would stop it for long.
 
@@ -108,7 +109,7 @@ class Inbox:
                 self._waiter = None
         batch = self.take()
         if len(batch) > BATCH_MAX:
-            self._put_back(batch, max(BATCH_MAX, len(batch) // 4))
+            self._put_back(batch, max(BATCH_MAX, len(batch) // _SHARE))
         return batch
 
     def _put_back(self, batch: list[Event], first: int) -> None:

@@ -103,7 +103,7 @@ class SyntheticMarket:
             yield from self.step(self.started_at_ns + (self.steps + 1) * self.step_ns)
 
 
-_AT_ONCE = 20
+_AT_ONCE = 10
 """Events after which the loop gets its turn: a step of hundreds of instruments must not keep orders waiting."""
 
 

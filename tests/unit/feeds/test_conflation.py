@@ -137,15 +137,15 @@ def test_a_second_consumer_is_refused() -> None:
 
 async def test_a_great_number_is_handed_out_in_parts_in_order_and_conflated_as_ever() -> None:
     inbox = Inbox(conflate_above=200)
-    for number in range(150):
+    for number in range(120):
         inbox.put(quote(f"x:{number}-USD", number))
     first = await inbox.get_batch()
     assert len(first) == BATCH_MAX
-    assert len(inbox) == 150 - BATCH_MAX
+    assert len(inbox) == 120 - BATCH_MAX
     turns: list[str] = []
     asyncio.get_running_loop().call_soon(turns.append, "the loop's turn")
-    for number in range(150, 300):
-        inbox.put(quote(f"x:{number % 150}-USD", number))
+    for number in range(120, 240):
+        inbox.put(quote(f"x:{number % 120}-USD", number))
     second = await inbox.get_batch()
     assert turns == ["the loop's turn"]
     rest = second
@@ -153,6 +153,6 @@ async def test_a_great_number_is_handed_out_in_parts_in_order_and_conflated_as_e
         rest += await inbox.get_batch()
     times = [event.received_at_ns for event in first + rest]
     assert times == sorted(times)
-    assert inbox.conflated == 300 - len(times) > 0
+    assert inbox.conflated == 240 - len(times) > 0
     newest = {event.instrument: event.received_at_ns for event in rest if isinstance(event, Quote)}
-    assert all(newest[InstrumentId(f"x:{number % 150}-USD")] == number for number in range(150, 300))
+    assert all(newest[InstrumentId(f"x:{number % 120}-USD")] == number for number in range(120, 240))
