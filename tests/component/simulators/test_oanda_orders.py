@@ -130,6 +130,7 @@ def test_what_is_malformed_takes_no_id_and_what_the_rules_forbid_takes_one() -> 
             {"stopLossOnFill": {"price": "1", "distance": "1"}},
             "STOP_LOSS_ON_FILL_PRICE_AND_DISTANCE_BOTH_SPECIFIED",
         ),
+        ({"stopLossOnFill": {"distance": "1.1"}}, "STOP_LOSS_ON_FILL_DISTANCE_INVALID"),
         (
             {"trailingStopLossOnFill": {"distance": "0.00001"}},
             "TRAILING_STOP_LOSS_ON_FILL_PRICE_DISTANCE_MINIMUM_NOT_MET",
