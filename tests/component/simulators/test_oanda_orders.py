@@ -2,6 +2,7 @@
 
 import pytest
 
+from quantd.domain.market import Quote
 from quantd.simulators.oanda.options import DEPTH, AccountRules, Setup
 from tests.component.simulators.oanda_client import EUR_USD, ID, Client, one_account
 
@@ -130,6 +131,7 @@ def test_what_is_malformed_takes_no_id_and_what_the_rules_forbid_takes_one() -> 
             {"stopLossOnFill": {"price": "1", "distance": "1"}},
             "STOP_LOSS_ON_FILL_PRICE_AND_DISTANCE_BOTH_SPECIFIED",
         ),
+        ({"stopLossOnFill": {"distance": "1.1"}}, "STOP_LOSS_ON_FILL_DISTANCE_INVALID"),
         (
             {"trailingStopLossOnFill": {"distance": "0.00001"}},
             "TRAILING_STOP_LOSS_ON_FILL_PRICE_DISTANCE_MINIMUM_NOT_MET",
@@ -277,3 +279,38 @@ def test_orders_are_listed_by_state_and_paged_by_link() -> None:
     assert "state=ALL" in response.headers["link"]
     assert client.get("/orders?count=501")["errorMessage"] == "Maximum value for 'count' exceeded"
     assert client.get("/orders?state=SOME")["errorMessage"] == "Invalid value specified for 'state'"
+
+
+def test_order_that_takes_time_to_the_market_is_answered_as_pending_and_fills_later() -> None:
+    client = Client(Setup(accounts=(AccountRules(),), depth=None, latency_s=0.05))
+    told = client.order(stopLossOnFill={"distance": "0.01"})
+    assert set(told) == {"orderCreateTransaction", "relatedTransactionIDs", "lastTransactionID"}
+    assert client.get("/orders/4")["order"]["state"] == "PENDING"
+    client.wait(0.05)
+    client.price(1.2)
+    assert client.types(4) == ["ORDER_FILL", "STOP_LOSS_ORDER"]
+    told = client.json("PUT", "/trades/5/close", {"units": "40"})
+    assert set(told) == {"orderCreateTransaction", "relatedTransactionIDs", "lastTransactionID"}
+    client.wait(0.05)
+    client.price(1.2)
+    assert client.get("/trades/5")["trade"]["currentUnits"] == "60"
+
+
+def test_order_that_may_only_reduce_never_turns_a_position() -> None:
+    client = Client()
+    client.order(units="100")
+    assert client.order(units="50", positionFill="REDUCE_ONLY")["orderCancelTransaction"]["reason"] == (
+        "INSUFFICIENT_LIQUIDITY"
+    )
+    whole = client.order(units="-150", positionFill="REDUCE_ONLY")
+    assert "orderFillTransaction" not in whole, "all or nothing"
+    part = client.order(units="-150", positionFill="REDUCE_ONLY", timeInForce="IOC")["orderFillTransaction"]
+    assert (part["units"], part["requestedUnits"]) == ("-100", "-150")
+    assert client.get("/openTrades")["trades"] == []
+
+
+def test_bid_size_of_a_source_does_not_thin_the_ladder() -> None:
+    client = Client()
+    client.venue.on_market(Quote(EUR_USD.id, 1.1, 1.1002, 0, bid_size=1.0, ask_size=1.0))
+    assert client.order(units="1000")["orderFillTransaction"]["units"] == "1000"
+    assert client.get("/pricing?instruments=EUR_USD")["prices"][0]["bids"][0]["liquidity"] == 10_000_000

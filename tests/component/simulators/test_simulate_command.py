@@ -92,6 +92,31 @@ async def test_ripio_is_served_to_the_credentials_of_a_file(tmp_path: Path) -> N
     assert "hidden" not in told
 
 
+async def test_oanda_is_served_to_the_token_of_a_file(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("hidden-token\n")
+    process, url = await started(
+        "--symbol", "USD-JPY", "--price", "150", "--balance", "EUR=12.5", "--account", "101-001-7-002", "--hedging",
+        "--token-file", str(token), "--switch", "heartbeat_s=0.5", venue="oanda",
+    )  # fmt: skip
+    assert (await read(f"{url}/v3/accounts"))["errorMessage"] == "Insufficient authorization to perform request."
+    headers = {"Authorization": "Bearer hidden-token"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        async with session.get(f"{url}/v3/accounts/101-001-7-002/summary") as answer:
+            account = (await answer.json())["account"]
+        async with session.get(f"{url}/v3/accounts/101-001-7-002/transactions/stream") as stream, asyncio.timeout(5):
+            beat = json.loads(await stream.content.readline())
+    assert (account["currency"], account["balance"], account["hedgingEnabled"]) == ("EUR", "12.5000", True)
+    assert (beat["type"], beat["lastTransactionID"]) == ("HEARTBEAT", "3")
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        assert await process.wait() == 0
+    assert process.stderr is not None
+    told = (await process.stderr.read()).decode()
+    assert "stopped: USD_JPY" in told
+    assert "hidden" not in told
+
+
 async def failed(*options: str) -> tuple[int, str]:
     """Run the command to its end."""
     process = await asyncio.create_subprocess_exec(

@@ -113,6 +113,10 @@ class AccountDesk:
             "maximumPositionSize": f"{rules.maximum_position:f}", "maximumOrderUnits": f"{rules.maximum:f}",
             "marginRate": f"{rules.margin_rate:f}",
         }  # fmt: skip
+        if rules.commission:
+            told["commission"] = {
+                "commission": f"{rules.commission:f}", "unitsTraded": "1", "minimumCommission": "0",
+            }  # fmt: skip
         if self._switches.later_fields:
             days = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
             charged = (1, 1, 3, 1, 1, 0, 0)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from quantd.domain.numbers import ONE, ZERO
-from quantd.domain.orders import ENDS, Side
+from quantd.domain.orders import ENDS, OrderState, Role, Side
 from quantd.exchange import ExchangeReport, NewOrder, OrderView, Refused, Trade
 from quantd.simulators.oanda.answers import At, money, units_text
 from quantd.simulators.oanda.floor import Act, Floor
@@ -70,19 +70,27 @@ class Booking:
     def _enter(self, act: Act, reports: Iterable[ExchangeReport]) -> set[str]:
         """Enter an account's fills, then its cancels; return the instruments on which guards were set."""
         account = act.account
-        guarded: set[str] = set()
+        opened: list[tuple[OrderRecord, TradeRecord]] = []
         trades = self._exchange.trades(account.id, account.seen_trades)
         account.seen_trades += len(trades)
         for order_id in dict.fromkeys(trade.venue_order_id for trade in trades):
             mine = [one for one in trades if one.venue_order_id == order_id]
-            guarded |= self._fill(act, order_id, mine)
+            opened += self._fill(act, order_id, mine)
         for told in reports:
             view = self._exchange.order(account.id, told.report.venue_order_id)
             record = account.by_exchange.get(told.report.venue_order_id)
             if view is None or record is None or record.state != "PENDING" or view.state not in ENDS:
                 continue
+            trade = account.trades.get(record.trade)
+            if trade is not None and trade.is_open:
+                self.guards.remove(act, record)
             self.cancel(act, record, self._reason(view, record))
-        return guarded
+        # Only now: the same event may have closed again what it opened.
+        return {
+            trade.rules.name
+            for record, trade in opened
+            if trade.is_open and self.guards.set_on_fill(act, record, trade)
+        }
 
     def _reason(self, view: OrderView, record: OrderRecord) -> str:
         if view.reason == "fok" and "priceBound" in record.shown:
@@ -135,8 +143,8 @@ class Booking:
 
     # --- fills ------------------------------------------------------------------------------------------------------
 
-    def _fill(self, act: Act, order_id: str, trades: Sequence[Trade]) -> set[str]:
-        """Enter what one event did to an order; return its instrument where a trade got guards."""
+    def _fill(self, act: Act, order_id: str, trades: Sequence[Trade]) -> list[tuple[OrderRecord, TradeRecord]]:
+        """Enter what one event did to an order; return it with the trade that it opened."""
         account = act.account
         view = self._exchange.order(account.id, order_id)
         assert view is not None, f"{order_id} has traded and is not known"
@@ -170,10 +178,10 @@ class Booking:
         entry = account.log.append("ORDER_FILL", fields)
         assert entry["id"] == str(number), "a fill is entered between the trades that it changes and their guards"
         self._finish(act, record, entry)
-        if view.state not in ENDS:
+        # What ends in part guards its trade no longer; it is told as issued again and cancelled.
+        if view.state not in ENDS or (record.trade and view.state is not OrderState.FILLED):
             self._issue_again(act, record, view)
-        guarded = opened is not None and self.guards.set_on_fill(act, record, opened, entry)
-        return {record.rules.name} if guarded else set()
+        return [] if opened is None else [(record, opened)]
 
     def _finish(self, act: Act, record: OrderRecord, entry: Json) -> None:
         ended: Json = {"fillingTransactionID": entry["id"], "filledTime": At(act.now_ns)}
@@ -259,15 +267,17 @@ class Booking:
             if key not in _ENDED and key not in ("id", "createTime", "type", "state")
         }  # fmt: skip
         exchange_id = view.venue_order_id
+        lot = view.lot if view.role is Role.CLOSE else ""
         if not record.trade:
             fields["units"] = units_text(left if record.units > 0 else -left)
+        if not record.trade and view.origin == "client":
             self._exchange.cancel(account.id, exchange_id, now_ns)
             spec = view.spec.__class__(
                 view.spec.instrument, view.spec.side, left, view.spec.kind, view.spec.price, view.spec.trigger,
                 view.spec.time_in_force, view.spec.post_only, view.spec.reduce_only, view.spec.effect,
                 view.spec.expires_at_ns,
             )  # fmt: skip
-            placed = self._exchange.submit(account.id, NewOrder(record.client_id, spec, lot=""), now_ns)
+            placed = self._exchange.submit(account.id, NewOrder(record.client_id, spec, lot=lot), now_ns)
             if isinstance(placed, Refused):
                 account.log.append(
                     f"{record.type}_ORDER_REJECT",

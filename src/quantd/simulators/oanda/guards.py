@@ -26,7 +26,7 @@ class Guards:
     def __init__(self, floor: Floor) -> None:
         self._exchange = floor.exchange
 
-    def set_on_fill(self, act: Act, record: OrderRecord, trade: TradeRecord, fill: Json) -> bool:
+    def set_on_fill(self, act: Act, record: OrderRecord, trade: TradeRecord) -> bool:
         """Set the guards that an order brought for the trade that it opened; tell whether there were any."""
         wanted: dict[str, Guard] = {}
         for kind, member in MEMBERS.items():
@@ -37,7 +37,7 @@ class Guards:
             with suppress(Rejected):
                 wanted[kind] = read_guard(kind, _plain(raw), record.rules, now_ns=act.now_ns, on_fill=False)
         if wanted:
-            self.set(act, trade, wanted, reason="ON_FILL", fill_id=str(fill["id"]))
+            self.set(act, trade, wanted, reason="ON_FILL", fill_id=str(trade.id))
         return bool(wanted)
 
     def set(self, act: Act, trade: TradeRecord, changes: Changes, *, reason: str, fill_id: str = "") -> Json:

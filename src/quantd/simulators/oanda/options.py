@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.instruments import Instrument, InstrumentId, QuantityUnit, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, QuantityUnit, TickTier
 from quantd.domain.numbers import ONE, ZERO
 from quantd.exchange import DepthRules
 
@@ -37,6 +37,8 @@ class InstrumentRules(msgspec.Struct, frozen=True):
     margin_rate: Decimal = Decimal("0.0333")
     least_trail: Decimal = Decimal("0.0005")
     largest_trail: Decimal = ONE
+    commission: Decimal = ZERO
+    """For each unit that is filled, in the quote currency."""
     long_rate: Decimal = Decimal("-0.012")
     """Yearly, for holding; a negative one costs."""
     short_rate: Decimal = Decimal("-0.004")
@@ -73,6 +75,7 @@ class InstrumentRules(msgspec.Struct, frozen=True):
             min_quantity=self.minimum,
             max_quantity=self.maximum,
             margin_rate=self.margin_rate,
+            fees=FeeSchedule(per_unit=self.commission),
             min_trail=self.least_trail,
             max_trail=self.largest_trail,
             max_position=self.maximum_position or None,

@@ -93,6 +93,10 @@ class OrderDesk:
         is_unique = self._switches.pending_client_ids_unique
         if client_id and is_unique and any(one.client_id == client_id for one in others):
             raise Rejected("CLIENT_ORDER_ID_ALREADY_EXISTS")
+        stop, quote = wanted.guards.get(STOP_LOSS), self._prices.quote(wanted.rules)
+        opens_at = wanted.spec.trigger or wanted.spec.price or (None if quote is None else quote[0])
+        if stop is not None and stop.distance is not None and opens_at is not None and stop.distance >= opens_at:
+            raise Rejected("STOP_LOSS_ON_FILL_DISTANCE_INVALID")
         trade_id = wanted.shown.get("tradeClientExtensions", {}).get("id")
         if trade_id and any(one.client_id == trade_id for one in account.open_trades.values()):
             raise Rejected("CLIENT_TRADE_ID_ALREADY_EXISTS")
