@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from quantd.app import venues
 from quantd.clock import LoopClock
 from quantd.domain.numbers import plain
 from quantd.exchange import LedgerReason
@@ -17,6 +16,7 @@ from quantd.simulators.faults import Action, FaultRule, FaultScript
 from quantd.simulators.ripio.options import PairRules, Setup, Switches
 from quantd.simulators.ripio.venue import RipioVenue
 from quantd.simulators.sockets import MemorySocket
+from quantd.venues.ripio import assembly
 from quantd.venues.ripio.socket import SocketLost
 from tests.sim.scenes import CancelOne, Create, Scene, count_lags, depth_of
 
@@ -60,12 +60,12 @@ class RipioScene(Scene):
 
             return connect
 
-        real = getattr(venues, "over_aiohttp")  # noqa: B009 -- it is not the module's to give
-        setattr(venues, "over_aiohttp", connections)  # noqa: B010 -- what stands between the daemon and the network
+        real = vars(assembly)["over_aiohttp"]
+        vars(assembly)["over_aiohttp"] = connections
         try:
             yield
         finally:
-            setattr(venues, "over_aiohttp", real)  # noqa: B010 -- likewise
+            vars(assembly)["over_aiohttp"] = real
 
     def rules(self) -> Any:
         """Return the instrument."""
