@@ -3,6 +3,8 @@
 import json
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -10,15 +12,22 @@ from quantd.clock import LoopClock
 from quantd.domain.numbers import plain
 from quantd.exchange import LedgerReason
 from quantd.ports import HttpRequest
+from quantd.simulators.faults import Action, FaultRule, FaultScript
 from quantd.simulators.ripio.options import PairRules, Setup, Switches
 from quantd.simulators.ripio.venue import RipioVenue
+from quantd.simulators.sockets import MemorySocket
+from quantd.venues.ripio import assembly
+from quantd.venues.ripio.socket import SocketLost
 from tests.sim.scenes import CancelOne, Create, Scene, count_lags, depth_of
 
+_MISHAPS = (
+    Action.DROP_BEFORE, Action.DUPLICATE, Action.GARBAGE, Action.TRUNCATE, Action.ERROR, Action.DELAY,
+)  # fmt: skip
 _ALIVE = ("open", "executed_partially", "pending_creation")
 
 
 class RipioScene(Scene):
-    """By polls alone: frames have tests of their own."""
+    """With its stream in three of four seeds, and by polls alone in the others."""
 
     name = "ripio"
     symbol = "BTC_BRL"
@@ -35,6 +44,28 @@ class RipioScene(Scene):
             seed=seed,
         )
         self.venue = RipioVenue(setup, clock=clock, switches=self.switches)
+        self.frames = FaultScript(clock=clock, rng=random.Random(f"{seed}/frames"))
+        self.has_stream = rng.random() < 0.75
+        for action in rng.sample(_MISHAPS, 3):
+            self.frames.add([FaultRule(action, "frame", probability=rng.choice((0.01, 0.1)), delay_s=1.5)])
+        self.frames.add([FaultRule(Action.ERROR, "stream", probability=0.2)])
+
+    @contextmanager
+    def streamed(self, is_dead: Callable[[], bool]) -> Iterator[None]:
+        """Put a socket in memory in the place of the real one."""
+
+        def connections(url: str) -> Callable[[], Awaitable[_Line]]:
+            async def connect() -> _Line:
+                return _Line(self, is_dead)
+
+            return connect
+
+        real = vars(assembly)["over_aiohttp"]
+        vars(assembly)["over_aiohttp"] = connections
+        try:
+            yield
+        finally:
+            vars(assembly)["over_aiohttp"] = real
 
     def rules(self) -> Any:
         """Return the instrument."""
@@ -89,6 +120,7 @@ class RipioScene(Scene):
         switches.look_up_lag_s = switches.pending_creation_s = 0.0
         switches.maintenance = switches.market_paused = False
         switches.cancel_all_leaves = 0
+        self.frames.clear()
         self.halt(False, now_ns)
 
     def halt(self, on: bool, now_ns: int) -> None:
@@ -102,6 +134,44 @@ class RipioScene(Scene):
     def freeze(self, on: bool) -> None:
         """Let prices stand still."""
         self.switches.market_paused = on
+
+
+class _Line:
+    """One connection of one daemon; nothing arrives after its death, or during maintenance."""
+
+    def __init__(self, scene: RipioScene, is_dead: Callable[[], bool]) -> None:
+        self._scene = scene
+        self._is_dead = is_dead
+        self._check()
+        try:
+            self._line = MemorySocket(scene.venue, scene.frames)
+        except ConnectionError as error:
+            raise SocketLost(str(error)) from error
+
+    def _check(self) -> None:
+        if self._is_dead() or not self._scene.has_stream or self._scene.switches.maintenance:
+            raise SocketLost("nobody is there")
+
+    async def send(self, text: bytes) -> None:
+        """Send a frame."""
+        self._check()
+        try:
+            await self._line.send(text)
+        except ConnectionError as error:
+            raise SocketLost(str(error)) from error
+
+    async def receive(self, timeout_s: float) -> bytes:
+        """Return the next frame."""
+        try:
+            frame = await self._line.receive(timeout_s)
+        except (ConnectionError, TimeoutError) as error:
+            raise SocketLost(str(error)) from error
+        self._check()
+        return frame
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._line.close()
 
 
 def _status(order: dict[str, Any]) -> str:

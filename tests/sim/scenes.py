@@ -8,6 +8,7 @@ import random
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
@@ -90,6 +91,10 @@ class Scene(ABC):
     @abstractmethod
     def freeze(self, on: bool) -> None:
         """Let the venue show old prices, or prices that stand still."""
+
+    def streamed(self, is_dead: Callable[[], bool]) -> AbstractContextManager[Any]:
+        """Have a daemon that is built meanwhile follow the venue's stream, where it has one, until it is dead."""
+        return nullcontext()
 
     def receiver(self, shared: Any, parts: Any) -> Receive | None:
         """Return what takes the venue's webhooks."""

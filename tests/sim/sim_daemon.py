@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 _REPEATED = (OrderReport, OutcomeReceived, OperationResolved)
-_TASKS = ("quotes ", "status ", "books ", "bars ", "bar builder ", "orders ", "account ", "cash ")
+_TASKS = ("quotes ", "status ", "books ", "bars ", "bar builder ", "orders ", "account ", "cash ", "stream ")
 
 
 class _Latch(MemoryLatch):
@@ -77,7 +77,8 @@ class SimDaemon(Daemon):
 
     def build(self) -> None:
         """Build, and watch the engine being given some events twice."""
-        super().build()
+        with self.world.scene.streamed(lambda: self.is_dead):
+            super().build()
         handle, engine, rng = self.engine.handle, self.engine, self.world.rng("repeats")
 
         def handle_twice(event: Event) -> Sequence[Any]:
