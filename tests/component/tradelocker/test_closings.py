@@ -44,6 +44,37 @@ def test_a_lost_close_is_found_by_its_position_or_did_not_happen(fault: Action, 
     run(body)
 
 
+def test_a_lost_part_close_is_not_taken_for_the_one_before_it() -> None:
+    async def body(site: Site) -> None:
+        await site.open(quantity="0.3")
+        lot = await site.lot()
+        first = only(await site.tl.close_lot(site.close(lot.venue_id, "0.1")))
+        site.known.add(first.venue_order_id)
+        site.faults.add([FaultRule(Action.DROP_AFTER, "close_position", times=1)])
+        close, sent_at_ns = site.close(lot.venue_id, "0.1"), site.clock.now_ns()
+        assert isinstance(await site.tl.close_lot(close), Unknown)
+        found = await site.settled(close, sent_at_ns)
+        assert isinstance(found, Found)
+        assert found.report.venue_order_id != first.venue_order_id
+        assert (await site.lot()).quantity == D("0.1")
+
+    run(body)
+
+
+def test_a_lost_part_close_is_not_taken_for_a_person_s_of_another_size() -> None:
+    async def body(site: Site) -> None:
+        await site.open(quantity="0.3")
+        lot = await site.lot()
+        site.faults.add([FaultRule(Action.DROP_BEFORE, "close_position", times=1)])
+        close, sent_at_ns = site.close(lot.venue_id, "0.1"), site.clock.now_ns()
+        assert isinstance(await site.tl.close_lot(close), Unknown)
+        site.venue.positions.close(lot.venue_id, {"qty": "0.05"}, site.setup.accounts[0], site.clock.now_ns())
+        assert await site.settled(close, sent_at_ns) == NotFound()
+        assert (await site.lot()).quantity == D("0.25")
+
+    run(body)
+
+
 def test_a_close_of_what_is_gone_is_refused_and_repeating_a_whole_one_closes_nothing_else() -> None:
     async def body(site: Site) -> None:
         await site.open()

@@ -9,7 +9,7 @@ from quantd.domain.cash import PositionMode
 from quantd.domain.commands import CancelAll
 from quantd.domain.lots import LotProtection
 from quantd.domain.orders import OrderKind, OrderRef, OrderState, Side
-from quantd.domain.outcomes import Accepted, Ambiguous, Found, Rejected, Unknown
+from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotFound, Rejected, Unknown
 from quantd.errors import Refused
 from quantd.simulators.faults import Action
 from tests.component.tradelocker.site import D, Site, named_by, only, run
@@ -108,6 +108,37 @@ def test_a_refused_create_that_is_listed_all_the_same_is_found_as_refused() -> N
         found = await site.settled(command, site.clock.now_ns())
         assert isinstance(found, Found)
         assert found.report.state is OrderState.REJECTED
+
+    run(body)
+
+
+def test_a_lost_create_is_not_taken_for_another_order_with_the_same_terms() -> None:
+    async def body(site: Site) -> None:
+        await site.place(site.submit())
+        site.fault(Action.DROP_BEFORE, "submit")
+        command, sent_at_ns = site.submit(), site.clock.now_ns()
+        assert isinstance(await site.tl.submit(command), Unknown)
+        assert await site.settled(command, sent_at_ns) == NotFound()
+        assert len(site.truth().working) == 1
+
+    run(body)
+
+
+def test_a_cancel_that_is_refused_while_the_order_works_is_no_end_of_it() -> None:
+    async def body(site: Site) -> None:
+        command = site.submit()
+        order_id, _ = await site.place(command)
+        site.venue.changed["cancel_order"] = lambda told: {"s": "error", "errmsg": "not in this session"}
+        keep = site.venue.orders.cancel
+        site.venue.orders.cancel = lambda *_: None  # type: ignore[method-assign]  # it refuses, and does nothing
+        cancel, sent_at_ns = site.cancel(command, order_id), site.clock.now_ns()
+        assert isinstance(await site.tl.cancel(cancel), Unknown)
+        found = await site.settled(cancel, sent_at_ns)
+        assert isinstance(found, Found)
+        assert found.report.state is OrderState.WORKING
+        site.venue.orders.cancel = keep  # type: ignore[method-assign]  # as it was
+        site.venue.changed = {}
+        assert only(await site.tl.cancel(cancel)).state is OrderState.CANCELLED
 
     run(body)
 
