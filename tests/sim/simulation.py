@@ -61,7 +61,7 @@ def simulate(scenario: str, seed: int, venue: str = "ionloop") -> Outcome:
         SimulationFailed: an invariant did not hold; names the seed, the commit and the command.
     """
     chosen = SCENARIOS[scenario]
-    with _quiet():
+    with quiet():
         try:
             return run_virtual(lambda clock: _main(chosen, seed, venue, clock))
         except (Violation, Deadlock) as error:
@@ -79,7 +79,8 @@ def commit() -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Make no log lines."""
     before = structlog.get_config()
     # The filter saves the time of making lines, the logger keeps the few that are left to itself.
     wrapper = structlog.make_filtering_bound_logger(logging.CRITICAL)

@@ -1,6 +1,7 @@
 """One venue from its first question to the last: account up, warm-up, feeds, and looking after all of it."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -10,6 +11,7 @@ from quantd.app.shared import Shared
 from quantd.app.warm_up import history
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import TradingState, VenueChanged
+from quantd.domain.facts import Fact, OperationSettled
 from quantd.errors import AuthFailed
 from quantd.runtime.accounts import AccountFollower
 from quantd.venues.ionloop.connector import IonloopConnector
@@ -39,6 +41,15 @@ class VenueKeeper:
             orders_every_s=settings.orders_every_s,
             account_every_s=settings.account_every_s,
         )
+        shared.fact_readers.append(self._heard)
+
+    def _heard(self, facts: Sequence[Fact]) -> None:
+        """Look at the account after a refusal: what a close was refused for may be gone by the venue's own exit."""
+        for fact in facts:
+            if isinstance(fact, OperationSettled) and fact.result == "rejected":
+                order = self._shared.engine.state.orders[fact.client_order_id]
+                if order.lot and order.instrument.partition(":")[0] == self._name:
+                    self.follower.look_soon()
 
     async def run(self) -> None:
         """Bring the venue up, then keep its data and its account coming; for ever."""

@@ -14,12 +14,14 @@ from quantd.venues.paper import assembly as paper
 from quantd.venues.parts import VenueKind
 from quantd.venues.ripio import assembly as ripio
 from quantd.venues.settings import VenueSettings
+from quantd.venues.tradelocker import assembly as tradelocker
 
 BUILT_IN: Mapping[str, VenueKind] = {
     "hummingbot": hummingbot.KIND,
     "ionloop": ionloop.KIND,
     "paper": paper.KIND,
     "ripio": ripio.KIND,
+    "tradelocker": tradelocker.KIND,
 }
 
 

@@ -362,6 +362,8 @@ class Intake:
         account = context.state.portfolio.account(snapshot.venue)
         if snapshot.asked_at_ns < account.asked_at_ns:
             return
+        for report in snapshot.orders:  # before the sums and lots, which show what they did already
+            self.report(report)
         told = {balance.asset: balance.total for balance in snapshot.balances}
         ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
         lots = lots_to_take(context, snapshot)
@@ -382,5 +384,3 @@ class Intake:
                     lots,
                 )
             )
-        for report in snapshot.orders:
-            self.report(report)

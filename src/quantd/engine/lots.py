@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.fills import Fill
+from quantd.domain.facts import FillRecorded
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Side
@@ -40,30 +40,36 @@ class Lots:
         self._gone: dict[str, HeldLot] = {}
         """Lots that a snapshot showed no more: the report of what closed them may still be on its way."""
 
-    def filled(self, owner: tuple[str, str], instrument: InstrumentId, side: Side, fill: Fill, closes: str) -> None:
+    def filled(self, fact: FillRecorded, closes: str) -> None:
         """Book a fill: it opens or adds to the lot that it names, or shrinks the lot that it or its order closes.
 
         Args:
-            owner: Strategy and client order id of the order that traded.
-            instrument: What was traded.
-            side: Of the order.
-            fill: The execution.
+            fact: The fill, its order and whose that is.
             closes: The lot that the order closes, empty where it closes none in particular.
         """
+        fill, side = fact.fill, fact.side
         held = self._lots.get(closes or fill.lot)
         if held is not None and held.lot.side is not side:
             self._shrink(held, fill.quantity)
-        elif held is not None and owner[0] and not held.strategy:
+        elif held is not None and fact.strategy and not held.strategy:
             # A snapshot showed the lot before its fill was told: the lot is whose fill it is, and not counted twice.
             lot = msgspec.structs.replace(held.lot, quantity=max(held.lot.quantity, fill.quantity))
-            self._lots[lot.venue_id] = msgspec.structs.replace(held, lot=lot, strategy=owner[0], entry=owner[1])
+            owned = msgspec.structs.replace(held, lot=lot, strategy=fact.strategy, entry=fact.client_order_id)
+            self._lots[lot.venue_id] = owned
+        elif (
+            held is not None
+            and held.entry == fact.client_order_id
+            and held.lot.quantity + fill.quantity > fact.cumulative
+        ):
+            # Shown before its fill was told, and known for ours by its tag: no lot is larger than what opened it.
+            self._put(held, msgspec.structs.replace(held.lot, quantity=fact.cumulative))
         elif held is not None:
             lot, quantity = held.lot, held.lot.quantity + fill.quantity
             price = (lot.open_price * lot.quantity + fill.price * fill.quantity) / quantity
             self._put(held, msgspec.structs.replace(lot, quantity=quantity, open_price=price))
         elif not closes and fill.lot not in self._gone:
-            lot = Lot(fill.lot, instrument, side, fill.quantity, fill.price, opened_at_ns=fill.occurred_at_ns)
-            self._lots[fill.lot] = HeldLot(lot, *owner)
+            lot = Lot(fill.lot, fact.instrument, side, fill.quantity, fill.price, opened_at_ns=fill.occurred_at_ns)
+            self._lots[fill.lot] = HeldLot(lot, fact.strategy, fact.client_order_id)
 
     def _shrink(self, held: HeldLot, by: Decimal) -> None:
         if held.lot.quantity > by:

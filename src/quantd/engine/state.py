@@ -276,8 +276,7 @@ class State:
         )
         if fact.fill.lot or order.lot:
             lots = self.lots.setdefault(fact.instrument.partition(":")[0], Lots())
-            owner = (fact.strategy, fact.client_order_id)
-            lots.filled(owner, fact.instrument, fact.side, fact.fill, order.lot)
+            lots.filled(fact, order.lot)
         self._touched(order, fact.at_ns)
 
     def _corrected(self, fact: f.FillCorrected) -> None:

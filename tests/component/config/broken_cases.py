@@ -182,7 +182,7 @@ CASES = [
         (
             "base.yaml:3:5: venues.paper.type:",
             "found 'papr'",
-            "one of hummingbot, ionloop, paper, ripio",
+            "one of hummingbot, ionloop, paper, ripio, tradelocker",
             "did you mean paper?",
         ),
     ),
@@ -210,6 +210,11 @@ CASES = [
         "a signed venue without its secret",
         RIPIO + "    base_url: http://127.0.0.1:9104\nrisk: {base_currency: BRL}\n",
         ("venues.ripio.api_secret: found nothing", "QUANTD__VENUES__RIPIO__API_SECRET, or api_secret_file"),
+    ),
+    Broken(
+        "a TradeLocker user without a password",
+        "venues: {tl: {type: tradelocker, email: a@b.c, server: S, account: '1'}}\nrisk: {base_currency: USD}\n",
+        ("venues.tl.password: found nothing", "the variable QUANTD__VENUES__TL__PASSWORD, or password_file"),
     ),
     Broken(
         "a venue type of a later version",

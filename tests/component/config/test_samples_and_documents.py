@@ -72,6 +72,8 @@ SETS: list[tuple[list[str], dict[str, str]]] = [
     (["hummingbot.yaml"], {"QUANTD__VENUES__HUMMINGBOT__PASSWORD": "planted-secret", **ARMED}),
     (["ripio-sim.yaml"], {}),
     (["ripio.yaml"], RIPIO),
+    (["tradelocker-sim.yaml"], {}),
+    (["tradelocker.yaml"], {"QUANTD__VENUES__TRADELOCKER__PASSWORD": "planted-secret"}),
 ]
 """What is meant to be loaded together, with the secrets that the owner has to give."""
 

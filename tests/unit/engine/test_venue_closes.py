@@ -6,6 +6,7 @@ from quantd.domain.fills import Fill
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Limit, Market, OrderKind, OrderState, Origin, Protect, Role, Side
 from quantd.domain.outcomes import Accepted, Rejected
+from quantd.domain.reports import OrderReport
 from quantd.testing.builders import (
     BTC,
     SECOND_NS,
@@ -89,6 +90,39 @@ def test_a_lot_whose_fill_was_never_told_is_known_by_its_tag() -> None:
     known = rig.state.lots["paper"].get("7")
     assert known is not None
     assert (known.strategy, known.entry) == ("s1", order.id)
+
+
+def test_a_lot_that_is_known_by_its_tag_before_its_fill_is_told_counts_once() -> None:
+    rig = make_rig()
+    order = rig.do(lambda s: s.buy(BTC, 3, Limit(100)))
+    rig.accept(order)
+    for told, shown in ((1, 2), (1, 3), (1, 3)):
+        rig.now_ns += SECOND_NS
+        lot = Lot("7", BTC, Side.BUY, D(shown), D(100), tag=order.id)
+        rig.handle(make_snapshot({"USD": 1_000_000}, at_ns=rig.now_ns, lots=(lot,)))
+        fill(rig, order, "7", told)
+        known = rig.state.lots["paper"].get("7")
+        assert known is not None
+        assert held(rig) <= known.lot.quantity <= shown
+    assert held(rig) == 3
+    check_rig(rig)
+
+
+def test_a_snapshot_that_tells_an_exit_shows_what_it_did_already() -> None:
+    rig = make_rig()
+    enter(rig, None)
+    rig.now_ns += SECOND_NS
+    told = OrderReport(
+        BTC, "take-7", OrderState.FILLED, D(1), rig.now_ns, None, Side.SELL, D(1), D(110), kind=OrderKind.LIMIT, lot="7",
+        fills=(Fill("x7", D(1), D(110), lot="7"),),
+    )  # fmt: skip
+    lots = (Lot("7", BTC, Side.BUY, D(1), D(100)),)
+    rig.handle(make_snapshot({"USD": 1_000_010}, at_ns=rig.now_ns, lots=lots, orders=(told,)))
+    known = rig.state.lots["paper"].get("7")
+    assert held(rig) == 1
+    assert known is not None
+    assert known.lot.quantity == 1
+    assert rig.state.portfolio.account("paper").totals["USD"] == 1_000_010
 
 
 def test_a_foreign_lot_s_exit_is_external() -> None:

@@ -69,7 +69,9 @@ class TradeLockerVenue:
         now_ns = clock.now_ns()
         rules = {str(one.tradable_id): one for one in setup.instruments}
         accounts = {
-            one.id: AccountSetup(AccountKind.MARGIN, one.mode, one.currency, {one.currency: one.balance})
+            one.id: AccountSetup(
+                AccountKind.MARGIN, one.mode, one.currency, {one.currency: one.balance}, lot_per_trade=True
+            )
             for one in setup.accounts
         }
         exchange_rules = ExchangeRules(
@@ -134,7 +136,7 @@ class TradeLockerVenue:
         if asked.operation == "all_accounts":
             return told({"accounts": [self._account(one) for one in self.setup.accounts]})
         account = self.access.account(asked)
-        self.access.admit(asked, account.id, now_ns)
+        self.access.admit(asked, account.id, self._clock.monotonic_ns())  # a wall clock that is set counts nothing anew
         if request.method == "GET":
             return self._read(asked, account, now_ns)
         return self._write(asked, account, request.body, now_ns)

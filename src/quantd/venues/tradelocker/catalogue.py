@@ -1,0 +1,104 @@
+"""Which instruments there are: names, the server's ids, and the routes to each.
+
+Used by the readers. Ids and routes differ by server, user and instrument, so they are read at every start and stay in here;
+outside, an instrument is its name.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from quantd.domain.instruments import InstrumentId
+from quantd.errors import Refused
+from quantd.venues.budget import Lane
+from quantd.venues.tradelocker import wire
+from quantd.venues.tradelocker.api import Api
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One instrument of the list."""
+
+    name: str
+    """The broker's; where two share one, each has its id behind it: ``EURUSD#278``."""
+    id: str
+    """The tradable id, which all routes take."""
+    trade_route: str
+    """Empty where the user may not trade it."""
+    info_routes: tuple[str, ...]
+
+
+class Catalogue:
+    """The list as it was read last.
+
+    Args:
+        api: The session.
+        account: Its id, for the path.
+    """
+
+    def __init__(self, api: Api, account: str) -> None:
+        self.venue = api.venue
+        self._api = api
+        self._path = f"/trade/accounts/{account}/instruments"
+        self._by_name: dict[str, Listed] = {}
+        self._by_id: dict[str, Listed] = {}
+        self._shared: dict[str, list[str]] = {}
+        """Ids by a name that several have."""
+
+    async def read(self) -> None:
+        """Read the list.
+
+        Raises:
+            VenueError: it could not be read.
+        """
+        found = await self._api.read("instruments", self._path, wire.InstrumentItems, Lane.ACCOUNT)
+        items = found.instruments if found else ()
+        names = Counter(item.name for item in items)
+        listed = [_listed(item, is_shared=names[item.name] > 1) for item in items]
+        self._shared = {
+            name: [one.id for one in listed if _bare(one.name) == name] for name in names if names[name] > 1
+        }
+        self._by_name = {one.name: one for one in listed}
+        self._by_id = {one.id: one for one in listed}
+
+    async def find(self, names: Iterable[str]) -> list[Listed]:
+        """Return instruments by name, from a list read afresh where one is not known.
+
+        Raises:
+            Refused: there is none, or several of that name; says what there is.
+            VenueError: the list could not be read.
+        """
+        wanted = list(names)
+        if any(name not in self._by_name for name in wanted):
+            await self.read()
+        for name in wanted:
+            if name in self._shared:
+                choice = ", ".join(f"{name}#{one}" for one in self._shared[name])
+                raise Refused(self._api.venue, "instruments", "ambiguous", f"{name} is several: {choice}")
+            if name not in self._by_name:
+                raise Refused(self._api.venue, "instruments", "not_found", f"{name} is not listed")
+        return [self._by_name[name] for name in wanted]
+
+    def known(self, name: str) -> Listed | None:
+        """Return an instrument of the list as it was read last."""
+        return self._by_name.get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names."""
+        return tuple(self._by_name)
+
+    def instrument_id(self, tradable_id: str) -> InstrumentId:
+        """Return the id of what a row names; one that is not listed (any more) is named by its number."""
+        listed = self._by_id.get(tradable_id)
+        return InstrumentId(f"{self._api.venue}:{'#' + tradable_id if listed is None else listed.name}")
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("#")[0] or name
+
+
+def _listed(item: wire.InstrumentItem, *, is_shared: bool) -> Listed:
+    routes = {kind: [str(one.id) for one in item.routes if one.type.upper() == kind] for kind in ("TRADE", "INFO")}
+    number = str(item.tradable_instrument_id)
+    name = f"{item.name}#{number}" if is_shared else item.name
+    return Listed(name, number, routes["TRADE"][0] if routes["TRADE"] else "", tuple(routes["INFO"]))

@@ -1,0 +1,176 @@
+"""Finds out what became of a write whose answer was lost or says too little; never sends an order again.
+
+Used by the connector. A lost create is found by its tag, the strategy id, in the open orders, the history and the positions;
+two that carry it are for a person to tell apart. A close is found as the order that closed its position. "It did not happen"
+needs two complete looks without a match, the last begun after the quiet period by the wall clock and by what was seen to pass.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
+from quantd.domain.orders import OrderKind
+from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
+from quantd.errors import Temporary, VenueError
+from quantd.ports import Clock
+from quantd.venues.alerts import Alerts
+from quantd.venues.budget import Lane
+from quantd.venues.tradelocker.closings import closing_orders
+from quantd.venues.tradelocker.lists import Lists
+from quantd.venues.tradelocker.orders import KnownIds, OrderReader
+from quantd.venues.tradelocker.translate import SECOND_NS, OrderRow
+
+QUIET_PERIOD_S: Final = 15.0
+"""How long after a write its absence proves nothing: lists lag by some tenths of a second, at times by seconds."""
+LOOK_EVERY_S = 3.0
+"""Least time between two looks that count."""
+CLOSED_EARLIER_NS = 60 * SECOND_NS
+"""A close's order may seem to be placed so much before it was sent, as the venue's clock may differ."""
+_RETRY_S = 2.0
+_GONE_RETRY_S = 30.0
+_KEPT_MAX = 1_000
+_PATIENCE_NS = 3 * SECOND_NS
+
+Write = Submit | Amend | Cancel | CloseLot
+
+
+class _Progress:
+    """How far one search has come."""
+
+    __slots__ = ("begun_ns", "looked_at_ns", "looks")
+
+    def __init__(self, begun_ns: int) -> None:
+        self.begun_ns = begun_ns
+        """Monotonic time of the first step."""
+        self.looks = 0
+        self.looked_at_ns = 0
+
+
+class Search:
+    """Searches for lost writes."""
+
+    def __init__(self, lists: Lists, orders: OrderReader, *, clock: Clock, known_ids: KnownIds, alerts: Alerts) -> None:
+        self._lists = lists
+        self._orders = orders
+        self._clock = clock
+        self._known_ids = known_ids
+        self._alerts = alerts
+        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+
+    async def step(self, command: Write, sent_at_ns: int, lane: Lane = Lane.RECONCILE) -> Resolution:
+        """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
+        key = (command.client_order_id, command.operation)
+        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
+        while len(self._searches) > _KEPT_MAX:
+            self._searches.popitem(last=False)
+        try:
+            resolution = await self._looked(command, sent_at_ns, progress, lane)
+        except Temporary as error:
+            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
+        except VenueError as error:
+            return StillUnknown(type(error).__name__, _RETRY_S)
+        if not isinstance(resolution, StillUnknown):
+            self._searches.pop(key, None)
+        return resolution
+
+    async def _looked(self, command: Write, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+        match command:
+            case Submit():
+                return await self._placed(command, sent_at_ns, progress, lane)
+            case CloseLot():
+                return await self._closed(command, sent_at_ns, progress, lane)
+            case Amend():
+                return await self._amended(command, sent_at_ns, progress, lane)
+            case _:
+                return await self._cancelled(command, sent_at_ns, lane)
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    async def _placed(self, command: Submit, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        working = await self._lists.orders(lane)
+        history = await self._lists.history(lane, sent_at_ns)
+        positions = await self._lists.positions(lane)
+        tag = command.client_order_id
+        rows = [row for row in {**working, **history.rows}.values() if row.tag == tag]
+        if len(rows) > 1:
+            return Ambiguous(tuple(sorted(row.id for row in rows)))
+        if rows:
+            self._orders.note(rows[0].id, sent_at_ns)
+            return Found(await self._orders.told(rows[0], lane, client_order_id=tag))
+        if any(position.tag == tag for position in positions.values()):
+            return StillUnknown("position_without_its_order", _RETRY_S)
+        if not history.complete:
+            return StillUnknown("history_not_complete", _RETRY_S)
+        return self._missed(min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
+
+    async def _amended(self, command: Amend, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+        """Take the terms that are shown once they are those that were wanted, or have had time to become them."""
+        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        row = await self._orders.find(command.venue_order_id, lane)
+        if row is None:
+            return self._vanished(command.venue_order_id)
+        wanted = command.quantity in (None, row.quantity) and command.price in (None, row.price)
+        if not wanted and not row.final:
+            age_ns = min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns)
+            missed = self._missed(age_ns, begun_ns, progress)
+            if isinstance(missed, StillUnknown):
+                return missed
+        return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
+
+    async def _cancelled(self, command: Cancel, sent_at_ns: int, lane: Lane) -> Resolution:
+        """An order that still works is told as it is: the engine sends the next cancel."""
+        row = await self._orders.find(command.venue_order_id, lane)
+        if row is None:
+            return self._vanished(command.venue_order_id)
+        if not row.final and self._clock.now_ns() - sent_at_ns < _PATIENCE_NS:
+            return StillUnknown("cancel_without_effect_yet", 1.0)
+        return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
+
+    def _vanished(self, order_id: str) -> StillUnknown:
+        self._alerts.note("order_vanished", order_id)
+        return StillUnknown("order_not_found", _GONE_RETRY_S)
+
+    # --- closes ---------------------------------------------------------------------------------------------------
+
+    async def _closed(self, command: CloseLot, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+        """Look for the market order that closed the position: the venue names it in no answer, and it has no tag."""
+        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        working = await self._lists.orders(lane)
+        history = await self._lists.history(lane, sent_at_ns)
+        positions = await self._lists.positions(lane)
+        known = frozenset(self._known_ids(command.instrument))
+        sides = {position.id: position.side for position in positions.values()}
+        rows = closing_orders({**working, **history.rows}.values(), sides, unfilled=True)
+        since_ns = sent_at_ns - CLOSED_EARLIER_NS
+        mine = [row for row in rows if row.id not in known and _may_close(row, command, since_ns)]
+        # One that ended without a trade has closed nothing, and is the answer only where no other is.
+        live = [row for row in mine if row.filled > 0 or not row.final]
+        if len(live) > 1:
+            return Ambiguous(tuple(sorted(row.id for row in live)))
+        if live or mine:
+            row = (live or mine)[0]
+            self._orders.note(row.id, sent_at_ns)
+            return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
+        if not history.complete:
+            return StillUnknown("history_not_complete", _RETRY_S)
+        return self._missed(min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
+
+    def _missed(self, age_ns: int, begun_ns: int, progress: _Progress) -> Resolution:
+        """Count a complete look without a match. Of two ages the smaller one counts: clocks may be set."""
+        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
+            progress.looks += 1
+            progress.looked_at_ns = begun_ns
+            if progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS:
+                return NotFound()
+        return StillUnknown("not_seen", LOOK_EVERY_S)
+
+
+def _may_close(row: OrderRow, command: CloseLot, since_ns: int) -> bool:
+    return (
+        row.position == command.lot
+        and row.kind is OrderKind.MARKET
+        and not row.tag
+        and command.quantity in (None, row.quantity)
+        and (row.created_ns is None or row.created_ns >= since_ns)
+    )
