@@ -17,7 +17,7 @@ from quantd.plugins.settings import StrategySettings
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
 from quantd.venues.settings import VenueSettings
 
-PLANNED_VENUES = ("oanda", "tradelocker")
+PLANNED_VENUES = ("tradelocker",)
 """Types that are known by name and have no connector in this version."""
 
 

@@ -10,6 +10,7 @@ from quantd.errors import ConfigError
 from quantd.plugins.loader import VENUES, load_registered
 from quantd.venues.hummingbot import assembly as hummingbot
 from quantd.venues.ionloop import assembly as ionloop
+from quantd.venues.oanda import assembly as oanda
 from quantd.venues.paper import assembly as paper
 from quantd.venues.parts import VenueKind
 from quantd.venues.ripio import assembly as ripio
@@ -18,6 +19,7 @@ from quantd.venues.settings import VenueSettings
 BUILT_IN: Mapping[str, VenueKind] = {
     "hummingbot": hummingbot.KIND,
     "ionloop": ionloop.KIND,
+    "oanda": oanda.KIND,
     "paper": paper.KIND,
     "ripio": ripio.KIND,
 }

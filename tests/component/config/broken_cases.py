@@ -182,7 +182,7 @@ CASES = [
         (
             "base.yaml:3:5: venues.paper.type:",
             "found 'papr'",
-            "one of hummingbot, ionloop, paper, ripio",
+            "one of hummingbot, ionloop, oanda, paper, ripio",
             "did you mean paper?",
         ),
     ),
@@ -213,8 +213,8 @@ CASES = [
     ),
     Broken(
         "a venue type of a later version",
-        GOOD.replace("type: paper", "type: oanda"),
-        ("venues.paper.type:", "found 'oanda', which is not built in yet"),
+        GOOD.replace("type: paper", "type: tradelocker"),
+        ("venues.paper.type:", "found 'tradelocker', which is not built in yet"),
     ),
     Broken(
         "an instrument of an unknown venue",

@@ -69,6 +69,8 @@ SETS: list[tuple[list[str], dict[str, str]]] = [
             "QUANTD__VENUES__RIPIO__ARMED": "live",
         },
     ),
+    (["oanda-sim.yaml"], {}),
+    (["oanda.yaml"], {"QUANTD__VENUES__OANDA__TOKEN": "planted-secret"}),
     (["hummingbot.yaml"], {"QUANTD__VENUES__HUMMINGBOT__PASSWORD": "planted-secret", **ARMED}),
     (["ripio-sim.yaml"], {}),
     (["ripio.yaml"], RIPIO),

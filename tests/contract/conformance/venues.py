@@ -2,8 +2,18 @@
 
 from tests.contract.conformance.hummingbot_rig import HummingbotRig
 from tests.contract.conformance.ionloop_rig import IonloopKeysRig, IonloopRig
+from tests.contract.conformance.oanda_rig import OandaHedgingRig, OandaRig
 from tests.contract.conformance.paper_rig import PaperMarginRig, PaperRig
 from tests.contract.conformance.rig import Rig
 from tests.contract.conformance.ripio_rig import RipioRig
 
-RIGS: tuple[type[Rig], ...] = (PaperRig, PaperMarginRig, IonloopRig, IonloopKeysRig, HummingbotRig, RipioRig)
+RIGS: tuple[type[Rig], ...] = (
+    PaperRig,
+    PaperMarginRig,
+    IonloopRig,
+    IonloopKeysRig,
+    OandaRig,
+    OandaHedgingRig,
+    HummingbotRig,
+    RipioRig,
+)
