@@ -9,7 +9,7 @@ from quantd.domain.cash import CashFlowKind, PositionMode
 from quantd.domain.commands import CancelAll
 from quantd.domain.lots import LotProtection
 from quantd.domain.orders import OrderKind, OrderState
-from quantd.domain.outcomes import Accepted, NotExecuted, Rejected, Unknown
+from quantd.domain.outcomes import Accepted, NotExecuted, NotFound, Rejected, Unknown
 from quantd.domain.reports import OrderReport
 from quantd.errors import AuthFailed, RateLimited, Unavailable
 from quantd.ports import HttpResponse
@@ -175,6 +175,27 @@ def test_an_exit_of_the_venues_is_told_once_with_its_trade_and_over_a_restart() 
             assert exit.fills[0].settled == ("USD", D("-40.0000"))
             assert not snapshot.lots
             assert not (await reader.connector.snapshot()).orders
+
+    run(body)
+
+
+def test_what_took_from_a_trade_whose_close_is_unknown_is_told_until_that_is_known() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.fills_at_once = True
+        await rig.connector.submit(rig.submit())
+        await rig.connector.snapshot()
+        rig.venue.faults["close_trade"] = ["drop_before"]
+        command, sent_at_ns = rig.close("3", 400), rig.clock.now_ns()
+        assert isinstance(await rig.connector.close_lot(command), Unknown)
+        by_hand = rig.venue.entry("MARKET_ORDER", instrument="EUR_USD", units="-1000", reason="TRADE_CLOSE")
+        rig.venue.close_trade("3", by_hand["id"], "MARKET_ORDER_TRADE_CLOSE")
+        for _ in range(3):
+            (exit,) = [one for one in (await rig.connector.snapshot()).orders if one.lot]
+            assert exit.lot == "3"
+            assert rig.connector.handed_out_id < int(by_hand["id"]) + 1
+        assert await rig.resolved(command, sent_at_ns) == NotFound()
+        await rig.connector.snapshot()
+        assert rig.connector.handed_out_id == int(by_hand["id"]) + 1
 
     run(body)
 
