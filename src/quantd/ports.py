@@ -83,6 +83,18 @@ class Transport(Protocol):
         """Close the connections."""
 
 
+class Lines(Protocol):
+    """Follows streams of one host: answers without an end, line by line."""
+
+    async def follow(self, request: HttpRequest, on_line: Callable[[bytes], None], *, silence_s: float) -> HttpResponse:
+        """Call `on_line` with each whole line, for as long as they come; return an answer that is no stream.
+
+        Raises:
+            NotSent: no connection.
+            ReplyLost: the stream ended, broke off, or said nothing for `silence_s` seconds.
+        """
+
+
 class Observer(Protocol):
     """Counts what happens. Metrics are declared in one catalogue; an unknown name raises KeyError."""
 

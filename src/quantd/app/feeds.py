@@ -30,6 +30,9 @@ from quantd.venues.settings import VenueSettings
 FeedTask = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 """A name and what to run for ever."""
 
+StreamedPrices = Callable[[Iterable[Instrument], Emit], Coroutine[Any, Any, None]]
+"""Emits quotes of these instruments for ever."""
+
 _SYNTHETIC_STEP_S = 0.1
 _SECONDS_A_YEAR = 365.25 * 86_400
 
@@ -90,9 +93,15 @@ class FeedBuilder:
         self._support = PollSupport(clock=clock, random=random.Random(0), observer=observer, on_change=on_change)
 
     def venue(
-        self, venue: VenueSettings, connector: Connector, instruments: Iterable[Instrument], wanted: Wants
+        self,
+        venue: VenueSettings,
+        connector: Connector,
+        instruments: Iterable[Instrument],
+        wanted: Wants,
+        *,
+        streamed: StreamedPrices | None = None,
     ) -> list[FeedTask]:
-        """Return the tasks of a venue whose rules are known."""
+        """Return the tasks of a venue whose rules are known; prices that it streams come beside the polls."""
         name = connector.venue
         known = {instrument.id: instrument for instrument in instruments}
         if isinstance(connector, PaperConnector) and isinstance(venue, PaperSettings):
@@ -107,6 +116,8 @@ class FeedBuilder:
         if polled:
             bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
             tasks.append((f"bars {name}", lambda: bars.run(guarded)))
+        if streamed is not None:
+            tasks.append((f"price stream {name}", lambda: streamed(known.values(), guarded)))
         tasks.append((f"bar builder {name}", lambda: stage.run(self._emit)))
         return tasks
 

@@ -8,6 +8,7 @@ import structlog
 from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
+from quantd.app.transactions import follow_log, resume_log
 from quantd.app.warm_up import history
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import TradingState, VenueChanged
@@ -15,6 +16,7 @@ from quantd.domain.facts import Fact, OperationSettled
 from quantd.errors import AuthFailed
 from quantd.runtime.accounts import AccountFollower
 from quantd.venues.ionloop.connector import IonloopConnector
+from quantd.venues.oanda.connector import OandaConnector
 from quantd.venues.ripio.connector import RipioConnector
 
 _log = structlog.get_logger("quantd.app")
@@ -54,6 +56,8 @@ class VenueKeeper:
     async def run(self) -> None:
         """Bring the venue up, then keep its data and its account coming; for ever."""
         shared, parts = self._shared, self._parts
+        if isinstance(parts.connector, OandaConnector):
+            resume_log(shared, self._name, parts.connector)
         try:
             await self.follower.bring_up()
         except AuthFailed as error:
@@ -69,10 +73,14 @@ class VenueKeeper:
             on_change=shared.feed_changed,
         )
         wanted = wants(shared.engine, self._name)
-        feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted)
+        feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted, streamed=parts.prices)
         feeds.append((f"orders {self._name}", self.follower.follow_orders))
         feeds.append((f"account {self._name}", self.follower.follow_account))
-        connector = parts.connector
+        connector, hints = parts.connector, parts.hints
+        if hints is not None:
+            feeds.append((f"hints {self._name}", lambda: hints(self.follower.look_now)))
+        if isinstance(connector, OandaConnector):
+            feeds.append((f"log {self._name}", lambda: follow_log(shared, self._name, connector)))
         if isinstance(connector, RipioConnector) and connector.stream is not None:
             stream, pairs = connector.stream, [one.symbol for one in self.follower.instruments]
             feeds.append((f"stream {self._name}", lambda: stream.run(pairs, shared.emit)))

@@ -17,9 +17,6 @@ from quantd.plugins.settings import StrategySettings
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
 from quantd.venues.settings import VenueSettings
 
-PLANNED_VENUES = ("oanda",)
-"""Types that are known by name and have no connector in this version."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScopeOf:

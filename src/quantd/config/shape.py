@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from quantd.config.expectations import arms, bare, expected, is_secret, model_of, options, readable, struct_of
 from quantd.config.limits import read_limits
-from quantd.config.models import PLANNED_VENUES, ScopeOf
+from quantd.config.models import ScopeOf
 from quantd.config.problems import Problem, choice, nearest
 from quantd.config.secrets import Warned, inline_problem, read_secret
 from quantd.config.tree import Node, Origin, Path, identity, shortened
@@ -67,10 +67,8 @@ class Shape:
             self._report(kind or node, (*path, "type"), kind.describe() if kind else "nothing", known)
             return None
         model = self._venue_types.get(kind.value)
-        if model is None and kind.value in PLANNED_VENUES:
-            self._report(kind, (*path, "type"), f"{shortened(kind.value)}, which is not built in yet", known)
-        elif model is None:
-            near = nearest(kind.value, (*self._venue_types, *PLANNED_VENUES))
+        if model is None:
+            near = nearest(kind.value, tuple(self._venue_types))
             self._report(kind, (*path, "type"), shortened(kind.value), known, near)
         return model
 

@@ -10,6 +10,7 @@ from quantd.errors import ConfigError
 from quantd.plugins.loader import VENUES, load_registered
 from quantd.venues.hummingbot import assembly as hummingbot
 from quantd.venues.ionloop import assembly as ionloop
+from quantd.venues.oanda import assembly as oanda
 from quantd.venues.paper import assembly as paper
 from quantd.venues.parts import VenueKind
 from quantd.venues.ripio import assembly as ripio
@@ -19,6 +20,7 @@ from quantd.venues.tradelocker import assembly as tradelocker
 BUILT_IN: Mapping[str, VenueKind] = {
     "hummingbot": hummingbot.KIND,
     "ionloop": ionloop.KIND,
+    "oanda": oanda.KIND,
     "paper": paper.KIND,
     "ripio": ripio.KIND,
     "tradelocker": tradelocker.KIND,

@@ -183,13 +183,15 @@ class Intake:
         if operation.kind is OperationKind.SUBMIT and order.is_open and not shown:
             self._context.record(OrderMoved(order.client_order_id, trigger, self._context.now_ns, code))
         self._changed(order, None)
-        if order.lot:
+        if order.lot and operation.kind is OperationKind.CANCEL:
             self._look_again(order.lot)
         if operation.kind is not OperationKind.CANCEL:
             self._after_settled(order)
 
     def _after_settled(self, order: LiveOrder) -> None:
         """Let a cancel go that waited for the write before it; one that was turned away waits for the next tick."""
+        if order.lot:
+            self._look_again(order.lot)  # what else was told of the lot meanwhile was not this close
         if order.cancel_wanted and order.is_open and order.operation is None:
             self._trading.cancel(order)
 
@@ -357,7 +359,10 @@ class Intake:
     # -- accounts ------------------------------------------------------------------------------------------------
 
     def snapshot(self, snapshot: AccountSnapshot) -> None:
-        """Take in balances where they differ from ours, and the state of our orders that it shows."""
+        """Take in the state of our orders that it shows, and balances and lots where they differ from ours.
+
+        In this order: what an execution took from a lot is not in the lots any more, and must not be taken twice.
+        """
         context = self._context
         account = context.state.portfolio.account(snapshot.venue)
         if snapshot.asked_at_ns < account.asked_at_ns:

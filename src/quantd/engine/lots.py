@@ -16,7 +16,7 @@ from quantd.domain.orders import Side
 from quantd.engine.orders import OrderBlotter
 
 _GONE_MAX = 512
-"""Lots remembered after a snapshot showed them no more."""
+"""Lots remembered after their end."""
 
 
 class HeldLot(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Lots:
     def __init__(self) -> None:
         self._lots: dict[str, HeldLot] = {}
         self._gone: dict[str, HeldLot] = {}
-        """Lots that a snapshot showed no more: the report of what closed them may still be on its way."""
+        """Lots that are closed, or that a snapshot showed no more: a report of what closed them may still be on its way."""
 
     def filled(self, fact: FillRecorded, closes: str) -> None:
         """Book a fill: it opens or adds to the lot that it names, or shrinks the lot that it or its order closes.
@@ -76,6 +76,7 @@ class Lots:
             self._put(held, msgspec.structs.replace(held.lot, quantity=held.lot.quantity - by))
         else:
             del self._lots[held.lot.venue_id]
+            self._remember(held)
 
     def _put(self, held: HeldLot, lot: Lot) -> None:
         self._lots[lot.venue_id] = msgspec.structs.replace(held, lot=lot)
@@ -113,10 +114,14 @@ class Lots:
             after[lot.venue_id] = msgspec.structs.replace(known, lot=shown, shown_at_ns=asked_at_ns)
         for lot_id, held in before.items():
             if lot_id not in after:
-                self._gone[lot_id] = held
+                self._remember(held)
+        self._lots = dict(sorted(after.items(), key=lambda one: _age(one[1].lot)))
+
+    def _remember(self, held: HeldLot) -> None:
+        """Keep whose a lot was: what else closed it may be told later."""
+        self._gone[held.lot.venue_id] = held
         while len(self._gone) > _GONE_MAX:
             del self._gone[next(iter(self._gone))]
-        self._lots = dict(sorted(after.items(), key=lambda one: _age(one[1].lot)))
 
     def restore(self, held: Iterable[HeldLot], gone: Iterable[HeldLot] = ()) -> None:
         """Take over what a snapshot of the journal holds."""

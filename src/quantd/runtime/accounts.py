@@ -6,6 +6,7 @@ answer is not ready, says why, and is tried again; the other venues go on.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
@@ -81,6 +82,7 @@ class AccountFollower:
         self._orders_every_s = orders_every_s
         self._account_every_s = account_every_s
         self._wanted = asyncio.Event()
+        self._orders_wanted = asyncio.Event()
 
     async def bring_up(self) -> None:
         """Get the venue ready, however long it takes.
@@ -192,9 +194,19 @@ class AccountFollower:
         """Ask for the account before its time: a fill has moved it."""
         self._wanted.set()
 
+    def look_now(self) -> None:
+        """Ask for our orders at once and for the account soon: the venue has hinted that something happened."""
+        self._orders_wanted.set()
+        self._wanted.set()
+
     async def follow_orders(self) -> None:
-        """Ask for our working orders for ever."""
-        await self._repeat(self._orders_every_s, lambda: self._look_at_orders(everything=False))
+        """Ask for our working orders for ever, and at once after a hint."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._orders_every_s):
+                    await self._orders_wanted.wait()
+            self._orders_wanted.clear()
+            await self._attempt(lambda: self._look_at_orders(everything=False))
 
     async def follow_account(self) -> None:
         """Ask for balances, lots and open orders for ever, and soon after each fill."""
@@ -207,11 +219,6 @@ class AccountFollower:
                 continue
             self._wanted.clear()
             await asyncio.sleep(min(1.0, self._account_every_s))
-
-    async def _repeat(self, every_s: float, look: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(every_s)
-            await self._attempt(look)
 
     async def _attempt(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look once; a failing venue is not ready until it answers again, told once each way."""

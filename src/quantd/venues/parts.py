@@ -4,11 +4,11 @@ Each venue's `assembly` module holds its `VenueKind`; an outside package registe
 `quantd.venues` (docs/venues/adding.md).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from quantd.domain.instruments import InstrumentId
-from quantd.ports import Clock, Connector, KillSwitch, KillTarget, Observer, Transport
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.ports import Clock, Connector, Emit, KillSwitch, KillTarget, Observer, Transport
 from quantd.venues.blocking import BlockingTransport
 from quantd.venues.budget import Bucket, Limit, RateBudget, Window
 from quantd.venues.http import LastLook, VenueHttp
@@ -44,6 +44,10 @@ class VenueParts(NamedTuple):
     budget: RateBudget | None = None
     kill: KillTarget | None = None
     """How the kill path cancels there; None where orders live in this process only."""
+    prices: Callable[[Iterable[Instrument], Emit], Coroutine[Any, Any, None]] | None = None
+    """Emits the quotes that the venue streams of these instruments, for ever, beside the polls."""
+    hints: Callable[[Callable[[], None]], Coroutine[Any, Any, None]] | None = None
+    """Calls back whenever the venue tells that something has happened in the account, for ever."""
 
 
 class VenueKind(NamedTuple):

@@ -182,7 +182,7 @@ CASES = [
         (
             "base.yaml:3:5: venues.paper.type:",
             "found 'papr'",
-            "one of hummingbot, ionloop, paper, ripio, tradelocker",
+            "one of hummingbot, ionloop, oanda, paper, ripio, tradelocker",
             "did you mean paper?",
         ),
     ),
@@ -215,11 +215,6 @@ CASES = [
         "a TradeLocker user without a password",
         "venues: {tl: {type: tradelocker, email: a@b.c, server: S, account: '1'}}\nrisk: {base_currency: USD}\n",
         ("venues.tl.password: found nothing", "the variable QUANTD__VENUES__TL__PASSWORD, or password_file"),
-    ),
-    Broken(
-        "a venue type of a later version",
-        GOOD.replace("type: paper", "type: oanda"),
-        ("venues.paper.type:", "found 'oanda', which is not built in yet"),
     ),
     Broken(
         "an instrument of an unknown venue",

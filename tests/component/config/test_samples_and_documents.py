@@ -60,15 +60,8 @@ SETS: list[tuple[list[str], dict[str, str]]] = [
     (["ionloop-sim.yaml", "ionloop-sim-webhooks.yaml"], {}),
     (["ionloop.yaml"], KEY),
     (["hummingbot-sim.yaml"], {}),
-    (["ripio-sim.yaml"], {}),
-    (
-        ["ripio.yaml"],
-        {
-            "QUANTD__VENUES__RIPIO__API_TOKEN": "planted-secret",
-            "QUANTD__VENUES__RIPIO__API_SECRET": "planted-secret",
-            "QUANTD__VENUES__RIPIO__ARMED": "live",
-        },
-    ),
+    (["oanda-sim.yaml"], {}),
+    (["oanda.yaml"], {"QUANTD__VENUES__OANDA__TOKEN": "planted-secret"}),
     (["hummingbot.yaml"], {"QUANTD__VENUES__HUMMINGBOT__PASSWORD": "planted-secret", **ARMED}),
     (["ripio-sim.yaml"], {}),
     (["ripio.yaml"], RIPIO),

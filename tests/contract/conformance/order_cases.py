@@ -73,12 +73,12 @@ async def fills_whole(rig: Rig) -> None:
 @case("14", "a limit is filled in part, and the rest keeps working")
 async def fills_in_part(rig: Rig) -> None:
     command = rig.submit(price=rig.price(20), quantity=rig.quantity * 1_000)
-    venue_order_id, outcome = await rig.place(command)
+    _, outcome = await rig.place(command)
     await asyncio.sleep(0.1)
     rig.move(rig.bid, rig.ask)
     report = await rig.follow(command, outcome, lambda report: report.state is OrderState.PARTIALLY_FILLED)
     assert 0 < report.filled_quantity < command.spec.quantity
-    assert venue_order_id in rig.truth().working
+    assert len(rig.truth().working) == 1, "under its own number or, at some venues, a new one"
 
 
 @case("15", "a cancel ends the order and says what was filled of it")

@@ -157,6 +157,47 @@ def test_a_close_out_that_crossed_our_refused_close_is_booked_after_the_answer()
     assert rig.of(ExternalOrderSeen)[0].role is Role.CLOSE
 
 
+def test_another_s_close_of_the_lot_while_ours_was_unanswered_is_booked_after_the_answer_to_ours() -> None:
+    rig = make_rig()
+    enter(rig, None)
+    out = rig.do(lambda s: s.sell(BTC, 1, Market(reduce_only=True)))
+    venue_exit(rig, "7", 1, 80, kind=OrderKind.MARKET, venue_order_id="by-hand")
+    done = Fill("c1", D(1), D(100), lot="7")
+    rig.answer(out, Accepted((rig.report_of(out, filled_quantity=D(1), fills=(done,), state=OrderState.FILLED),)))
+    assert held(rig) == 0
+    assert [one.venue_order_id for one in rig.of(ExternalOrderSeen)] == ["by-hand"]
+    check_rig(rig)
+
+
+def test_what_closed_a_part_of_a_lot_is_booked_also_when_it_is_told_after_the_rest_was_closed() -> None:
+    rig = make_rig()
+    enter(rig, None)
+    show(rig, ("7", 1, LotProtection()))
+    out = rig.do(lambda s: s.sell(BTC, 1, Market(reduce_only=True)))
+    done = Fill("c1", D(1), D(100), lot="7")
+    rig.answer(out, Accepted((rig.report_of(out, filled_quantity=D(1), fills=(done,), state=OrderState.FILLED),)))
+    assert rig.state.lots["paper"].all() == ()
+    venue_exit(rig, "7", 1, 94.5)
+    assert held(rig) == 0
+    assert rig.of(ExternalOrderSeen)[0].strategy == "s1"
+    check_image(rig)
+
+
+def test_what_a_snapshot_tells_of_executions_is_in_its_lots_already() -> None:
+    rig = make_rig()
+    enter(rig, STOP)
+    rig.now_ns += SECOND_NS
+    told = Fill("x7", D(1), D(94), lot="7", settled=("USD", D(-6)))
+    exit = OrderReport(
+        BTC, "stop-7", OrderState.FILLED, D(1), rig.now_ns, side=Side.SELL, quantity=D(1), fills=(told,),
+        kind=OrderKind.STOP, trigger=D(95), lot="7",
+    )  # fmt: skip
+    left = Lot("7", BTC, Side.BUY, D(1), D(100), LotProtection(stop=D(95)))
+    rig.handle(make_snapshot({"USD": 999_994}, at_ns=rig.now_ns, lots=(left,), orders=(exit,)))
+    assert [one.lot.quantity for one in rig.state.lots["paper"].all()] == [D(1)]
+    assert held(rig) == 1
+
+
 def test_a_strategy_that_gets_out_itself_leaves_a_guard_as_large_as_its_lots() -> None:
     rig = make_rig(hedging=False)
     first, second = enter(rig, STOP, "7", 2), enter(rig, Protect(stop=90), "8", 3)

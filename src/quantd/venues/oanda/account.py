@@ -1,0 +1,188 @@
+"""What the account is and holds: balance, margin, open trades as lots, pending orders, and news since the snapshot before.
+
+Used by the connector. Only reads. One answer shows all of it as of one entry of the log; the log is then read at least up
+to that entry, so that what closed a trade is told together with the trade's absence.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from quantd.domain.cash import Account, PositionMode
+from quantd.domain.lots import LotProtection
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import ClientOrderId, OrderState
+from quantd.domain.reports import AccountSnapshot, OrderReport
+from quantd.venues.budget import Lane
+from quantd.venues.oanda import translate, wire
+from quantd.venues.oanda.api import Api
+from quantd.venues.oanda.formats import instant_ns, instrument_id, side_of
+from quantd.venues.oanda.ledger import Ledger
+from quantd.venues.oanda.market import MarketReader
+from quantd.venues.oanda.orders import CREATES, OrderBook
+from quantd.venues.oanda.search import Search
+
+_FLAT = [ZERO, ZERO]
+
+
+class AccountReader:
+    """Reads one account."""
+
+    def __init__(self, api: Api, ledger: Ledger, orders: OrderBook, markets: MarketReader, search: Search) -> None:
+        self._api = api
+        self._clock = api.http.clock
+        self._ledger = ledger
+        self._orders = orders
+        self._markets = markets
+        self._search = search
+        self._shown_id = 0
+        """The newest entry whose news the last snapshot held."""
+        self.handed_out_id = 0
+        """The newest entry whose news a snapshot before the last one held: the caller has taken it in."""
+        self.exits: dict[str, LotProtection] = {}
+        """What hangs on each open trade, as it was last shown."""
+
+    async def summary(self) -> wire.Summary:
+        """Return what the account is.
+
+        Raises:
+            VenueError: when it could not be read.
+        """
+        answer = await self._api.get("summary", "/summary", wire.SummaryAnswer, Lane.ACCOUNT)
+        if self._ledger.begin(int(answer.last_transaction_id)):
+            self._shown_id = self.handed_out_id = self._ledger.last_id  # what was before is nobody's news
+        return answer.account
+
+    def described(self, told: wire.Summary, before: Account) -> Account:
+        """Return what the account is by the venue's word; its margin rate holds for the next rules that are read."""
+        self._markets.account_rate = told.margin_rate
+        self._orders.home = told.currency
+        mode = PositionMode.HEDGING if told.hedging_enabled else PositionMode.NETTING
+        return msgspec.structs.replace(before, mode=mode, home_currency=told.currency)
+
+    async def snapshot(self) -> tuple[AccountSnapshot, wire.Details]:
+        """Return the account as of one moment, with all that was executed since the snapshot before.
+
+        Raises:
+            VenueError: when a part could not be read.
+        """
+        self._handed_out()
+        asked_at_ns = self._clock.now_ns()
+        answer = await self._api.get("account", "", wire.DetailsAnswer, Lane.ACCOUNT)
+        shown = answer.account
+        newest = max(int(answer.last_transaction_id), int(shown.last_transaction_id or 0))
+        self._ledger.begin(newest)
+        await self._ledger.reach(newest, Lane.ACCOUNT)
+        answered_at_ns = self._clock.now_ns()
+        trades = {trade.id: trade for trade in shown.trades}
+        self.exits = {trade: LotProtection() for trade in trades} | translate.exits_by_trade(shown.orders)
+        self._shown_id = self._ledger.last_id
+        news = tuple(self._ledger.news)
+        reports = [
+            *self._news(news),
+            *(self._open(order, trades, asked_at_ns) for order in shown.orders if _is_known(order, trades)),
+        ]
+        flows = tuple(flow for entry in news for flow in translate.flows_of(self._api.venue, entry, shown.currency))
+        snapshot = AccountSnapshot(
+            self._api.venue,
+            asked_at_ns,
+            answered_at_ns,
+            answered_at_ns,
+            (translate.balance(shown),),
+            lots=tuple(
+                translate.lot(self._api.venue, trade, self.exits[trade.id])
+                for trade in shown.trades
+                if trade.current_units
+            ),
+            orders=tuple(reports),
+            lots_complete=self._add_up(shown),
+            margin_used=shown.margin_used,
+            margin_available=shown.margin_available,
+            equity=shown.nav,
+            margin_closeout=shown.margin_closeout_percent,
+            flows=flows,
+        )
+        return snapshot, shown
+
+    def _add_up(self, shown: wire.Details) -> bool:
+        """Whether the trades are all that the account's positions are made of."""
+        sums: dict[str, list[Decimal]] = {}
+        for trade in shown.trades:
+            sides = sums.setdefault(trade.instrument, [ZERO, ZERO])
+            sides[trade.current_units < 0] += trade.current_units
+        told = {one.instrument: [one.long.units, one.short.units] for one in shown.positions}
+        wrong = [name for name in sums.keys() | told.keys() if sums.get(name, _FLAT) != told.get(name, _FLAT)]
+        for name in wrong:
+            self._ledger.alerts.note(
+                "trades_are_not_the_position", name, trades=str(sums.get(name)), position=str(told.get(name))
+            )
+        return not wrong
+
+    def _handed_out(self) -> None:
+        """Forget the news of the last snapshot: whoever asks for the next one has taken it in.
+
+        What took from a trade of which a close is unknown is told again: whether it was that close is still open.
+        """
+        closing = self._search.closing
+        kept = [
+            entry
+            for entry in self._ledger.news
+            if entry.number > self._shown_id
+            or (entry.type == "ORDER_FILL" and any(one.trade_id in closing for one in translate.changes_of(entry)))
+        ]
+        self.handed_out_id = min([self._shown_id, *(entry.number - 1 for entry in kept[:1])])
+        self._ledger.news = kept
+
+    def _news(self, entries: Iterable[wire.Transaction]) -> Iterable[OrderReport]:
+        """Yield what was executed, ours by order, others' by the trade that they took from."""
+        now_ns = self._clock.now_ns()
+        for entry in entries:
+            if entry.type != "ORDER_FILL":
+                continue
+            chain = self._orders.find(entry.order_id)
+            if chain is not None and self._is_ours(chain.ids, entry):
+                yield self._orders.report(chain, now_ns)
+            else:
+                yield from translate.exits_of(self._api.venue, entry, self._orders.home, now_ns)
+
+    def _is_ours(self, ids: Iterable[str], entry: wire.Transaction) -> bool:
+        """Whether the engine knows the order: the close of a trade has no id of ours, and a foreign order may have one."""
+        chain = self._orders.find(entry.order_id)
+        if chain is not None and self._orders.is_expected(chain):
+            return True
+        known = set(self._search.known_ids(instrument_id(self._api.venue, entry.instrument)))
+        return not known.isdisjoint(ids)
+
+    def _open(self, order: wire.Order, trades: dict[str, wire.Trade], asked_at_ns: int) -> OrderReport:
+        """Return a pending order; that it is shown is evidence of the moment of asking."""
+        now_ns = self._clock.now_ns()
+        if order.trade_id:
+            return translate.dependent_report(self._api.venue, order, trades[order.trade_id], now_ns)
+        chain = self._orders.find(order.id)
+        if chain is not None and chain.is_open and chain.ids[-1] == order.id:
+            return msgspec.structs.replace(self._orders.report(chain, now_ns), occurred_at_ns=asked_at_ns)
+        kind = CREATES.get(f"{order.type}_ORDER")
+        units = order.units or ZERO
+        ours = order.client_extensions.id if order.client_extensions is not None else ""
+        stop = order.type == "STOP"
+        return OrderReport(
+            instrument_id(self._api.venue, order.instrument),
+            order.id,
+            OrderState.WORKING,
+            ZERO,
+            now_ns,
+            client_order_id=ClientOrderId(ours) if ours else None,
+            side=side_of(units) if units else None,
+            quantity=abs(units),
+            price=None if stop else order.price,
+            occurred_at_ns=asked_at_ns,
+            created_at_ns=instant_ns(order.create_time),
+            kind=kind,
+            trigger=order.price if stop else None,
+        )
+
+
+def _is_known(order: wire.Order, trades: dict[str, wire.Trade]) -> bool:
+    """Whether an order says what it is for: units of its own, or a trade that is open."""
+    return order.trade_id in trades if order.trade_id else bool(order.instrument)

@@ -1,0 +1,4 @@
+"""The ways in which OANDA's answers may contradict its contract or what we know."""
+
+KINDS = ("log_has_a_hole", "log_out_of_reach", "order_not_shown", "trades_are_not_the_position")
+"""All kinds, for the catalogue of metrics."""

@@ -1,0 +1,59 @@
+"""The kill path's cancels: what confirms that an order is gone, and what has to be tried again."""
+
+import pytest
+
+from quantd.ports import HttpRequest, HttpResponse, KillAnswer, NotSent, ReplyLost
+from quantd.venues.blocking import BlockingTransport
+from quantd.venues.oanda.kill import OandaKillSwitch
+from quantd.venues.oanda.options import OandaOptions
+from tests.component.oanda.scripted_venue import ACCOUNT, TOKEN
+
+
+class ScriptedTransport(BlockingTransport):
+    """Answers without a socket."""
+
+    def __init__(self, act: HttpResponse | Exception) -> None:
+        super().__init__("http://127.0.0.1:1", 1.0)
+        self.act = act
+        self.requests: list[HttpRequest] = []
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Note the request and do as scripted."""
+        self.requests.append(request)
+        if isinstance(self.act, Exception):
+            raise self.act
+        return self.act
+
+
+CANCELLED = HttpResponse(200, {}, b'{"orderCancelTransaction":{"id":"9","orderID":"7","reason":"CLIENT_REQUEST"}}')
+GONE = HttpResponse(404, {}, b'{"errorMessage":"The Order specified does not exist","errorCode":"ORDER_DOESNT_EXIST"}')
+
+
+@pytest.mark.parametrize(
+    ("act", "gone"),
+    [
+        (CANCELLED, True),
+        (GONE, True),
+        (HttpResponse(200, {}, b"{}"), False),
+        (HttpResponse(404, {}, b"<html>"), False),
+        (HttpResponse(401, {}, b'{"errorMessage":"no"}'), False),
+        (HttpResponse(503, {}, b""), False),
+        (NotSent("no"), False),
+        (ReplyLost("cut"), False),
+    ],
+)
+def test_only_the_venues_word_confirms_that_an_order_is_gone(act: HttpResponse | Exception, gone: bool) -> None:
+    transport = ScriptedTransport(act)
+    answer = OandaKillSwitch(transport, OandaOptions(TOKEN, ACCOUNT)).cancel("7")
+    assert answer.gone is gone
+    assert TOKEN not in answer.reason
+    (request,) = transport.requests
+    assert (request.method, request.path) == ("PUT", f"/v3/accounts/{ACCOUNT}/orders/7/cancel")
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_too_many_requests_name_a_pause() -> None:
+    switch = OandaKillSwitch(
+        ScriptedTransport(HttpResponse(429, {"retry-after": "2"}, b"")), OandaOptions(TOKEN, ACCOUNT)
+    )
+    assert switch.cancel("7") == KillAnswer(False, "rate_limited", 2.0)
