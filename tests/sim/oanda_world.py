@@ -9,6 +9,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,6 +53,14 @@ class OandaDaemon(SimDaemon):
         """Nothing listens."""
 
 
+class _NoStream:
+    """What the daemon of the simulations asks its scene for: here nothing beside the requests."""
+
+    def streamed(self, _is_dead: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Return a context without a stream."""
+        return nullcontext()
+
+
 class OandaWorld:
     """One seed's world."""
 
@@ -85,6 +94,7 @@ class OandaWorld:
         self.crash_in: int | None = None
         self.is_calm = False
         self.is_paused = False
+        self.scene = _NoStream()
 
     def rng(self, name: str) -> random.Random:
         """Return the stream of a part."""
