@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -60,12 +61,21 @@ class _Daemon(SimDaemon):
         """Nothing beside the venue."""
 
 
+class _Scene:
+    """What a `SimDaemon` asks of the venue it is at; there are neither webhooks nor streams."""
+
+    def streamed(self, _is_dead: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Return the time in which a daemon is built."""
+        return nullcontext()
+
+
 class TradeLockerWorld:
     """One seed's world: what `SimDaemon` and `Network` need of one."""
 
     def __init__(self, seed: int, clock: LoopClock) -> None:
         self.seed, self.clock, self.true_clock = seed, WallClock(clock), clock
         self.settings = load([_FILE], {"QUANTD__VENUES__TRADELOCKER__PASSWORD": "simulated"})
+        self.scene = _Scene()
         self.struck: Counter[str] = Counter()
         self.violation: Violation | None = None
         self.is_calm = False
