@@ -14,7 +14,7 @@ from quantd.domain.reports import OrderReport
 from quantd.errors import AuthFailed, RateLimited, Unavailable
 from quantd.ports import HttpResponse
 from quantd.venues.oanda.options import OandaOptions
-from tests.component.oanda.rig import EUR_USD, Rig, run
+from tests.component.oanda.rig import Rig, run
 from tests.component.oanda.scripted_venue import ACCOUNT, PRICE, RULES, TOKEN
 
 D = Decimal
@@ -385,28 +385,3 @@ def test_the_token_is_shown_nowhere() -> None:
     options = OandaOptions(TOKEN, ACCOUNT)
     assert TOKEN not in repr(options)
     assert TOKEN not in str(msgspec.structs.replace(options, account="x"))
-
-
-def test_trades_that_are_not_the_whole_position_prove_nothing_by_their_absence() -> None:
-    async def body(rig: Rig) -> None:
-        rig.venue.fills_at_once = True
-        await rig.connector.submit(rig.submit())
-        assert (await rig.connector.snapshot()).lots_complete
-        shown = {"account": rig.venue.account()}
-        del shown["account"]["trades"][0]
-        rig.venue.answers["account"] = [rig.venue.ok(shown)]
-        assert not (await rig.connector.snapshot()).lots_complete
-        assert rig.anomalies("trades_are_not_the_position") == 1
-
-    run(body)
-
-
-def test_our_own_orders_stand_under_their_ids_in_a_snapshot() -> None:
-    async def body(rig: Rig) -> None:
-        await rig.connector.submit(rig.submit())
-        for reader in (rig, rig.restarted()):
-            (shown,) = (await reader.connector.snapshot()).orders
-            assert (shown.client_order_id, shown.venue_order_id, shown.quantity) == ("q1-1", "2", D(1000))
-            assert (shown.price, shown.kind, shown.instrument) == (D("1.09"), OrderKind.LIMIT, EUR_USD)
-
-    run(body)
