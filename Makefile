@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench campaign fmt lock clean
+.PHONY: help run test check bench campaign demo-venues fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make fmt       format the code and sort the imports"
 	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
 	@echo "make campaign  the long runs: kills, simulated days with faults, inverted controls"
+	@echo "make demo-venues  one daemon at five simulated venues (DATA=folder of recorded prices, MINUTES=5)"
 	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
 	@echo "make clean     remove the environments and the caches"
 
@@ -44,6 +45,9 @@ check: $(VENV)/.dev-installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_tidy.py
+
+demo-venues: $(VENV)/.run-installed
+	$(BIN)/python demo/venues.py --minutes $(or $(MINUTES),5) $(if $(DATA),--data $(DATA))
 
 fmt: $(VENV)/.dev-installed
 	$(BIN)/ruff format .
