@@ -268,3 +268,16 @@ def test_one_read_of_the_history_serves_all_that_wait_for_it() -> None:
         assert site.requests("orders_history") - before <= 3
 
     run(body)
+
+
+def test_a_read_whose_fresh_token_is_refused_is_tried_again_later_and_needs_no_person() -> None:
+    async def body(site: Site) -> None:
+        site.venue.adjust({"access_s": 0.0})
+        site.venue.command("revoke", {})
+        with pytest.raises(Unavailable, match="a fresh token is refused"):
+            await site.look()
+        site.venue.adjust({"access_s": 3600.0})
+        await asyncio.sleep(90)
+        assert (await site.look()).lots == ()
+
+    run(body)

@@ -134,7 +134,7 @@ class Api:
         """Return ``d`` of a read, None where the server says that there is no data.
 
         Raises:
-            VenueError: as `VenueHttp.read` does; AuthFailed after one renewal only.
+            VenueError: as `VenueHttp.read` does; AuthFailed for a refused log-in or a 403, Unavailable where a fresh token is refused.
         """
         told = await self.ask(operation, path, lane, query)
         return None if told.s == "no_data" else self._decoded(operation, bytes(told.d), kind)
@@ -196,7 +196,15 @@ class Api:
             return await self.http.read(operation, self._request(method, path, token, None), lane)
         except AuthFailed:
             self._spend(token)
-        return await self.http.read(operation, self._request(method, path, await self._token(), None), lane)
+        fresh = await self._token()
+        try:
+            return await self.http.read(operation, self._request(method, path, fresh, None), lane)
+        except AuthFailed as error:
+            if not error.detail.startswith("(401)"):
+                raise
+            # The log-in was good a moment ago: another session, or the server's own trouble. A person need not look.
+            self._spend(fresh)
+            raise Unavailable(self.venue, operation, f"a fresh token is refused: {error.detail}") from error
 
     def _request(self, method: str, path: str, token: str, body: Mapping[str, Any] | None) -> HttpRequest:
         headers = headers_of(token, self._acc_num, self._credentials.developer_key)
