@@ -1,68 +1,20 @@
 """A real Prometheus scrapes a daemon that trades on a simulated venue: every expression of every panel returns data."""
 
-import json
 import shutil
-import subprocess
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.deploy.dashboards import expressions
-from tests.deploy.tools import ROOT, RULES, tool
-from tests.process.harness import Process, free_port, get, quantd, until
+from tests.deploy.prometheus import Prometheus
+from tests.deploy.tools import ROOT, tool
+from tests.process.harness import Process, quantd, until
 from tests.process.test_ionloop_process import _port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-SCRAPE = """
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: [{rules}]
-scrape_configs:
-  - job_name: quantd
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
-
-
-class Prometheus:
-    """One server, that scrapes one daemon."""
-
-    def __init__(self, folder: Path, scraped: int) -> None:
-        self.port = free_port()
-        program = tool("prometheus")
-        (folder / "prometheus.yml").write_text(SCRAPE.format(rules=RULES, port=scraped))
-        with (folder / "prometheus.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    program,
-                    f"--config.file={folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={folder / 'tsdb'}",
-                    f"--web.listen-address=127.0.0.1:{self.port}",
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def ask(self, expr: str) -> list[dict[str, Any]]:
-        """The series that an expression returns now."""
-        query = urllib.parse.urlencode({"query": expr})
-        try:
-            status, text = get(f"http://127.0.0.1:{self.port}/api/v1/query?{query}")
-        except OSError:
-            return []
-        answer = json.loads(text)
-        assert status == 200, f"{expr}: {answer}"
-        found: list[dict[str, Any]] = answer["data"]["result"]
-        return found
-
-    def end(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(20)
 
 
 def address(process: Process) -> str:
@@ -72,6 +24,7 @@ def address(process: Process) -> str:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[tuple[Process, Prometheus]]:
     """A daemon on the simulated ionloop, and a Prometheus that scrapes it."""
+    tool("prometheus")
     shutil.copytree(ROOT / "strategies", tmp_path / "strategies")
     shutil.copytree(ROOT / "config", tmp_path / "config")
     with ExitStack() as stack:
