@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from quantd.config.schema import schema
 from scripts.chart_readme import comments, readme, value_of
 from tests.conftest import Golden
 from tests.deploy.charts import HELMS, NEWEST, OLDEST, SETS, objects, of_kind, refused, rendered
@@ -89,6 +91,7 @@ def test_the_objects_of_the_prometheus_operator_are_valid_by_its_own_schemas() -
         (["--set", "config.venues.a.type=paper"], "/config"),
         (["--set", "terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
         ([*SETS["practice"], "--set", "config.venues.ionloop.api_key=abc"], "config.venues.ionloop.api_key: found a secret"),
+        ([*SETS["practice"], "--set", "config.control.tokens.ann.token=abc"], "config.control.tokens.ann.token: found a secret"),
         (["--set", "strategies.a\\.py=x,existingStrategiesConfigMap=y"], "found both"),
         (["--set", "strategies.a\\.sh=x"], "strategies"),
         ([*SETS["live"], "--set", "config.risk.account.max_daily_loss=null"], "config.risk.account.max_daily_loss: found nothing"),
@@ -98,6 +101,29 @@ def test_the_objects_of_the_prometheus_operator_are_valid_by_its_own_schemas() -
 )  # fmt: skip
 def test_values_that_make_no_sense_are_refused(arguments: list[str], word: str) -> None:
     assert word in refused(*arguments)
+
+
+def test_the_chart_knows_every_secret_of_the_configuration_by_its_name() -> None:
+    """The pattern by which a template refuses secrets among the values, against the fields of the daemon's own models."""
+    names = set()
+    for node in walk(schema()):
+        names |= {name.removesuffix("_file") for name in node.get("properties", {}) if name.endswith("_file")}
+    names -= {"kill"}
+    assert {"api_key", "webhook_secret", "password", "token"} <= names
+    (pattern,) = re.findall(r'regexMatch "([^"]+)"', (CHART / "templates/_helpers.tpl").read_text())
+    assert [name for name in sorted(names) if not re.search(pattern, name)] == []
+    assert not re.search(pattern, "api_key_file")
+
+
+def walk(node: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in a JSON schema."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value)
 
 
 def test_no_key_stands_twice_in_the_values() -> None:

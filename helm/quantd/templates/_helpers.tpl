@@ -94,10 +94,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- range $key := list "api_key" "webhook_secret" "password" "token" -}}
-{{- range $name, $venue := $.Values.config.venues -}}
-{{- if hasKey $venue $key -}}
-{{- fail (printf "config.venues.%s.%s: found a secret in the values, expected %s_file and an entry under secrets" $name $key $key) -}}
+{{- $sections := dict "venues" .Values.config.venues "control.tokens" (dig "control" "tokens" dict .Values.config) -}}
+{{- range $section, $entries := $sections -}}
+{{- range $name, $entry := $entries -}}
+{{- range $key, $_ := $entry -}}
+{{- if regexMatch "(^|_)(key|secret|token|password)$" $key -}}
+{{- fail (printf "config.%s.%s.%s: found a secret in the values, expected %s_file and an entry under secrets" $section $name $key $key) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
