@@ -1,7 +1,7 @@
 """Fetches the tools with which `make ops` checks the image, the chart, the unit, the alerts and the dashboards.
 
 Everything goes to `.ops/`, which is ignored and may be deleted: packages of PyPI in environments of their own, packages of
-npm, Prometheus from the machine's Debian sources, unpacked and not installed. What cannot be had is told and left out: its
+npm, Prometheus from Debian, unpacked and not installed. What cannot be had is told and left out: its
 checks skip. systemd, podman and buildah are the machine's own. Needs no rights.
 """
 
@@ -29,7 +29,9 @@ NODE_PACKAGES = (
     "ts-json-schema-generator@2.4.0",
     "ajv@8.20.0",
 )
-DEBIAN = {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}
+DEBIAN = ("prometheus", "promtool", "prometheus-alertmanager")
+SUITE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n"
+"""Where Debian keeps Prometheus 3; asked with lists of our own, so that the machine's sources stay as they are."""
 _TIMEOUT_S = 900
 
 
@@ -99,14 +101,25 @@ def node_packages() -> None:
 
 
 def prometheus() -> None:
-    """Prometheus with promtool, and Alertmanager with amtool."""
-    for name, package in DEBIAN.items():
-        folder = OPS / name
-        folder.mkdir(parents=True, exist_ok=True)
-        _run("apt-get", "download", "-q", package, cwd=folder)
-        (archive,) = folder.glob(f"{package}_*.deb")
+    """Prometheus with promtool, and Alertmanager with amtool: Debian's programs, which run where they are unpacked."""
+    folder = OPS / "prometheus"
+    for needed in ("lists/partial", "cache/archives/partial"):
+        (folder / "apt" / needed).mkdir(parents=True, exist_ok=True)
+    (folder / "apt/sources.list").write_text(SUITE, encoding="utf-8")
+    places = {
+        "Dir::Etc::sourcelist": folder / "apt/sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "apt/lists",
+        "Dir::Cache": folder / "apt/cache",
+        "APT::Sandbox::User": "root",
+    }
+    options = [word for key, value in places.items() for word in ("-o", f"{key}={value}")]
+    _run("apt-get", *options, "update", "-q")
+    _run("apt-get", *options, "download", "-q", *DEBIAN, cwd=folder)
+    for archive in folder.glob("*.deb"):
         _run("dpkg-deb", "-x", archive.name, ".", cwd=folder)
         archive.unlink()
+    shutil.rmtree(folder / "apt")
 
 
 STEPS: dict[str, tuple[Callable[[], None], str]] = {
@@ -114,7 +127,7 @@ STEPS: dict[str, tuple[Callable[[], None], str]] = {
     "checkov": (checkov, "checkov/bin/checkov"),
     "helm": (helm, "kubectl-32/helm/helm"),
     "npm packages": (node_packages, "npm/dashboard.schema.json"),
-    "prometheus": (prometheus, "alertmanager/usr/bin/amtool"),
+    "prometheus": (prometheus, "prometheus/usr/bin/amtool"),
 }
 """What is fetched, and the file that shows that it is there already."""
 

@@ -6,7 +6,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.tools import OPS, ROOT, RULES, tool
+from tests.deploy.tools import ROOT, RULES, tool
 from tests.process.harness import free_port, get
 
 SCRAPE = """
@@ -17,7 +17,6 @@ scrape_configs:
   - job_name: quantd
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
-ALERTMANAGER = OPS / "alertmanager" / "usr" / "bin" / "prometheus-alertmanager"
 
 
 class Server:
@@ -36,17 +35,18 @@ class Server:
 class Prometheus(Server):
     """Scrapes one daemon each second with the rules of the chart."""
 
-    def __init__(self, folder: Path, scraped: int, alertmanager: int | None = None) -> None:
+    def __init__(self, folder: Path, scraped: int, *, alertmanager: int | None = None, rules: Path = RULES) -> None:
         self.port = free_port()
         target = "" if alertmanager is None else f'"127.0.0.1:{alertmanager}"'
         config = folder / "prometheus.yml"
-        config.write_text(SCRAPE.format(rules=RULES, port=scraped, alertmanager=target))
+        config.write_text(SCRAPE.format(rules=rules, port=scraped, alertmanager=target))
         super().__init__(
             folder,
             "prometheus",
             tool("prometheus"),
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'tsdb'}",
+            "--rules.alert.resend-delay=1s",  # what fires before the Alertmanager is found is sent again at once
             f"--web.listen-address=127.0.0.1:{self.port}",
         )
 
@@ -56,6 +56,8 @@ class Prometheus(Server):
         try:
             status, text = get(f"http://127.0.0.1:{self.port}/api/v1/query?{query}")
         except OSError:
+            return []
+        if status == 503:  # it has begun, and is not ready yet
             return []
         answer = json.loads(text)
         assert status == 200, f"{expr}: {answer}"
@@ -68,16 +70,23 @@ class Alertmanager(Server):
 
     def __init__(self, folder: Path, webhook: int) -> None:
         self.port = free_port()
-        tool("amtool")
         text = (ROOT / "deploy/alertmanager.yml").read_text()
-        config = folder / "alertmanager.yml"
+        program, config = tool("alertmanager"), folder / "alertmanager.yml"
         config.write_text(
             text.replace("127.0.0.1:9095", f"127.0.0.1:{webhook}").replace("group_interval: 1m", "group_interval: 1s")
         )
         super().__init__(
             folder,
             "alertmanager",
-            str(ALERTMANAGER),
+            # Debian's build reads its templates from /usr/share, so it gets a view in which that is what was unpacked.
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            'mount --bind "$0" /usr/share && exec "$@"',
+            str(Path(program).parents[1] / "share"),
+            program,
             f"--config.file={config}",
             f"--storage.path={folder / 'alertmanager'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
