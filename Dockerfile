@@ -13,9 +13,9 @@ COPY requirements/run.lock requirements/
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements/run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-# The build backend is pinned in the lock, is needed for this one step, and leaves with pip.
+# The build backends and what they need are pinned in the lock, are needed for this one step, and leave with pip.
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation . \
- && /opt/venv/bin/pip uninstall --yes hatchling trove-classifiers pathspec pluggy \
+ && /opt/venv/bin/pip uninstall --yes hatchling packaging pathspec pluggy setuptools tomlkit trove-classifiers \
  && /opt/venv/bin/pip check \
  && /opt/venv/bin/pip uninstall --yes pip \
  && /opt/venv/bin/python -m compileall -q /opt/venv/lib

@@ -3,6 +3,8 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,27 @@ def test_requirements_are_checked_by_their_hashes_and_the_last_stage_installs_no
     assert "--require-hashes" in installs[0]
     assert "--no-deps --no-build-isolation" in installs[1]
     assert not [words for words in values("RUN") if "pip install" in words or "apt" in words]
+
+
+def needed(names: Iterable[str], seen: set[str]) -> set[str]:
+    """Packages and all that they need, as the environment of the tests has them, extras left out."""
+    for name in names:
+        key = re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", name)[0]).lower()
+        if key not in seen:
+            seen.add(key)
+            wanted = [one for one in requires(key) or () if "extra ==" not in one and "python_version <" not in one]
+            needed((one for one in wanted if "sys_platform" not in one and "platform_system" not in one), seen)
+    return seen
+
+
+def test_what_only_builds_the_project_leaves_the_image() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    backends = [line for line in (ROOT / "requirements/build.in").read_text().splitlines() if line and line[0] != "#"]
+    only_builds = needed(backends, set()) - needed(project["dependencies"], set())
+    (step,) = [words for name, words in instructions() if name == "RUN" and "uninstall --yes hatchling" in words]
+    leaving = step.partition("uninstall --yes ")[2].partition(" &&")[0].split()
+    assert set(leaving) == only_builds
+    assert "pip uninstall --yes pip" in step
 
 
 def test_the_label_names_the_version_of_the_project() -> None:
