@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench campaign demo-venues fmt lock clean
+.PHONY: help run test check bench campaign dashboards demo-venues ops fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,8 @@ help:
 	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
 	@echo "make campaign  the long runs: kills, simulated days with faults, inverted controls"
 	@echo "make demo-venues  one daemon at five simulated venues (DATA=folder of recorded prices, MINUTES=5)"
+	@echo "make ops       check image, chart, unit, alerts and dashboards with the real tools (fetched into .ops/)"
+	@echo "make dashboards   write the dashboards' JSON again"
 	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
 	@echo "make clean     remove the environments and the caches"
 
@@ -55,6 +57,15 @@ fmt: $(VENV)/.dev-installed
 
 bench: $(BENCH_VENV)/.bench-installed
 	$(BENCH_VENV)/bin/python benchmarks/run.py
+
+# Fetches the real tools into .ops/ (once) and checks with them what operators install; QUANTD_IMAGE=name also runs an image.
+ops: $(VENV)/.dev-installed
+	$(BIN)/python scripts/ops_tools.py
+	QUANTD_OPS=1 $(BIN)/python -m pytest -q -p no:randomly --tb=short tests/deploy $(PYTEST_ARGS)
+
+dashboards:
+	@test -x .ops/venv/bin/python || { echo "make dashboards: run make ops once; it fetches the builder" >&2; exit 2; }
+	.ops/venv/bin/python -m scripts.dashboards.build helm/quantd/dashboards
 
 campaign: $(VENV)/.dev-installed
 	$(BIN)/python -m tests.campaign

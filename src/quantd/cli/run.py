@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 
 from quantd.app import Daemon
 from quantd.app.identity import announce, environment, run_id
+from quantd.app.systemd import ServiceManager
 from quantd.app.venues import over_http
 from quantd.clock import SystemClock
 from quantd.config import ConfigProblems, Settings, load
@@ -95,7 +97,10 @@ async def _main(
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, daemon.stop, signal.Signals(one).name)
-    daemon.build()
-    _quiet_collector()
-    with daemon.safety.watched(settings):
-        return await daemon.run()
+    with closing(ServiceManager.of(os.environ, redactor.clean)) as manager:
+        manager.starting()
+        daemon.build()
+        _quiet_collector()
+        manager.follow(daemon)
+        with daemon.safety.watched(settings):
+            return await daemon.run()
