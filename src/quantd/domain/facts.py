@@ -230,7 +230,7 @@ class ExternalOrderSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class PositionAdjusted(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """EXTERNAL's book was moved to meet the venue's truth; an invented record, marked as such."""
+    """A book was moved to meet the venue's truth; an invented record, marked as such."""
 
     instrument: InstrumentId
     quantity: Decimal
@@ -238,6 +238,8 @@ class PositionAdjusted(msgspec.Struct, frozen=True, gc=False, tag=True):
     price: Decimal
     why: str
     at_ns: int
+    strategy: str = ""
+    """Whose book: EXTERNAL's, unless it is a strategy's own lot that changed."""
 
 
 class BalancesRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):

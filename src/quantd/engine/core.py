@@ -128,7 +128,7 @@ class Engine:
             self.context, self.desks, operator=self.operator, targets=self.targets, replaced=self._hear
         )
         self.trading.changed = lambda order: self._order_changed(order, None)
-        self.protection.exits.report = self.intake.report
+        self.protection.exits.report, self.reconciler.adjusted = self.intake.report, self.protection.adjusted
         self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
 
     # -- the two calls that matter -------------------------------------------------------------------------------

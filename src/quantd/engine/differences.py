@@ -184,6 +184,40 @@ def _lots(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iterab
         yield Difference("lot", lot_id, _text(mine), _text(shown), action, one.instrument)
 
 
+def changes_of_owners(
+    state: State, snapshot: AccountSnapshot, instrument: InstrumentId, change: Decimal
+) -> dict[str, Decimal]:
+    """Return by strategy what of a position's change is the coming or going of its own lots; the rest is EXTERNAL's.
+
+    Somebody closed a lot by hand, or the venue did and never says so: the book of whose lot it was has nothing more to
+    exit. Only where each lot is the work of one strategy: not where the account's oldest lot goes first, nor where several
+    share the one position of a netting account. There an order may also have closed another's lot than its own, so that
+    no more is taken for a strategy's than the position itself has changed.
+    """
+    account, lots = state.portfolio.account(snapshot.venue).account, state.lots.get(snapshot.venue)
+    if account is None or lots is None or account.first_in_first_out or not snapshot.lots_complete:
+        return {}
+    theirs = {held.strategy: ZERO for held in (*lots.all(), *lots.gone()) if held.lot.instrument == instrument}
+    for lot in snapshot.lots:
+        if lot.instrument == instrument:
+            owner = lots.owner_of(lot, state.orders)
+            theirs[owner] = theirs.get(owner, ZERO) + lot.signed
+    theirs.pop("", None)
+    is_netting = account.mode is PositionMode.NETTING
+    if is_netting:
+        sharing = [book for book in state.portfolio.books(instrument) if book.strategy and book.quantity]
+        if len(theirs) > 1 or len(sharing) > 1:
+            return {}
+    found: dict[str, Decimal] = {}
+    for owner, quantity in theirs.items():
+        missing = quantity - state.portfolio.book(owner, instrument).quantity
+        if is_netting:
+            missing = min(missing, change, key=abs) if missing * change > 0 else ZERO
+        if missing:
+            found[owner] = missing
+    return found
+
+
 def _is_expected(state: State, instrument: InstrumentId) -> bool:
     """Whether an order of ours may have changed the lots without our knowing yet."""
     net = state.portfolio.nets[instrument]

@@ -144,6 +144,11 @@ class Lots:
         """Return the open lots that an order opened, oldest first."""
         return [held for held in self._lots.values() if held.entry == entry]
 
+    def owner_of(self, lot: Lot, orders: OrderBlotter) -> str:
+        """Return the strategy whose lot this is, by what is known of it, else by its tag; empty for EXTERNAL."""
+        held = self.get(lot.venue_id)
+        return _opened_by(lot, orders)[0] if held is None else held.strategy
+
     def to_close(
         self, strategy: str, instrument: InstrumentId, side: Side, busy: Iterable[str], lot_id: str = ""
     ) -> Lot | None:
