@@ -76,7 +76,7 @@ class Engine:
         self._by_instrument: dict[InstrumentId, list[Desk]] = {}
         self.protection = Protection(self.context, self.trading, lambda one: len(self._by_instrument.get(one, ())) > 1)
         self.intake = Intake(self.context, self.trading, self._order_changed)
-        self.reconciler = Reconciler(self.context, self.trading, self.intake)
+        self.reconciler = Reconciler(self.context, self.trading, self.intake, self.targets)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
                 setup,

@@ -14,34 +14,31 @@ from quantd.domain.lots import Lot
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import (
     ClientOrderId,
-    Effect,
     Market,
     OrderKind,
     OrderSpec,
-    Origin,
-    Role,
-    Side,
     TimeInForce,
 )
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
 from quantd.engine.differences import ASK, TAKE, Difference, Policies, changes_of_owners, plan
-from quantd.engine.emulation import Ticket
 from quantd.engine.flows import CashFlows
 from quantd.engine.intake import Intake
 from quantd.engine.orders import LiveOrder
 from quantd.engine.snapshots import lots_to_take
 from quantd.engine.state import State
+from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
 
 
 class Reconciler:
     """Looks at every snapshot, and applies what two of them agree on."""
 
-    def __init__(self, context: Context, trading: Trading, intake: Intake) -> None:
+    def __init__(self, context: Context, trading: Trading, intake: Intake, targets: Targets) -> None:
         self._context = context
         self._trading = trading
         self._intake = intake
+        self._targets = targets
         self.flows = CashFlows(context)
         self._moved: list[tuple[str, InstrumentId]] = []
         self._told: dict[str, dict[str, int]] = {}
@@ -179,23 +176,16 @@ class Reconciler:
             self.adjusted(strategy, instrument)
 
     def _close(self, closing: dict[InstrumentId, Decimal]) -> None:
-        """Close what was taken over, as far as EXTERNAL's book holds it: what an operator ordered by hand stays."""
+        """Close what was taken over, as far as EXTERNAL's book holds it: what an operator ordered by hand stays.
+
+        By a target, as one order may not do: there may be several lots, a foreign exit that is just being cancelled, a
+        venue that turns the first attempt away.
+        """
         for instrument, change in closing.items():
             held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
-            if held * change <= 0:
-                continue
-            ticket = Ticket(
-                EXTERNAL,
-                instrument,
-                Side.SELL if held > 0 else Side.BUY,
-                min(abs(held), abs(change)),
-                Market(reduce_only=True),
-                Origin.RECONCILE,
-                Role.CLOSE,
-                Effect.CLOSE,
-                why="reconcile",
-            )
-            self._trading.submit(ticket)
+            if held * change > 0:
+                left = held - min(held, change, key=abs)
+                self._targets.set(EXTERNAL, instrument, left, Market(reduce_only=True), None, "reconcile")
 
 
 def _counts(differences: Iterable[Difference]) -> dict[str, int]:

@@ -128,6 +128,17 @@ def test_an_exit_that_is_told_after_reconciliation_has_booked_it_is_not_booked_a
     assert [guard.quantity for guard in rig.state.guarding.held.values()] == [D(1)]
 
 
+def test_every_lot_of_a_foreign_position_is_closed() -> None:
+    rig = make_adopting(policy="close")
+    looks(rig, ("8", 1, LotProtection()), ("9", 2, LotProtection()))
+    for lot in ("8", "9"):
+        (order,) = rig.state.orders.open_orders()
+        assert order.lot == lot
+        rig.accept(order)
+        fill(rig, order, lot)
+    assert rig.state.portfolio.nets[BTC].quantity == 0
+
+
 # -- at what price -------------------------------------------------------------------------------------------------
 
 
