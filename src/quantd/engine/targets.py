@@ -129,9 +129,12 @@ class Targets:
             self._end(target)
 
     def drop(self, strategy: str) -> None:
-        """End all targets of a strategy; the orders that work for them stay as they are."""
+        """End all targets of a strategy, but for those that only close; the orders that work for them stay as they are.
+
+        Whoever wants a book closed, a person, a limit or a schedule, does not want it less because the strategy is another.
+        """
         for target in list(self._context.state.targets.values()):
-            if target.strategy == strategy:
+            if target.strategy == strategy and not target.how.reduce_only:
                 self._end(target)
 
     @property
