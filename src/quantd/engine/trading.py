@@ -374,6 +374,8 @@ class Trading:
             return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
         if wish.net.unknown:
             return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
+        if (lots := state.lots.get(venue)) is not None and lots.are_unknown(wish.instrument.id):
+            return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, "exits of a lot")
         if context.suspicions.blocks(wish.instrument.id):
             return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
         if context.now_ns < context.paused_until_ns:
