@@ -75,6 +75,8 @@ class OrderIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The engine keeps it until its trigger price is reached; nothing is at the venue."""
     input: str = ""
     """The event that led to it, in a few words; see `engine.inputs`."""
+    for_target: bool = False
+    """Whether it works for its strategy's target, so that a restart does not take another order for it."""
 
 
 class OrderReleased(msgspec.Struct, frozen=True, gc=False, tag=True):

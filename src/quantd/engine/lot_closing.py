@@ -53,6 +53,7 @@ def close_lot(context: Context, ticket: Ticket, wish: Wish) -> LiveOrder | Denie
             lot=lot.venue_id,
             reference=wish.price,
             input=context.input,
+            for_target=ticket.for_target,
         )
     )
     whole = quantity == lot.quantity

@@ -106,6 +106,7 @@ class Trading:
                 wish.price if spec.price is None else None,
                 held,
                 context.input,
+                ticket.for_target,
             )
         )
         order = context.state.orders[order_id]
@@ -249,6 +250,7 @@ class Trading:
                 order.client_order_id,
                 order.group,
                 order.lot,
+                for_target=order.for_target,
             )
         )
 
