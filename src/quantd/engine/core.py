@@ -232,7 +232,7 @@ class Engine:
     def _bar(self, bar: Bar) -> None:
         instrument = bar.instrument
         mark = self.context.state.rates.marks.get(instrument)
-        if mark is not None and not mark.quoted:
+        if mark is not None and not mark.quoted and not bar.is_history:
             mark.set_close(bar.close, bar.received_at_ns)
             if self.guards.watches or not self.protection.is_idle:
                 self._marked(instrument)
