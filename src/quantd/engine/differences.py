@@ -16,7 +16,9 @@ from quantd.domain.events import ReconcileAction
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
 from quantd.domain.numbers import ZERO
+from quantd.domain.orders import OrderState
 from quantd.domain.reports import AccountSnapshot, OrderReport
+from quantd.engine.orders import LiveOrder
 from quantd.engine.state import State
 
 UNLISTED = "unlisted"
@@ -25,6 +27,8 @@ ASK = "ask"
 """The answer to what our own order may explain: the venue is asked for the order, whose worst case stays reserved."""
 TAKE = "take"
 """The answer to balances: the venue's word is taken as it is."""
+_LISTS_LAG_NS = 30_000_000_000
+"""Longest time for which a venue's list of open orders may still show one that has ended: the longest quiet period."""
 COUNTED = frozenset({"adopt", "close", "refuse"})
 """Answers that change something, and wait for a second look."""
 
@@ -45,7 +49,7 @@ class Difference(msgspec.Struct, frozen=True):
     """One thing in which we and a venue do not agree."""
 
     kind: str
-    """``foreign_order``, ``missing_order``, ``position``, ``lot`` or ``balance``."""
+    """``foreign_order``, ``missing_order``, ``ended_order``, ``position``, ``lot`` or ``balance``."""
     subject: str
     """Venue order id, our order id, instrument, venue lot id or asset."""
     ours: str
@@ -97,6 +101,11 @@ def _orders(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iter
             action = _action(policies, report.instrument, strange)
             ours = UNLISTED if strange else ""
             yield Difference("foreign_order", report.venue_order_id, ours, _told(report), action, report.instrument)
+        elif known is not None and _is_alive(state, known, report, snapshot.asked_at_ns):
+            action = ReconcileAction.CLOSE.value
+            yield Difference(
+                "ended_order", known.client_order_id, known.state.value, _told(report), action, known.instrument
+            )
     if not snapshot.orders_complete:
         return
     for order in state.orders.open_orders():
@@ -107,6 +116,21 @@ def _orders(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iter
             yield Difference(
                 "missing_order", order.client_order_id, order.state.value, "not open", ASK, order.instrument
             )
+
+
+def _is_alive(state: State, order: LiveOrder, report: OrderReport, asked_at_ns: int) -> bool:
+    """Whether an order that has ended for us is open at the venue, by a list that is too new to be a stale one.
+
+    It was called not executed and came late, or its cancel did not hold: nobody waits for it any more.
+    """
+    changed_at_ns = state.last_order_event_ns.get(order.instrument, 0)
+    is_shown = report.state in (OrderState.WORKING, OrderState.PARTIALLY_FILLED)
+    return (
+        is_shown
+        and not order.is_open
+        and order.state is not OrderState.FILLED
+        and asked_at_ns - changed_at_ns > _LISTS_LAG_NS
+    )
 
 
 def _may_be_ours(state: State, report: OrderReport) -> bool:

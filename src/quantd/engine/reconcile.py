@@ -130,6 +130,10 @@ class Reconciler:
         """Take over what the venue has; return by how much EXTERNAL's position changed. Lots come with the snapshot."""
         if difference.kind in ("position", "lot"):  # a lot may be another one though the position is the same
             return self._adopt_position(InstrumentId(difference.instrument), snapshot)
+        if difference.kind == "ended_order":
+            alive = self._context.state.orders[difference.subject]
+            self._intake.reopen(alive)
+            self._trading.cancel(alive, "reconcile")
         if difference.kind == "foreign_order":
             report = next(one for one in snapshot.orders if one.venue_order_id == difference.subject)
             order = self._adopt_order(report, snapshot.venue)
