@@ -267,7 +267,7 @@ class Model:
         order.venue_ids.append(fact.venue_order_id)
 
     def _adjusted(self, fact: f.PositionAdjusted) -> None:
-        self.positions["", fact.instrument] += fact.quantity
+        self.positions[fact.strategy, fact.instrument] += fact.quantity
 
     def _state_set(self, fact: f.StateSet) -> None:
         if fact.state is TradingState.ACTIVE:

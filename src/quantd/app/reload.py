@@ -52,6 +52,7 @@ class FileReloader:
     """
 
     def __init__(self, shared: Shared, strategies: Sequence[Prepared], read: Callable[[], Settings]) -> None:
+        self.turn = asyncio.Lock()
         self._shared = shared
         self._running = {one.setup.id: one for one in strategies}
         self._settings = shared.settings

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from quantd.app.shared import Shared
@@ -29,4 +30,4 @@ async def history(shared: Shared, instrument: InstrumentId, every_s: int, needed
             bars = await parts.connector.bars(rules, every_s, 2 * needed) or bars
         except VenueError as error:
             _log.warning("history_not_read", venue=rules.venue, instrument=instrument, error=str(error))
-    return bars
+    return [msgspec.structs.replace(bar, is_history=True) for bar in bars]

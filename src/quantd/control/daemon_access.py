@@ -4,6 +4,7 @@ Filled by the composition root, read by the routes. Holds no secrets and no conn
 questions.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,9 @@ class ReloadPlan(msgspec.Struct, frozen=True):
 
 class Reloader(Protocol):
     """What the composition root does for it."""
+
+    turn: asyncio.Lock
+    """Held from the plan until the engine has it."""
 
     async def plan(self) -> ReloadPlan:
         """Read the files and the strategies anew, and compare.

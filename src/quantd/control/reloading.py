@@ -35,6 +35,11 @@ async def reload(reloader: Reloader | None, actions: Actions, caller: Caller, bo
     """
     if reloader is None:
         raise Refusal(409, "no_files", "this daemon was not started from configuration files")
+    async with reloader.turn:  # one that is applied twice at once would be replaced by objects that are gone
+        return await _reload(reloader, actions, caller, body)
+
+
+async def _reload(reloader: Reloader, actions: Actions, caller: Caller, body: ReloadRequest) -> ReloadAnswer:
     try:
         plan = await reloader.plan()
     except ConfigError as error:

@@ -75,6 +75,8 @@ class OrderIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The engine keeps it until its trigger price is reached; nothing is at the venue."""
     input: str = ""
     """The event that led to it, in a few words; see `engine.inputs`."""
+    for_target: bool = False
+    """Whether it works for its strategy's target, so that a restart does not take another order for it."""
 
 
 class OrderReleased(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -230,7 +232,7 @@ class ExternalOrderSeen(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class PositionAdjusted(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """EXTERNAL's book was moved to meet the venue's truth; an invented record, marked as such."""
+    """A book was moved to meet the venue's truth; an invented record, marked as such."""
 
     instrument: InstrumentId
     quantity: Decimal
@@ -238,6 +240,8 @@ class PositionAdjusted(msgspec.Struct, frozen=True, gc=False, tag=True):
     price: Decimal
     why: str
     at_ns: int
+    strategy: str = ""
+    """Whose book: EXTERNAL's, unless it is a strategy's own lot that changed."""
 
 
 class BalancesRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -39,6 +39,8 @@ class Bar(msgspec.Struct, frozen=True, gc=False, tag=True):
     volume: float
     received_at_ns: int
     complete: bool = True
+    is_history: bool = False
+    """Loaded to warm up a series: its close is no price of now, and triggers nothing."""
 
     @property
     def interval_ns(self) -> int:

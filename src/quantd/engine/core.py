@@ -76,7 +76,7 @@ class Engine:
         self._by_instrument: dict[InstrumentId, list[Desk]] = {}
         self.protection = Protection(self.context, self.trading, lambda one: len(self._by_instrument.get(one, ())) > 1)
         self.intake = Intake(self.context, self.trading, self._order_changed)
-        self.reconciler = Reconciler(self.context, self.trading, self.intake)
+        self.reconciler = Reconciler(self.context, self.trading, self.intake, self.targets)
         self.desks: dict[str, Desk] = {
             setup.id: Desk(
                 setup,
@@ -128,7 +128,7 @@ class Engine:
             self.context, self.desks, operator=self.operator, targets=self.targets, replaced=self._hear
         )
         self.trading.changed = lambda order: self._order_changed(order, None)
-        self.protection.exits.report = self.intake.report
+        self.protection.exits.report, self.reconciler.adjusted = self.intake.report, self.protection.adjusted
         self.guards.losses.tripped, self.guards.trips.followed = self.operator.tripped, self.operator.reduced
 
     # -- the two calls that matter -------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Engine:
     def _bar(self, bar: Bar) -> None:
         instrument = bar.instrument
         mark = self.context.state.rates.marks.get(instrument)
-        if mark is not None and not mark.quoted:
+        if mark is not None and not mark.quoted and not bar.is_history:
             mark.set_close(bar.close, bar.received_at_ns)
             if self.guards.watches or not self.protection.is_idle:
                 self._marked(instrument)

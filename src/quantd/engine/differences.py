@@ -16,7 +16,9 @@ from quantd.domain.events import ReconcileAction
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
 from quantd.domain.numbers import ZERO
+from quantd.domain.orders import OrderState
 from quantd.domain.reports import AccountSnapshot, OrderReport
+from quantd.engine.orders import LiveOrder
 from quantd.engine.state import State
 
 UNLISTED = "unlisted"
@@ -25,6 +27,8 @@ ASK = "ask"
 """The answer to what our own order may explain: the venue is asked for the order, whose worst case stays reserved."""
 TAKE = "take"
 """The answer to balances: the venue's word is taken as it is."""
+_LISTS_LAG_NS = 30_000_000_000
+"""Longest time for which a venue's list of open orders may still show one that has ended: the longest quiet period."""
 COUNTED = frozenset({"adopt", "close", "refuse"})
 """Answers that change something, and wait for a second look."""
 
@@ -45,7 +49,7 @@ class Difference(msgspec.Struct, frozen=True):
     """One thing in which we and a venue do not agree."""
 
     kind: str
-    """``foreign_order``, ``missing_order``, ``position``, ``lot`` or ``balance``."""
+    """``foreign_order``, ``missing_order``, ``ended_order``, ``position``, ``lot`` or ``balance``."""
     subject: str
     """Venue order id, our order id, instrument, venue lot id or asset."""
     ours: str
@@ -97,6 +101,11 @@ def _orders(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iter
             action = _action(policies, report.instrument, strange)
             ours = UNLISTED if strange else ""
             yield Difference("foreign_order", report.venue_order_id, ours, _told(report), action, report.instrument)
+        elif known is not None and _is_alive(state, known, report, snapshot.asked_at_ns):
+            action = ReconcileAction.CLOSE.value
+            yield Difference(
+                "ended_order", known.client_order_id, known.state.value, _told(report), action, known.instrument
+            )
     if not snapshot.orders_complete:
         return
     for order in state.orders.open_orders():
@@ -107,6 +116,21 @@ def _orders(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iter
             yield Difference(
                 "missing_order", order.client_order_id, order.state.value, "not open", ASK, order.instrument
             )
+
+
+def _is_alive(state: State, order: LiveOrder, report: OrderReport, asked_at_ns: int) -> bool:
+    """Whether an order that has ended for us is open at the venue, by a list that is too new to be a stale one.
+
+    It was called not executed and came late, or its cancel did not hold: nobody waits for it any more.
+    """
+    changed_at_ns = state.last_order_event_ns.get(order.instrument, 0)
+    is_shown = report.state in (OrderState.WORKING, OrderState.PARTIALLY_FILLED)
+    return (
+        is_shown
+        and not order.is_open
+        and order.state is not OrderState.FILLED
+        and asked_at_ns - changed_at_ns > _LISTS_LAG_NS
+    )
 
 
 def _may_be_ours(state: State, report: OrderReport) -> bool:
@@ -182,6 +206,40 @@ def _lots(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iterab
             continue
         action = ASK if _is_expected(state, one.instrument) else policies.of(one.instrument).value
         yield Difference("lot", lot_id, _text(mine), _text(shown), action, one.instrument)
+
+
+def changes_of_owners(
+    state: State, snapshot: AccountSnapshot, instrument: InstrumentId, change: Decimal
+) -> dict[str, Decimal]:
+    """Return by strategy what of a position's change is the coming or going of its own lots; the rest is EXTERNAL's.
+
+    Somebody closed a lot by hand, or the venue did and never says so: the book of whose lot it was has nothing more to
+    exit. Only where each lot is the work of one strategy: not where the account's oldest lot goes first, nor where several
+    share the one position of a netting account. There an order may also have closed another's lot than its own, so that
+    no more is taken for a strategy's than the position itself has changed.
+    """
+    account, lots = state.portfolio.account(snapshot.venue).account, state.lots.get(snapshot.venue)
+    if account is None or lots is None or account.first_in_first_out or not snapshot.lots_complete:
+        return {}
+    theirs = {held.strategy: ZERO for held in (*lots.all(), *lots.gone()) if held.lot.instrument == instrument}
+    for lot in snapshot.lots:
+        if lot.instrument == instrument:
+            owner = lots.owner_of(lot, state.orders)
+            theirs[owner] = theirs.get(owner, ZERO) + lot.signed
+    theirs.pop("", None)
+    is_netting = account.mode is PositionMode.NETTING
+    if is_netting:
+        sharing = [book for book in state.portfolio.books(instrument) if book.strategy and book.quantity]
+        if len(theirs) > 1 or len(sharing) > 1:
+            return {}
+    found: dict[str, Decimal] = {}
+    for owner, quantity in theirs.items():
+        missing = quantity - state.portfolio.book(owner, instrument).quantity
+        if is_netting:
+            missing = min(missing, change, key=abs) if missing * change > 0 else ZERO
+        if missing:
+            found[owner] = missing
+    return found
 
 
 def _is_expected(state: State, instrument: InstrumentId) -> bool:

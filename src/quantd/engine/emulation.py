@@ -43,6 +43,7 @@ class Ticket(msgspec.Struct, frozen=True):
     group: str = ""
     lot: str = ""
     max_slippage_bps: Decimal | None = None
+    for_target: bool = False
 
 
 def emulate(context: Context, spec: OrderSpec, rules: Instrument, ticket: Ticket) -> tuple[OrderSpec, bool] | Denied:

@@ -10,6 +10,7 @@ from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, P
 from quantd.engine.lots import Lots
 
 ACCEPTED = "accepted"
+UNKNOWN = "unknown"
 OVER = "over"
 """Action of a `ProtectionOverdue` that ends the matter."""
 
@@ -47,10 +48,11 @@ class Guarding:
 
     def _settled(self, fact: ProtectionSettled) -> None:
         write = self.writes.pop(fact.client_order_id)
-        if fact.result == ACCEPTED:
-            lots = self._lots.get(write.instrument.partition(":")[0])
-            if lots is not None:
-                lots.protected(write.lot, write.protection, fact.at_ns)
+        lots = self._lots.get(write.instrument.partition(":")[0])
+        if lots is not None and fact.result == ACCEPTED:
+            lots.protected(write.lot, write.protection, fact.at_ns)
+        elif lots is not None and fact.result == UNKNOWN:
+            lots.lost(write.lot, fact.at_ns)
 
     def _overdue(self, fact: ProtectionOverdue) -> None:
         if fact.action == OVER:

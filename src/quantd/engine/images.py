@@ -240,6 +240,7 @@ def _order_image(order: LiveOrder) -> OrderImage:
         protect=order.protect,
         reference=order.reference,
         held=order.held,
+        for_target=order.for_target,
     )
     operation = order.operation
     return OrderImage(

@@ -324,10 +324,15 @@ class Intake:
             self._changed(order, None)
             return True
         if not order.is_open and order.state is not OrderState.FILLED and self._is_newer(order, report):
-            context.record(OrderMoved(order.client_order_id, Trigger.REOPEN, context.now_ns, "venue_shows_it_alive"))
-            self._changed(order, None)
+            self.reopen(order)
             return True
         return False
+
+    def reopen(self, order: LiveOrder) -> None:
+        """Take an ended order for alive, as the venue shows it."""
+        now_ns = self._context.now_ns
+        self._context.record(OrderMoved(order.client_order_id, Trigger.REOPEN, now_ns, "venue_shows_it_alive"))
+        self._changed(order, None)
 
     def _is_newer(self, order: LiveOrder, report: OrderReport) -> bool:
         """Whether the report was made after the order's end was learnt; an older page changes nothing."""

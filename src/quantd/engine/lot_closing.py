@@ -13,6 +13,7 @@ from quantd.domain.orders import ClientOrderId, Effect, OrderKind, OrderSpec, Ro
 from quantd.domain.reports import OrderReport
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
+from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder
 from quantd.engine.portfolio import AccountBalances
 from quantd.engine.risk.wish import Denial, Denied, Wish
@@ -52,6 +53,7 @@ def close_lot(context: Context, ticket: Ticket, wish: Wish) -> LiveOrder | Denie
             lot=lot.venue_id,
             reference=wish.price,
             input=context.input,
+            for_target=ticket.for_target,
         )
     )
     whole = quantity == lot.quantity
@@ -80,7 +82,7 @@ def lot_exit(context: Context, report: OrderReport) -> LiveOrder | None:
     """
     lots = context.state.lots.get(report.instrument.partition(":")[0])
     held = None if lots is None or not report.lot or not report.filled_quantity else lots.get(report.lot)
-    if held is None:
+    if lots is None or held is None or _is_booked(context, lots, held):
         return None
     if report.kind not in (OrderKind.STOP, OrderKind.LIMIT) and any(
         order.lot == report.lot and order.operation is not None and not order.is_acknowledged
@@ -113,3 +115,16 @@ def lot_exit(context: Context, report: OrderReport) -> LiveOrder | None:
         )
     )
     return context.state.orders[order_id]
+
+
+def _is_booked(context: Context, lots: Lots, held: HeldLot) -> bool:
+    """Whether a lot that no snapshot shows any more is out of its owner's book: reconciliation did not wait for this report."""
+    if not held.strategy or held not in lots.gone():
+        return False
+    own = (
+        one.lot.signed
+        for one in lots.all()
+        if (one.strategy, one.lot.instrument) == (held.strategy, held.lot.instrument)
+    )
+    untold = context.state.portfolio.book(held.strategy, held.lot.instrument).quantity - sum(own, ZERO)
+    return untold * held.lot.signed <= 0

@@ -20,7 +20,7 @@ from quantd.domain.outcomes import Accepted, NotExecuted, Rejected, Unknown
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionSettled
 from quantd.domain.reports import OrderReport
 from quantd.engine.context import Context
-from quantd.engine.guarding import ACCEPTED
+from quantd.engine.guarding import ACCEPTED, UNKNOWN
 from quantd.engine.lots import HeldLot
 
 NOTHING = LotProtection()
@@ -207,7 +207,7 @@ class LotExits:
         elif isinstance(outcome, NotExecuted):
             result, code = "not_executed", outcome.reason
         elif isinstance(outcome, Unknown):
-            result, code = "unknown", outcome.cause
+            result, code = UNKNOWN, outcome.cause
             if LotWrite.PROTECT not in context.capabilities[venue].repeat_safe_lot_writes:
                 wait_ns = max(wait_ns, int(context.capabilities[venue].quiet_period_s * 1e9))
         context.record(ProtectionSettled(event.client_order_id, result, context.now_ns, code))
@@ -224,7 +224,7 @@ class LotExits:
         """After a fold: what was under way may or may not have happened; the next snapshot shows it."""
         context = self._context
         for write_id in [write.client_order_id for write in context.state.guarding.writes.values()]:
-            context.record(ProtectionSettled(write_id, "unknown", context.now_ns, cause))
+            context.record(ProtectionSettled(write_id, UNKNOWN, context.now_ns, cause))
 
 
 def _native(capabilities: Capabilities, rules: Instrument, exits: LotProtection) -> LotProtection:

@@ -29,7 +29,9 @@ class HeldLot(msgspec.Struct, frozen=True):
     shown_at_ns: int = 0
     """When the venue was asked for the snapshot that showed it last; 0 before the first."""
     set_at_ns: int = 0
-    """When the venue last took exits for it from us: a snapshot that was asked for before knows them not yet."""
+    """When the venue last took exits for it from us, or may have: a snapshot asked for before knows them not yet."""
+    is_unknown: bool = False
+    """Whether a write of its exits went unanswered, and no snapshot has shown since what became of it."""
 
 
 class Lots:
@@ -86,7 +88,13 @@ class Lots:
         held = self._lots.get(lot_id)
         if held is not None:
             lot = msgspec.structs.replace(held.lot, protection=protection)
-            self._lots[lot_id] = msgspec.structs.replace(held, lot=lot, set_at_ns=at_ns)
+            self._lots[lot_id] = msgspec.structs.replace(held, lot=lot, set_at_ns=at_ns, is_unknown=False)
+
+    def lost(self, lot_id: str, at_ns: int) -> None:
+        """Note that the venue may have taken exits for a lot."""
+        held = self._lots.get(lot_id)
+        if held is not None:
+            self._lots[lot_id] = msgspec.structs.replace(held, set_at_ns=at_ns, is_unknown=True)
 
     def replace(
         self, lots: Iterable[Lot], asked_at_ns: int, moved: Collection[InstrumentId], orders: OrderBlotter
@@ -108,10 +116,13 @@ class Lots:
             if known is None:
                 after[lot.venue_id] = HeldLot(lot, *_opened_by(lot, orders), shown_at_ns=asked_at_ns)
                 continue
-            shown = lot
-            if asked_at_ns <= known.set_at_ns:
+            shown, is_old = lot, asked_at_ns <= known.set_at_ns
+            if is_old:
                 shown = msgspec.structs.replace(lot, protection=known.lot.protection)
-            after[lot.venue_id] = msgspec.structs.replace(known, lot=shown, shown_at_ns=asked_at_ns)
+            is_unknown = known.is_unknown and is_old
+            after[lot.venue_id] = msgspec.structs.replace(
+                known, lot=shown, shown_at_ns=asked_at_ns, is_unknown=is_unknown
+            )
         for lot_id, held in before.items():
             if lot_id not in after:
                 self._remember(held)
@@ -140,9 +151,18 @@ class Lots:
         """Return a lot, also one that a snapshot showed no more; None when it was never known."""
         return self._lots.get(lot_id) or self._gone.get(lot_id)
 
+    def are_unknown(self, instrument: InstrumentId) -> bool:
+        """Whether nobody knows which exits some lot of an instrument has."""
+        return any(held.is_unknown and held.lot.instrument == instrument for held in self._lots.values())
+
     def of(self, entry: str) -> list[HeldLot]:
         """Return the open lots that an order opened, oldest first."""
         return [held for held in self._lots.values() if held.entry == entry]
+
+    def owner_of(self, lot: Lot, orders: OrderBlotter) -> str:
+        """Return the strategy whose lot this is, by what is known of it, else by its tag; empty for EXTERNAL."""
+        held = self.get(lot.venue_id)
+        return _opened_by(lot, orders)[0] if held is None else held.strategy
 
     def to_close(
         self, strategy: str, instrument: InstrumentId, side: Side, busy: Iterable[str], lot_id: str = ""

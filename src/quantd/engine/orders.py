@@ -6,6 +6,8 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+import msgspec
+
 from quantd.domain.facts import OrderIntended
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.instruments import InstrumentId
@@ -68,6 +70,7 @@ class LiveOrder:
         "exit",
         "filled",
         "fills",
+        "for_target",
         "group",
         "held",
         "instrument",
@@ -102,6 +105,7 @@ class LiveOrder:
         self.why = intent.why
         self.parent = intent.parent
         self.group = intent.group
+        self.for_target = intent.for_target
         self.lot = intent.lot
         self.protect = intent.protect
         self.reference = intent.reference
@@ -384,16 +388,8 @@ class OrderBlotter:
 
 def amended(spec: OrderSpec, quantity: Decimal | None, price: Decimal | None) -> OrderSpec:
     """Return `spec` with a new total quantity or price."""
-    return OrderSpec(
-        spec.instrument,
-        spec.side,
-        spec.quantity if quantity is None else quantity,
-        spec.kind,
-        spec.price if price is None else price,
-        spec.trigger,
-        spec.time_in_force,
-        spec.post_only,
-        spec.reduce_only,
-        spec.effect,
-        spec.expires_at_ns,
+    return msgspec.structs.replace(
+        spec,
+        quantity=spec.quantity if quantity is None else quantity,
+        price=spec.price if price is None else price,
     )

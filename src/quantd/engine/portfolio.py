@@ -357,9 +357,9 @@ class Portfolio:
                 in_base = asset == rules.base and not account.is_margin
                 book.realised += sign * amount * (after.price if in_base else ONE)
 
-    def adjust(self, instrument: InstrumentId, signed: Decimal, price: Decimal) -> None:
-        """Move EXTERNAL's book to meet the venue's truth; balances come from the venue itself."""
-        self.book("", instrument).trade(signed, price)
+    def adjust(self, strategy: str, instrument: InstrumentId, signed: Decimal, price: Decimal) -> None:
+        """Move a book to meet the venue's truth; balances come from the venue itself."""
+        self.book(strategy, instrument).trade(signed, price)
         self.nets[instrument].quantity += signed
         self.exposed[instrument] = None
 

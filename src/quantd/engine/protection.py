@@ -79,7 +79,7 @@ class Protection:
                 exits = self.exits.prices(context.instrument(order.instrument), order.protect)
                 self._guard(order.strategy, order.instrument, order.client_order_id, signed, exits, mark)
         if context.state.protections:
-            self._shrink(order)
+            self._shrink(order.strategy, order.instrument, order.parent)
             guard = context.state.protections.get(order.client_order_id)
             if guard is not None:
                 self._look(guard)
@@ -174,20 +174,24 @@ class Protection:
         capabilities = self._context.capabilities.get(instrument.partition(":")[0])
         return capabilities is not None and bool(capabilities.lot_writes)
 
-    def _shrink(self, order: LiveOrder) -> None:
+    def adjusted(self, strategy: str, instrument: InstrumentId) -> None:
+        """Follow a book that reconciliation has moved: what is no longer held needs no guard."""
+        self._shrink(strategy, instrument)
+
+    def _shrink(self, strategy: str, instrument: InstrumentId, parent: str = "") -> None:
         """Never guard more than is held: what the lots say; else the guard whose exit traded goes first, then the oldest."""
-        held = self._context.state.portfolio.book(order.strategy, order.instrument).quantity
-        guards = self._guards(order.strategy, order.instrument)
+        held = self._context.state.portfolio.book(strategy, instrument).quantity
+        guards = self._guards(strategy, instrument)
         for guard in [one for one in guards if held * one.quantity <= 0]:
             guards.remove(guard)
             self._set(guard, ZERO)
-        if self._follows_lots(order.instrument):
+        if self._follows_lots(instrument):
             for guard in guards:
                 left = sum((one.lot.signed for one in self.exits.lots(guard)), ZERO)
                 if left != guard.quantity and abs(left) <= abs(guard.quantity):
                     self._set(guard, left)
             return
-        guards.sort(key=lambda guard: guard.parent != order.parent)
+        guards.sort(key=lambda guard: guard.parent != parent)
         excess = sum((abs(guard.quantity) for guard in guards), ZERO) - abs(held)
         for guard in guards:
             if excess <= 0:

@@ -4,47 +4,49 @@ What is invented on the way is told as such: `ExternalOrderSeen` and `PositionAd
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
 from quantd.domain.facts import EXTERNAL, BalancesRecorded, ExternalOrderSeen, PositionAdjusted, Reconciled
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.lots import Lot
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import (
     ClientOrderId,
-    Effect,
     Market,
     OrderKind,
     OrderSpec,
-    Origin,
-    Role,
-    Side,
     TimeInForce,
 )
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.context import Context
-from quantd.engine.differences import ASK, TAKE, Difference, Policies, plan
-from quantd.engine.emulation import Ticket
+from quantd.engine.differences import ASK, TAKE, Difference, Policies, changes_of_owners, plan
 from quantd.engine.flows import CashFlows
 from quantd.engine.intake import Intake
 from quantd.engine.orders import LiveOrder
 from quantd.engine.snapshots import lots_to_take
+from quantd.engine.state import State
+from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
 
 
 class Reconciler:
     """Looks at every snapshot, and applies what two of them agree on."""
 
-    def __init__(self, context: Context, trading: Trading, intake: Intake) -> None:
+    def __init__(self, context: Context, trading: Trading, intake: Intake, targets: Targets) -> None:
         self._context = context
         self._trading = trading
         self._intake = intake
+        self._targets = targets
         self.flows = CashFlows(context)
+        self._moved: list[tuple[str, InstrumentId]] = []
         self._told: dict[str, dict[str, int]] = {}
         """By venue, the counts that were recorded last."""
         self.agreed_at_ns: dict[str, int] = {}
         """By venue, when a look last found nothing but balances."""
+        self.adjusted: Callable[[str, InstrumentId], None] = lambda strategy, instrument: None
+        """Set by the engine: told of each strategy's book that was moved, once the snapshot's lots are taken."""
 
     def look(self, snapshot: AccountSnapshot) -> None:
         """Compare a periodic snapshot by the venue's own policies, where it has any; then take it in."""
@@ -60,6 +62,7 @@ class Reconciler:
         differences = plan(context.state, snapshot, policies)
         closing = self._apply(differences, snapshot)
         self._intake.snapshot(snapshot)
+        self._follow()
         self.flows.look(snapshot, drifts, since_ns)
         self._tell(snapshot.venue, differences, always=False)
         self._close(closing)
@@ -82,6 +85,7 @@ class Reconciler:
                 lots_to_take(context, snapshot),
             )
         )
+        self._follow()
         self.flows.look(snapshot, {}, 0)
         self._tell(snapshot.venue, differences, always=True)
         self._close(closing)
@@ -124,8 +128,12 @@ class Reconciler:
 
     def _repair(self, difference: Difference, snapshot: AccountSnapshot) -> Decimal:
         """Take over what the venue has; return by how much EXTERNAL's position changed. Lots come with the snapshot."""
-        if difference.kind == "position":
-            return self._adopt_position(InstrumentId(difference.subject), snapshot)
+        if difference.kind in ("position", "lot"):  # a lot may be another one though the position is the same
+            return self._adopt_position(InstrumentId(difference.instrument), snapshot)
+        if difference.kind == "ended_order":
+            alive = self._context.state.orders[difference.subject]
+            self._intake.reopen(alive)
+            self._trading.cancel(alive, "reconcile")
         if difference.kind == "foreign_order":
             report = next(one for one in snapshot.orders if one.venue_order_id == difference.subject)
             order = self._adopt_order(report, snapshot.venue)
@@ -151,37 +159,57 @@ class Reconciler:
         return context.state.orders[order_id]
 
     def _adopt_position(self, instrument: InstrumentId, snapshot: AccountSnapshot) -> Decimal:
-        """Move EXTERNAL's book so that the sum of all books is what the venue holds."""
-        context = self._context
+        """Move books so that their sum is what the venue holds: a strategy's by its own lots, the rest is EXTERNAL's."""
+        context, state = self._context, self._context.state
         lots = [lot for lot in snapshot.lots if lot.instrument == instrument]
-        theirs = sum((lot.signed for lot in lots), ZERO)
-        change = theirs - context.state.portfolio.nets[instrument].quantity
-        price = lots[0].open_price if lots else context.state.rates.marks[instrument].exact()
-        context.record(PositionAdjusted(instrument, change, price or ZERO, "reconcile", context.now_ns))
+        change = sum((lot.signed for lot in lots), ZERO) - state.portfolio.nets[instrument].quantity
+        for strategy, signed in changes_of_owners(state, snapshot, instrument, change).items():
+            price = _price_of(state, instrument, lots, signed)
+            context.record(PositionAdjusted(instrument, signed, price, "reconcile", context.now_ns, strategy))
+            self._moved.append((strategy, instrument))
+            change -= signed
+        if change:
+            price = _price_of(state, instrument, lots, change)
+            context.record(PositionAdjusted(instrument, change, price, "reconcile", context.now_ns))
         return change
 
+    def _follow(self) -> None:
+        """Tell of the strategies' books that were moved, now that the lots are as the venue shows them."""
+        moved, self._moved = self._moved, []
+        for strategy, instrument in moved:
+            self.adjusted(strategy, instrument)
+
     def _close(self, closing: dict[InstrumentId, Decimal]) -> None:
-        """Close what was taken over, as far as EXTERNAL's book holds it: what an operator ordered by hand stays."""
+        """Close what was taken over, as far as EXTERNAL's book holds it: what an operator ordered by hand stays.
+
+        By a target, as one order may not do: there may be several lots, a foreign exit that is just being cancelled, a
+        venue that turns the first attempt away.
+        """
         for instrument, change in closing.items():
             held = self._context.state.portfolio.book(EXTERNAL, instrument).quantity
-            if held * change <= 0:
-                continue
-            ticket = Ticket(
-                EXTERNAL,
-                instrument,
-                Side.SELL if held > 0 else Side.BUY,
-                min(abs(held), abs(change)),
-                Market(reduce_only=True),
-                Origin.RECONCILE,
-                Role.CLOSE,
-                Effect.CLOSE,
-                why="reconcile",
-            )
-            self._trading.submit(ticket)
+            if held * change > 0:
+                left = held - min(held, change, key=abs)
+                self._targets.set(EXTERNAL, instrument, left, Market(reduce_only=True), None, "reconcile")
 
 
 def _counts(differences: Iterable[Difference]) -> dict[str, int]:
     return dict(Counter(one.kind for one in differences))
+
+
+def _price_of(state: State, instrument: InstrumentId, lots: Iterable[Lot], change: Decimal) -> Decimal:
+    """Return at what price a change was made: what came, at its lot's open price; what went, at the market's price.
+
+    Before there is a price, as at a start, what went is taken to have cost what it brought: at any other price, or none,
+    the next quote would show a profit or loss that never was.
+    """
+    for lot in lots:
+        if lot.signed * change > 0:
+            return lot.open_price
+    mark = state.rates.marks[instrument].exact()
+    if mark is not None:
+        return mark
+    held = (book for book in state.portfolio.books(instrument) if book.quantity * change < 0)
+    return next((price for book in held if (price := book.average_price) is not None), ZERO)
 
 
 def _kind(report: OrderReport) -> OrderKind:

@@ -25,7 +25,7 @@ class Replacements:
         context: The engine's.
         desks: By strategy.
         operator: Applies `at_shutdown`.
-        targets: Those of the old object end with it.
+        targets: Those of the old object end with it, unless they only close.
         replaced: Called once all are in place, to hear of their declarations.
     """
 
@@ -67,6 +67,7 @@ class Replacements:
         context = self._context
         if desk.is_started:
             desk.call(desk.strategy.on_stop, "reload")
+            desk.keep()
             self._targets.drop(desk.id)
             self._operator.shut_down(desk)
         context.record(

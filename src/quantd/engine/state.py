@@ -302,7 +302,7 @@ class State:
             self._expect_change(order, before)
 
     def _adjusted(self, fact: f.PositionAdjusted) -> None:
-        self.portfolio.adjust(fact.instrument, fact.quantity, fact.price)
+        self.portfolio.adjust(fact.strategy, fact.instrument, fact.quantity, fact.price)
 
     def _balances(self, fact: f.BalancesRecorded) -> None:
         account = self.portfolio.account(fact.venue)

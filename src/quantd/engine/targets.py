@@ -80,14 +80,17 @@ class Targets:
         self.set(strategy, instrument, ZERO, Market(reduce_only=True), None, why)
 
     def restore(self) -> None:
-        """After a fold: work on every target again at the next tick; what is open for it is found by its terms."""
+        """After a fold: work on every target again at the next tick, with the order that works for it already.
+
+        That order may outlive its target, and a next one goes on with it.
+        """
+        for order in self._context.state.orders.open_orders():
+            if order.for_target:
+                self._orders[order.strategy, order.instrument] = order.client_order_id
         for key in self._context.state.targets:
             self._retries[key] = None
-            self._outgoing[key] = set()
-            for order in self._context.state.orders.open_orders(key[1]):
-                if order.strategy == key[0] and order.origin is Origin.STRATEGY:
-                    self._orders[key] = order.client_order_id
-                    self._outgoing[key].add(order.client_order_id)
+            orders = self._context.state.orders.open_orders(key[1])
+            self._outgoing[key] = {one.client_order_id for one in orders if one.strategy == key[0]}
 
     def working_order(self, strategy: str, instrument: InstrumentId) -> LiveOrder | None:
         """Return the open order that moves a book toward its target."""
@@ -129,9 +132,12 @@ class Targets:
             self._end(target)
 
     def drop(self, strategy: str) -> None:
-        """End all targets of a strategy; the orders that work for them stay as they are."""
+        """End all targets of a strategy, but for those that only close; the orders that work for them stay as they are.
+
+        Whoever wants a book closed, a person, a limit or a schedule, does not want it less because the strategy is another.
+        """
         for target in list(self._context.state.targets.values()):
-            if target.strategy == strategy:
+            if target.strategy == strategy and not target.how.reduce_only:
                 self._end(target)
 
     @property
@@ -169,7 +175,7 @@ class Targets:
             return
         missing = target.quantity - book.quantity
         if not context.instrument(instrument).quantity(abs(missing)):
-            if self._may_still_fill(strategy, instrument):
+            if target.how.reduce_only and self._may_still_fill(strategy, instrument):
                 self._retries[strategy, instrument] = None
             else:
                 self._end(target)
@@ -216,6 +222,7 @@ class Targets:
             effect=Effect.CLOSE if closing else Effect.AUTO,
             protect=None if closing else target.protect,
             why=target.why,
+            for_target=True,
         )
         placed = self._trading.submit(ticket)
         key = (target.strategy, target.instrument)

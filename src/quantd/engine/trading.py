@@ -106,6 +106,7 @@ class Trading:
                 wish.price if spec.price is None else None,
                 held,
                 context.input,
+                ticket.for_target,
             )
         )
         order = context.state.orders[order_id]
@@ -249,6 +250,7 @@ class Trading:
                 order.client_order_id,
                 order.group,
                 order.lot,
+                for_target=order.for_target,
             )
         )
 
@@ -374,6 +376,8 @@ class Trading:
             return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
         if wish.net.unknown:
             return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
+        if (lots := state.lots.get(venue)) is not None and lots.are_unknown(wish.instrument.id):
+            return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, "exits of a lot")
         if context.suspicions.blocks(wish.instrument.id):
             return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
         if context.now_ns < context.paused_until_ns:

@@ -230,14 +230,14 @@ def _book_corrected(connection: sqlite3.Connection, seq: int, fact: f.FillCorrec
 
 
 def _book_adjusted(connection: sqlite3.Connection, seq: int, fact: f.PositionAdjusted) -> None:
-    portfolio = _portfolio(connection, f.EXTERNAL, fact.instrument)
+    portfolio = _portfolio(connection, fact.strategy, fact.instrument)
     if portfolio is None:
         return
-    portfolio.adjust(fact.instrument, fact.quantity, fact.price)
+    portfolio.adjust(fact.strategy, fact.instrument, fact.quantity, fact.price)
     _save_book(connection, portfolio, fact)
     opening: dict[str, Any] = {"client_order_id": "", "fill_id": "", "venue_lot": "", "seq": seq}
     opening |= {"opened_at_ns": fact.at_ns, "open_price": str(fact.price)}
-    _trade_lots(connection, fact.quantity, f.EXTERNAL, fact.instrument, opening)
+    _trade_lots(connection, fact.quantity, fact.strategy, fact.instrument, opening)
 
 
 def _portfolio(connection: sqlite3.Connection, strategy: str, instrument: InstrumentId) -> Portfolio | None:

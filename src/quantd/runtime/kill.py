@@ -81,7 +81,10 @@ class WorkingOrders:
 
 
 class KillPath:
-    """Carries kills out. One of another scope while one is under way widens it, at the same pace.
+    """Carries kills out. One more while one is under way at a venue widens it there, at the same pace.
+
+    Each is latched anew, and reaches the venues that are done with the one before: a dead venue may keep that one under
+    way for hours, and a person may have resumed the others meanwhile.
 
     Args:
         targets: By venue; those without one have nothing to cancel outside this process.
@@ -106,8 +109,8 @@ class KillPath:
         self._clock = clock
         self._ended = ended
         self._begin = threading.Lock()
-        self._scopes: set[str] = set()
-        """What is being killed; empty while nothing is."""
+        self._scopes: dict[str, frozenset[str]] = {}
+        """By venue, what is being killed there; changed with `busy`."""
         self.busy: frozenset[str] = frozenset()
         """Venues whose orders are being cancelled."""
         self.late_s = 1.0
@@ -118,14 +121,13 @@ class KillPath:
         """Scopes that are killed and that no file says so of yet: this process must keep them halted by itself."""
 
     def fire(self, by: str, why: str, scope: str = ALL) -> None:
-        """Kill a scope; returns at once. A kill that is under way already is not begun twice."""
+        """Kill a scope; returns at once. A venue whose orders are being cancelled already is not begun twice."""
         with self._begin:
-            if ALL in self._scopes or scope in self._scopes:
-                return
-            self._scopes.add(scope)
             self.unlatched |= {scope}
             kind, _, venue = scope.partition(":")
             wanted = {venue} & set(self._targets) if kind == "venue" else set(self._targets)
+            for name in wanted:
+                self._scopes[name] = self._scopes.get(name, frozenset()) | {scope}
             begun = frozenset(wanted - self.busy)
             self.busy |= begun
         threading.Thread(target=self._carry_out, args=(by, why, scope, begun), name="kill", daemon=True).start()
@@ -145,9 +147,6 @@ class KillPath:
         _say("kill_began", scope=scope, by=by, reason=why, is_latched=scope not in self.unlatched)
         for thread in threads:
             thread.join()
-        with self._begin:
-            if not self.busy:
-                self._scopes.clear()
         _say("kill_ended", scope=scope, duration_s=self._since_s(began_ns))
 
     def _write_latch(self, scope: str, by: str, why: str) -> None:
@@ -164,6 +163,7 @@ class KillPath:
         count, pause_s = 0, self.pause_s
         is_late = False
         while True:
+            scopes = self._scopes[name]  # read anew each time: a wider kill may have come
             todo = self._todo(name, round_.gone)
             if todo:
                 reason = round_.run(todo)
@@ -178,14 +178,13 @@ class KillPath:
                 threading.Event().wait(self.late_s)
             elif self._is_done(name, round_.gone):
                 break
-        took_s, unnamed = self._since_s(began_ns), self._working.unnamed(name, tuple(self._scopes))
+        took_s, unnamed = self._since_s(began_ns), self._working.unnamed(name, scopes)
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._ended(name, count)
         _say("kill_venue_done", venue=name, cancelled=len(round_.gone), unnamed=unnamed, duration_s=took_s)
 
     def _todo(self, venue: str, gone: set[str]) -> list[str]:
-        # Read anew each time: a wider kill may have come.
-        return [one for one in self._working.of(venue, tuple(self._scopes)) if one not in gone]
+        return [one for one in self._working.of(venue, self._scopes[venue]) if one not in gone]
 
     def _is_done(self, venue: str, gone: set[str]) -> bool:
         """Tell whether nothing is left, and leave; a kill that comes later begins this venue anew."""
@@ -193,6 +192,7 @@ class KillPath:
             if self._todo(venue, gone):
                 return False
             self.busy -= {venue}
+            del self._scopes[venue]
             return True
 
     def _since_s(self, began_ns: int) -> float:

@@ -15,7 +15,7 @@ from quantd.domain.commands import CloseLot, SetProtection, Submit
 from quantd.domain.events import AccountOpened, OutcomeReceived
 from quantd.domain.facts import OrderIntended
 from quantd.domain.lots import Lot, LotProtection
-from quantd.domain.orders import Limit, Protect, Role, Side
+from quantd.domain.orders import Limit, Market, Protect, Role, Side
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.domain.protection_facts import ProtectionSettled
 from quantd.engine.context import EngineSettings
@@ -150,6 +150,30 @@ def test_an_unknown_write_that_may_not_be_repeated_waits_for_the_venue_s_quiet_p
     assert len(rig.sent(SetProtection)) == 1
     rig.wait(2)
     assert len(rig.sent(SetProtection)) == 2
+
+
+def test_exits_of_unknown_outcome_refuse_new_exposure_until_a_snapshot_shows_what_became_of_them() -> None:
+    rig = make_rig(strategies={"s1": Puppet(), "s2": Puppet()})
+    enter(rig, STOP)
+    show(rig, ("7", 2, LotProtection()))
+    answer(rig, Unknown("timeout"))
+    check_image(rig)
+    for strategy in ("s1", "s2"):
+        assert rig.do(lambda s: s.buy(BTC, 1, Limit(100)), strategy).code.value == "unknown_outcome"
+    asked_at_ns = rig.now_ns - SECOND_NS // 2
+    lots = (Lot("7", BTC, Side.BUY, D(2), D(100)),)
+    rig.handle(make_snapshot({"USD": 999_999}, at_ns=asked_at_ns, lots=lots))
+    assert not rig.do(lambda s: s.buy(BTC, 1, Limit(100))), "it was asked for before"
+    show(rig, ("7", 2, LotProtection(stop=D(95))))
+    assert rig.do(lambda s: s.buy(BTC, 1, Limit(100)))
+
+
+def test_exits_of_unknown_outcome_keep_no_exit_back() -> None:
+    rig = make_rig()
+    enter(rig, STOP)
+    show(rig, ("7", 2, LotProtection()))
+    answer(rig, Unknown("timeout"))
+    assert rig.do(lambda s: s.sell(BTC, 2, Market()))
 
 
 def test_an_older_snapshot_does_not_take_back_what_was_just_set() -> None:

@@ -3,16 +3,18 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.facts import RequestDenied
 from quantd.domain.instruments import FeeSchedule
+from quantd.domain.market import Bar
 from quantd.domain.orders import Limit, Market, OrderState, Origin, Protect, Role, Side
 from quantd.domain.outcomes import Rejected
 from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.orders import LiveOrder
-from quantd.testing.builders import BTC, Rig, make_instrument
+from quantd.testing.builders import BTC, SECOND_NS, Rig, make_instrument
 
 D = Decimal
 MARGIN: dict[str, Any] = {"margin": True, "instruments": [make_instrument(margin_rate=D("0.1"))]}
@@ -237,3 +239,30 @@ def test_a_one_sided_quote_triggers_nothing() -> None:
     enter(rig, 1, Protect(stop=95))
     rig.quote(0.0, 94.0)
     assert exits(rig) == []
+
+
+@pytest.mark.parametrize(
+    ("protect", "before"), [(Protect(stop=95), 90.0), (Protect(take=110), 120.0), (Protect(trail=5), 120.0)]
+)
+def test_bars_from_before_the_start_trigger_nothing(protect: Protect, before: float) -> None:
+    rig = Rig(**MARGIN)
+    enter(rig, 2, protect)
+    again = Rig(facts=rig.facts, price=None, **MARGIN)
+    closed_at_ns = again.now_ns - 3_600 * SECOND_NS
+    bar = Bar(
+        BTC,
+        closed_at_ns - 60 * SECOND_NS,
+        closed_at_ns,
+        before,
+        before,
+        before,
+        before,
+        1.0,
+        again.now_ns,
+        is_history=True,
+    )
+    again.handle(bar)
+    again.quote(100)
+    assert exits(again) == [], "else every restart may close what stands well"
+    again.handle(msgspec.structs.replace(bar, is_history=False))
+    assert exits(again) == [], "where quotes come, they are the price"

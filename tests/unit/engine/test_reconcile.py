@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from quantd.domain.commands import Cancel
+from quantd.domain.commands import Cancel, Submit
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
 from quantd.domain.facts import PositionAdjusted, Reconciled
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
 from quantd.domain.orders import OrderState, Side
-from quantd.domain.outcomes import Unknown
+from quantd.domain.outcomes import NotExecuted, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies, plan
 from quantd.engine.risk.wish import Denied
@@ -144,10 +144,33 @@ def test_closing_cancels_foreign_orders_and_closes_foreign_positions() -> None:
     rig.hold(1)
     reconcile(rig, shown(rig, foreign(rig), lots=(long(4),)), CLOSE)
     assert [one.venue_order_id for one in rig.sent(Cancel)] == ["f1"]
-    rig.accept(next(one for one in rig.state.orders.open_orders() if one.venue_order_ids))
-    rig.handle(ReconcileOrdered(shown(rig, lots=(long(4),)), CLOSE, rig.now_ns))
     closing = [one for one in rig.state.orders.open_orders() if one.spec.side is Side.SELL]
-    assert [(one.strategy, one.remaining) for one in closing] in ([], [("", D(3))])
+    assert [(one.strategy, one.remaining) for one in closing] == [("", D(3))]
+
+
+def test_a_foreign_position_is_closed_once_the_foreign_exit_that_is_cancelled_with_it_is_gone() -> None:
+    rig = Rig(**MARGIN)
+    exit_ = foreign(rig, side=Side.SELL, quantity=D(4), price=D(120))
+    reconcile(rig, shown(rig, exit_, lots=(long(4),)), CLOSE)
+    (cancel,) = rig.sent(Cancel)
+    assert rig.sent(Submit) == [], "both together would close it twice"
+    rig.fill(cancel.client_order_id, 1)
+    rig.accept(cancel.client_order_id)
+    rig.wait()
+    assert [(one.spec.side, one.spec.quantity) for one in rig.sent(Submit)] == [(Side.SELL, D(3))]
+
+
+def test_a_close_that_did_not_leave_is_tried_again() -> None:
+    rig = Rig(**MARGIN)
+    reconcile(rig, shown(rig, lots=(long(4),)), CLOSE)
+    (first,) = rig.sent(Submit)
+    rig.answer(first.client_order_id, NotExecuted("deadline"))
+    rig.wait()
+    (_, second) = rig.sent(Submit)
+    rig.accept(second.client_order_id)
+    rig.fill(second.client_order_id)
+    assert rig.state.portfolio.nets[BTC].quantity == 0
+    assert rig.state.targets == {}
 
 
 def test_a_foreign_position_alone_is_closed() -> None:

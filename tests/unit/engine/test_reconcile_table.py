@@ -12,18 +12,18 @@ import msgspec
 import pytest
 
 from quantd.domain.cash import Balance
-from quantd.domain.commands import CloseLot
+from quantd.domain.commands import Cancel, CloseLot
 from quantd.domain.events import AccountOpened, OrderOrdered, ReconcileAction, ReconcileOrdered
 from quantd.domain.facts import BalancesRecorded, CashFlowRecorded, Reconciled
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
 from quantd.domain.orders import Limit, OrderKind, OrderState, Side
-from quantd.domain.outcomes import Unknown
+from quantd.domain.outcomes import NotFound, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies, plan
 from quantd.testing.builders import BTC, Rig, make_account, make_balance, make_instrument, make_snapshot
-from tests.unit.engine.acts import buy
+from tests.unit.engine.acts import buy, resolve
 
 D = Decimal
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reconciliation.md"
@@ -52,6 +52,15 @@ def in_flight(rig: Rig) -> None:
 def unknown(rig: Rig) -> None:
     """The outcome of a bid for 1 is unknown."""
     rig.answer(buy(rig, 1, 90), Unknown("timeout"))
+
+
+def denied(rig: Rig) -> None:
+    """A bid for 1 was called not executed a minute ago."""
+    order = buy(rig, 1, 90)
+    rig.answer(order, Unknown("timeout"))
+    resolve(rig, order, NotFound())
+    rig.report(order)  # the first list that shows it tells its number, and may be an old one
+    rig.wait(60)
 
 
 def long_2(rig: Rig) -> None:
@@ -120,6 +129,13 @@ def by_our_id(rig: Rig) -> dict[str, Any]:
     return {"orders": (report,)}
 
 
+def late(rig: Rig) -> dict[str, Any]:
+    """Show an order under our id that has ended for us."""
+    (mine,) = rig.state.orders.all_orders()
+    report = rig.report_of(mine, state=OrderState.WORKING, side=Side.BUY, quantity=D(1), price=D(90))
+    return {"orders": (report,)}
+
+
 def balances(**totals: int) -> Theirs:
     """Return what shows other totals."""
     told = tuple(make_balance(asset, total) for asset, total in totals.items())
@@ -154,6 +170,7 @@ TABLE = [
     Situation("spot", nothing, "a bid in an unlisted instrument", order(instrument=STRANGER), "adopt", ((FOREIGN, "refuse"),)),
     Situation("spot", unknown, "a bid with its terms (lost ack)", order(price=D(90)), "adopt", ()),
     Situation("spot", unknown, "its order under our id (lost ack)", by_our_id, "adopt", ()),
+    Situation("spot", denied, "the bid, which came late", late, "refuse", (("ended_order", "close"),)),
     Situation("spot", works, "a foreign bid beside it", order(), "adopt", ((FOREIGN, "adopt"),)),
     Situation("spot", nothing, "less USD (withdrawal, fee)", balances(USD=900, BTC=1000), "refuse", (("balance", "take"),)),
     Situation("spot", nothing, "more of both (deposits)", balances(USD=2_000_000, BTC=1001), "refuse", (("balance", "take"),) * 2),
@@ -253,6 +270,20 @@ def test_the_document_holds_this_table() -> None:
     ]
     shown = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ") and line[2].isdigit()]
     assert shown == rows
+
+
+def test_an_order_that_lives_though_it_had_ended_for_us_is_counted_again_and_cancelled() -> None:
+    rig = rig_for("spot")
+    denied(rig)
+    told = late(rig)
+    (order,) = rig.state.orders.all_orders()
+    for _ in range(2):
+        applied(rig, told, ReconcileAction.REFUSE)
+    assert order.is_open
+    assert rig.state.portfolio.book("s1", BTC).buys == 1, "what it may cost is reserved"
+    assert [one.client_order_id for one in rig.sent(Cancel)] == [order.client_order_id]
+    rig.accept(order)
+    assert not order.is_open
 
 
 # -- until a second look -----------------------------------------------------------------------------------------------

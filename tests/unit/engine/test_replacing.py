@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from quantd.domain.commands import Cancel
-from quantd.domain.events import HaltOrdered, StrategiesReplaced, StrategyStarted, TradingState
+from quantd.domain.events import FlattenOrdered, HaltOrdered, StrategiesReplaced, StrategyStarted, TradingState
 from quantd.domain.facts import RunStarted
 from quantd.domain.orders import Limit, Market
+from quantd.domain.outcomes import NotExecuted
 from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded
 from quantd.engine.context import StrategySetup
 from quantd.testing.builders import BTC, Puppet, Rig
@@ -89,6 +90,29 @@ def test_a_target_of_the_old_object_is_not_pursued_for_the_new_one() -> None:
     rig.wait(5)
     assert list(rig.state.orders.open_orders()) == []
     assert rig.state.targets == {}
+
+
+def test_what_a_person_or_a_limit_had_closed_is_closed_over_a_replacement() -> None:
+    rig = Rig()
+    rig.hold(2)
+    rig.handle(FlattenOrdered("all", "ann", "storm", rig.now_ns))
+    (first,) = rig.state.orders.open_orders()
+    rig.answer(first, NotExecuted("deadline"))
+    replace(rig, Puppet())
+    rig.wait()
+    (close,) = rig.state.orders.open_orders()
+    assert (close.spec.side.value, close.spec.quantity) == ("sell", Decimal(2))
+
+
+def test_what_the_old_object_noted_as_it_was_stopped_is_saved_for_the_new_one() -> None:
+    class Noting(Counter):
+        def on_stop(self, reason: str) -> None:
+            self.count = 7
+
+    rig, new = Rig(strategies={"s1": Noting(), "s2": Puppet()}), Counter()
+    replace(rig, new)
+    rig.handle(StrategyStarted("s1", rig.now_ns))
+    assert new.count == 7
 
 
 def test_a_policy_to_close_all_at_the_end_closes_all_here_too() -> None:

@@ -270,32 +270,7 @@ def test_close_counts_a_fill_that_crosses() -> None:
     assert shown(working(rig)) == (Side.SELL, D("0.5"))
 
 
-# -- restarts and held orders ----------------------------------------------------------------------------------------
-
-
-def test_a_restart_goes_on_with_the_target_and_sends_nothing_twice() -> None:
-    rig = Rig()
-    target(rig, 3, Limit(99.99))
-    rig.accept(working(rig))
-    rig.fill(working(rig), 1)
-    again = Rig(facts=rig.facts)
-    again.wait()
-    target(again, 3, Limit(99.99))
-    again.wait()
-    assert again.commands == []
-    again.fill(working(again))
-    assert again.state.portfolio.book("s1", BTC).quantity == 3
-    assert again.state.targets == {}
-
-
-def test_a_restart_before_anything_was_sent_sends_once() -> None:
-    rig = Rig(price=None, risk=RiskSettings(base_currency="USD", account=Limits(max_quote_age_s=5.0)))
-    target(rig, 3)
-    assert rig.commands == []
-    again = Rig(facts=rig.facts)
-    again.wait()
-    again.wait()
-    assert len(again.sent(Submit)) == 1
+# -- held orders, and books that are closed ----------------------------------------------------------------------
 
 
 def test_a_target_by_a_held_stop_is_replaced_without_the_venue() -> None:
@@ -337,3 +312,15 @@ def test_a_book_that_is_closed_while_flat_stays_so_once_its_orders_are_gone() ->
     rig.fill(later, 1)
     rig.wait()
     assert rig.state.portfolio.book("s1", BTC).quantity == 1, "what comes later is the strategy's own affair"
+
+
+def test_a_target_that_follows_a_close_ends_when_it_is_reached() -> None:
+    rig = Rig()
+    outgoing = buy(rig, 2, 99)
+    rig.accept(outgoing)
+    rig.handle(FlattenOrdered("strategy:s1", "ann", "drill", rig.now_ns))
+    target(rig, 3)
+    (entry,) = (one for one in rig.state.orders.open_orders(BTC) if one.client_order_id != outgoing.id)
+    rig.accept(entry)
+    rig.fill(entry)
+    assert rig.state.targets == {}

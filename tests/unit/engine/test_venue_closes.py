@@ -1,8 +1,12 @@
 """What the venue closes by itself, and what a close settles: booked on whose lot it is, once, at its own price."""
 
+import msgspec
+import pytest
+
 from quantd.domain.commands import CloseLot
 from quantd.domain.facts import ExternalOrderSeen, FillRecorded
 from quantd.domain.fills import Fill
+from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Limit, Market, OrderKind, OrderState, Origin, Protect, Role, Side
 from quantd.domain.outcomes import Accepted, Rejected
@@ -123,6 +127,32 @@ def test_a_snapshot_that_tells_an_exit_shows_what_it_did_already() -> None:
     assert known is not None
     assert known.lot.quantity == 1
     assert rig.state.portfolio.account("paper").totals["USD"] == 1_000_010
+
+
+@pytest.mark.parametrize("hedging", [True, False])
+def test_a_lot_that_a_snapshot_shows_smaller_before_our_own_close_is_told_shrinks_once(hedging: bool) -> None:
+    rig = make_rig(hedging=hedging)
+    enter(rig, STOP)
+    show(rig, ("7", 2, LotProtection(stop=D(95))))
+    out = rig.do(lambda s: s.sell(BTC, 1, Market()))
+    rig.accept(out)
+    show(rig, ("7", 1, LotProtection(stop=D(95))))
+    fill(rig, out, "7")
+    (known,) = rig.state.lots["paper"].all()
+    assert (known.strategy, known.lot.quantity) == ("s1", D(1)), "else nobody owns, guards or closes what is left"
+    (guard,) = rig.state.guarding.held.values()
+    assert guard.quantity == 1
+
+
+def test_a_lot_in_an_instrument_that_we_do_not_know_is_looked_at_again_and_again() -> None:
+    rig = make_rig()
+    stranger = Lot("9", InstrumentId("paper:XRP-USD"), Side.BUY, D(2), D(1))
+    for quantity in (2, 2, 1):
+        rig.now_ns += SECOND_NS
+        lots = (msgspec.structs.replace(stranger, quantity=D(quantity)),)
+        rig.handle(make_snapshot({"USD": 1_000_000}, at_ns=rig.now_ns, lots=lots))
+    (known,) = rig.state.lots["paper"].all()
+    assert known.lot.quantity == 1
 
 
 def test_a_foreign_lot_s_exit_is_external() -> None:

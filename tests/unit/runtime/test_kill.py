@@ -162,7 +162,7 @@ def test_a_raising_switch_counts_as_not_confirmed() -> None:
     assert len(switch.asked) == 2
 
 
-def test_a_second_kill_while_one_is_under_way_begins_nothing() -> None:
+def test_a_second_kill_while_one_is_under_way_is_latched_and_cancels_nothing_twice() -> None:
     hold = threading.Event()
     switch = Switch(lambda order, asked: (hold.wait(), GONE)[1])
     scene = Scene(Book(a=["1"]), a=switch)
@@ -170,7 +170,28 @@ def test_a_second_kill_while_one_is_under_way_begins_nothing() -> None:
     scene.path.fire("ann", "second")
     hold.set()
     scene.wait("a")
-    assert scene.latched == [("ann", "first")]
+    assert len(switch.asked) == 1
+    assert set(scene.latched) == {("ann", "first"), ("ann", "second")}, "the first may have been cleared by a person"
+
+
+@pytest.mark.parametrize(("scope", "cancelled"), [(ALL, {"s1b", "s2b"}), ("strategy:s1", {"s1b"})])
+def test_a_kill_holds_though_a_dead_venue_still_keeps_an_older_one_under_way(scope: str, cancelled: set[str]) -> None:
+    end = threading.Event()
+    dead = Switch(lambda order, asked: KillAnswer(end.is_set(), "refused"))
+    alive = Switch()
+    book = Desks()
+    resumed, book._venues["b"] = book._venues["b"], {}
+    scene = Scene(book, a=dead, b=alive)
+    scene.path.fire("ann", "first")
+    scene.wait("b")
+    scene._done["b"].clear()
+    book._venues["b"] = resumed  # a person has resumed the venue that works, and it trades again
+    scene.path.fire("ann", "second", scope)
+    scene.wait("b")
+    assert asked(b=alive) == cancelled
+    assert scene.latched == [("ann", "first"), ("ann", "second")]
+    end.set()
+    scene.wait("a")
 
 
 def test_the_copy_of_the_orders_follows_the_facts() -> None:
