@@ -5,6 +5,7 @@ VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 CONFIG ?= config/paper.yaml config/control.yaml
 PYTEST_ARGS ?=
+WORKERS ?= 2
 UV ?= uv
 # Tried in this order; the first one that is new enough makes the environment.
 PYTHON ?= python3 python3.13 python3.12 python3.11
@@ -19,7 +20,7 @@ PEERS := nautilus-trader ccxt basana backtesting aiolimiter
 
 help:
 	@echo "make run       start the paper daemon (CONFIG=$(CONFIG)); Ctrl-C ends it"
-	@echo "make test      run the tests (PYTEST_ARGS='-k gate' narrows them)"
+	@echo "make test      run the tests (PYTEST_ARGS='-k gate' narrows them, WORKERS=1 runs one by one)"
 	@echo "make check     format, lint, types, imports, tidiness"
 	@echo "make fmt       format the code and sort the imports"
 	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
@@ -39,7 +40,7 @@ var/operator.token:
 	  $$python -c 'import secrets; print(secrets.token_urlsafe(24))' > $@
 
 test: $(VENV)/.dev-installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev-installed
 	$(BIN)/ruff format --check .

@@ -38,7 +38,7 @@ from quantd.engine.executions import corrections, derived, is_told
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.settling import settlement_of
-from quantd.engine.snapshots import lots_to_take
+from quantd.engine.snapshots import locks_are_stale, lots_to_take
 from quantd.engine.trading import Trading
 
 OrderChanged = Callable[[LiveOrder, "Fill | None"], None]
@@ -382,7 +382,8 @@ class Intake:
         moved = lots is not None and (
             set(lots) != {one.lot for one in held} or any(one.shown_at_ns <= one.set_at_ns for one in held)
         )
-        if snapshot.balances != account.told or told != ours or moved or snapshot.margin_used != account.margin_used:
+        told_anew = snapshot.balances != account.told or snapshot.margin_used != account.margin_used
+        if told_anew or told != ours or moved or locks_are_stale(context.state, snapshot):
             context.record(
                 BalancesRecorded(
                     snapshot.venue,

@@ -51,3 +51,20 @@ def _with_untold(state: State, shown: Lot, ours: Lot | None) -> Lot:
     if ZERO < ours.quantity - shown.quantity <= closing:
         return msgspec.structs.replace(shown, quantity=ours.quantity)
     return shown
+
+
+def locks_are_stale(state: State, snapshot: AccountSnapshot) -> bool:
+    """Tell whether a calm look explains what the venue has locked otherwise than the last look that was taken in.
+
+    An order that was accepted while the venue was asked is counted twice then, as ours and as somebody's; balances that
+    do not change any more would keep it so.
+    """
+    account = state.portfolio.account(snapshot.venue)
+    for instrument, at_ns in state.last_order_event_ns.items():
+        if at_ns >= snapshot.asked_at_ns and instrument.partition(":")[0] == snapshot.venue:
+            return False  # not calm
+    ours = state.locked_by_us(snapshot.venue, snapshot.asked_at_ns)
+    return any(
+        max(balance.locked - ours.get(balance.asset, ZERO), ZERO) != account.foreign.get(balance.asset, ZERO)
+        for balance in snapshot.balances
+    )

@@ -306,25 +306,22 @@ class State:
 
     def _balances(self, fact: f.BalancesRecorded) -> None:
         account = self.portfolio.account(fact.venue)
-        inside: dict[str, Decimal] = {}
-        for order in self.orders.open_orders():
-            if self._is_inside(order, account, fact.asked_at_ns):
-                asset, amount = order.reservation
-                inside[asset] = inside.get(asset, ZERO) + amount
-        account.replace(fact.balances, fact.asked_at_ns, inside)
+        account.replace(fact.balances, fact.asked_at_ns, self.locked_by_us(fact.venue, fact.asked_at_ns))
         account.margin_used = fact.margin_used
         account.margin_available = fact.margin_available
         if fact.lots is not None:
             moved = {one for one, at_ns in self.last_order_event_ns.items() if at_ns >= fact.asked_at_ns}
             self.lots.setdefault(fact.venue, Lots()).replace(fact.lots, fact.asked_at_ns, moved, self.orders)
 
-    def _is_inside(self, order: LiveOrder, account: AccountBalances, asked_at_ns: int) -> bool:
-        """Whether the venue certainly had this order's money locked when it was asked."""
-        return (
-            order.instrument.partition(":")[0] == account.venue
-            and order.is_acknowledged
-            and self.last_order_event_ns.get(order.instrument, 0) < asked_at_ns
-        )
+    def locked_by_us(self, venue: str, asked_at_ns: int) -> dict[str, Decimal]:
+        """By asset, what of our reservations a venue certainly counted as locked when it was asked."""
+        inside: dict[str, Decimal] = {}
+        for order in self.orders.open_orders():
+            quiet = self.last_order_event_ns.get(order.instrument, 0) < asked_at_ns
+            if quiet and order.is_acknowledged and order.instrument.partition(":")[0] == venue:
+                asset, amount = order.reservation
+                inside[asset] = inside.get(asset, ZERO) + amount
+        return inside
 
     def _cash_flow(self, fact: f.CashFlowRecorded) -> None:
         self.portfolio.flow(fact.flow, fact.at_ns)
