@@ -12,7 +12,7 @@ PYTHON ?= python3 python3.13 python3.12 python3.11
 
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
-PEERS := nautilus-trader ccxt basana backtesting aiolimiter
+PEERS := nautilus-trader ccxt basana backtesting aiolimiter hummingbot-api-client v20
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench campaign dashboards demo-venues ops fmt lock clean
@@ -117,6 +117,7 @@ $(VENV)/.dev-installed: requirements/dev.lock pyproject.toml | $(VENV)/bin/pytho
 	@touch $(VENV)/.run-installed $@
 
 # Each peer is installed by itself, so that one without a wheel for this machine is missing from the table, not fatal.
+# v20 comes as source only; the locked setuptools builds it.
 $(BENCH_VENV)/.bench-installed: requirements/bench.lock pyproject.toml | $(BENCH_VENV)/bin/python
 	@echo "Installing the pinned requirements of the benchmarks (once)"
 	@awk -v peers="$(PEERS)" 'BEGIN { n = split(peers, names, " "); for (i = 1; i <= n; i++) peer[names[i]] = 1 } \
@@ -126,7 +127,7 @@ $(BENCH_VENV)/.bench-installed: requirements/bench.lock pyproject.toml | $(BENCH
 	@for peer in $(PEERS); do \
 	  awk -v name="$$peer" '/^[A-Za-z]/ { wanted = index($$1, name "==") == 1 } wanted' \
 	    requirements/bench.lock > $(BENCH_VENV)/peer.txt; \
-	  $(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --only-binary :all: --require-hashes -r $(BENCH_VENV)/peer.txt \
+	  $(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --only-binary :all: --no-binary v20 --no-build-isolation --require-hashes -r $(BENCH_VENV)/peer.txt \
 	    || echo "$$peer does not install here; the results will list it as absent"; \
 	done
 	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .

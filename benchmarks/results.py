@@ -60,13 +60,14 @@ def page(found: dict[str, Any]) -> str:
         "# Measurements",
         "",
         f"Written by `make bench` on {about['date']} from commit {about['commit']}, CPython {about['python']} on",
-        f"{about['machine']}, {about['cpus']} CPUs. Ratios within one table are the finding: its rows were run in turn",
-        "and are medians; absolute times are this machine's. A peer that does not install is listed, not left out.",
+        f"{about['machine']}, {about['cpus']} CPUs, load {about['load']:.1f} at the start. Ratios within one table are the",
+        "finding: its rows were run in turn and are medians; absolute times are this machine's. A peer that does not install",
+        "is listed, not left out.",
         "",
         f"Versions: {', '.join(f'{name} {version}' for name, version in about['versions'].items())}.",
         "",
     ]
-    for section in (_backtest, _linear, _place, _tick, _throttle):
+    for section in (_backtest, _linear, _place, _clients, _tick, _throttle):
         lines += section(found)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -154,6 +155,52 @@ def _place(found: dict[str, Any]) -> list[str]:
     ]
     columns = ("callers", "client", "p50 us", "p99 us", "orders/s", "CPU us", "p50 over bare", "met")
     return [*lines, *table(columns, cells), ""]
+
+
+def _clients(found: dict[str, Any]) -> list[str]:
+    rows = found.get("clients")
+    if rows is None:
+        return []
+    cells = [
+        (row["venue"], None, row["name"], row["missing"], *[None] * 7)
+        if "missing" in row
+        else (
+            row["venue"],
+            row["callers"],
+            row["name"],
+            f"{row['p50_us']:.0f}",
+            f"{row['per_s']:,.0f}",
+            f"{row['cpu_us']:.0f}",
+            _spread(row.get("p50_us_ratio")),
+            _spread(row.get("per_s_ratio")),
+            _spread(row.get("cpu_us_ratio")),
+            f"{row['venue_us']:.0f}",
+            f"{row['venue_busy']:.0%}{' (bound)' if row['venue_bound'] else ''}",
+        )
+        for row in rows
+    ]
+    lines = [
+        "## Placing an order, beside the venues' own clients",
+        "",
+        "The same resting limit order against the same simulator (`quantd simulate`'s, limits off, a core of its own), in",
+        "turn: `connector.submit()` to its typed outcome with rate budget, classification and metrics, and the venue's own",
+        "client to its decoded answer. `v20` blocks: its callers are threads with a session each. Ratios are ours over",
+        "theirs, the median of the rounds and in brackets their range: below 1 is better for time and CPU, above 1 for",
+        "orders/s. Simulator: its CPU for an order, and its share of the time. `bound`: at 20 callers the simulator needs",
+        "longer for an order than the client does, so time and orders/s are its own and fall short of what the client can",
+        "do; only CPU, which is the client's alone, compares the clients there.",
+        "",
+    ]
+    columns = (
+        "venue", "callers", "client", "p50 us", "orders/s", "CPU us", "p50 ratio", "orders/s ratio", "CPU ratio",
+        "simulator us", "simulator busy",
+    )  # fmt: skip
+    return [*lines, *table(columns, cells), ""]
+
+
+def _spread(ratio: Sequence[float] | None) -> str | None:
+    """Return a median with its range."""
+    return None if ratio is None else "{:.2f} ({:.2f} to {:.2f})".format(*ratio)
 
 
 def _tick(found: dict[str, Any]) -> list[str]:

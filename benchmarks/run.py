@@ -32,9 +32,10 @@ PEERS = {
 }
 PACKAGES = (
     "quantd", "backtesting", "basana", "nautilus_trader", "ccxt", "aiolimiter", "aiohttp", "uvloop", "msgspec",
-    "numpy", "pandas",
+    "numpy", "pandas", "v20", "hummingbot-api-client",
 )  # fmt: skip
-PARTS = ("backtest", "linear", "place", "tick", "throttle")
+SCRIPTS = {"place": "place.py", "clients": "clients.py", "tick": "tick_to_order.py", "throttle": "throttle.py"}
+PARTS = ("backtest", "linear", *SCRIPTS)
 ROUNDING = 1.0
 """Largest difference in equity: basana rounds fees to cents."""
 
@@ -120,6 +121,7 @@ def main() -> None:
     if unknown:
         parser.error(f"--only: found {', '.join(sorted(unknown))}, expected some of {', '.join(PARTS)}")
     (ROOT / "var").mkdir(exist_ok=True)
+    load = os.getloadavg()[0]
     found: dict[str, Any] = {"rounds": given.rounds}
     if {"backtest", "linear"} & set(parts):
         files = write(given.data)
@@ -127,12 +129,9 @@ def main() -> None:
             found["backtest"] = backtests(given.rounds, files[SIZES[0]])
         if "linear" in parts:
             found["linear"] = linear(min(given.rounds, 3), files)
-    if "place" in parts:
-        found["place"] = from_script("place.py", "--rounds", str(given.rounds))
-    if "tick" in parts:
-        found["tick"] = from_script("tick_to_order.py", "--rounds", str(given.rounds))
-    if "throttle" in parts:
-        found["throttle"] = from_script("throttle.py")
+    for part, script in SCRIPTS.items():
+        if part in parts:
+            found[part] = from_script(script, *(() if part == "throttle" else ("--rounds", str(given.rounds))))
     changed = " with changes" if git("status", "--porcelain", "src") else ""
     found["about"] = {
         "date": given.date or git("log", "-1", "--format=%cs"),
@@ -140,6 +139,7 @@ def main() -> None:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
+        "load": load,
         "versions": {package: version(package) for package in PACKAGES},
     }
     given.output.write_text(page(found), encoding="utf-8")

@@ -77,8 +77,7 @@ class Venue:
 
 async def serve() -> None:
     """Serve until terminated; the port goes to standard output."""
-    if (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+    pin_server()
     venue = Venue()
     app = web.Application()
     app.router.add_post("/v1/orders", venue.create)
@@ -87,23 +86,40 @@ async def serve() -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    print(runner.addresses[0][1], flush=True)
+    await announce(runner.addresses[0][1])
+    await runner.cleanup()
+
+
+async def announce(port: int) -> None:
+    """Write the port to standard output and wait for the end."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print(port, flush=True)
     await stop.wait()
-    await runner.cleanup()
+
+
+@contextmanager
+def process(script: str, *arguments: str) -> Iterator[tuple[str, int]]:
+    """Run a script that announces its port; yield its base URL and its process id."""
+    server = subprocess.Popen([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}", server.pid
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 @contextmanager
 def running() -> Iterator[str]:
     """Run this script in a process; yield its base URL."""
-    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with process(__file__) as (url, _):
+        yield url
+
+
+def pin_server() -> None:
+    """Keep this process to the last core."""
+    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
 
 
 def pin() -> None:

@@ -56,12 +56,16 @@ def test_a_row_with_a_cell_too_many_is_refused() -> None:
         read_tables("# T\n| a | b |\n|---|---|\n| 1 | 2 | 3 |")
 
 
+ABOUT = {
+    "date": "2026-01-01", "commit": "abc", "python": "3.12", "machine": "m", "cpus": 2, "load": 0.25,
+    "versions": {"q": "1"},
+}  # fmt: skip
+
+
 def test_a_peer_that_does_not_run_is_listed() -> None:
     found = {
         "rounds": 1,
-        "about": {
-            "date": "2026-01-01", "commit": "abc", "python": "3.12", "machine": "m", "cpus": 2, "versions": {"q": "1"},
-        },
+        "about": ABOUT,
         "backtest": [
             {"name": "quantd", "run_s": 0.2, "bars": 100_000, "fills": 3772, "equity": 999_730.86},
             {"name": "basana", "run_s": 0.9, "bars": 100_000, "fills": 3772, "equity": 999_730.67},
@@ -74,6 +78,28 @@ def test_a_peer_that_does_not_run_is_listed() -> None:
     assert rows[2]["run s"] == "does not run here"
 
 
+def test_a_venue_s_own_client_that_is_not_installed_is_listed_beside_one_that_is() -> None:
+    figures = {
+        "venue": "oanda", "callers": 20, "p50_us": 4_000.0, "per_s": 4_400.0, "cpu_us": 200.0, "venue_us": 220.0,
+        "venue_busy": 0.96, "venue_bound": True,
+    }  # fmt: skip
+    ratios = {"p50_us_ratio": [0.2, 0.15, 0.3], "per_s_ratio": [5.0, 4.0, 6.0], "cpu_us_ratio": [0.3, 0.3, 0.3]}
+    found = {
+        "rounds": 3,
+        "about": ABOUT,
+        "clients": [
+            {**figures, "name": "quantd", **ratios},
+            {**figures, "name": "v20", "venue_busy": 0.26, "venue_bound": False},
+            {"venue": "hummingbot", "name": "hummingbot-api-client", "missing": "not installed"},
+        ],
+    }
+    (rows,) = read_tables(page(found)).values()
+    assert [row["client"] for row in rows] == ["quantd", "v20", "hummingbot-api-client"]
+    assert (rows[0]["p50 ratio"], rows[1]["p50 ratio"]) == ("0.20 (0.15 to 0.30)", "")
+    assert (rows[0]["simulator busy"], rows[1]["simulator busy"]) == ("96% (bound)", "26%")
+    assert rows[2]["p50 us"] == "not installed"
+
+
 def test_the_results_page_in_the_repository_has_the_tables_of_a_whole_run() -> None:
     tables = read_tables(RESULTS.read_text(encoding="utf-8"))
     engines = tables["Backtest, 100,000 bars"]
@@ -84,5 +110,8 @@ def test_the_results_page_in_the_repository_has_the_tables_of_a_whole_run() -> N
             assert row["fills"] == "3,772"
     ours = next(row for row in engines if row["engine"] == "quantd")
     assert ours["equity"] == "999,730.86"
-    wanted = {"quantd's backtest, ten times the bars", "Placing an order", "Tick to order", "Rate budgets"}
+    wanted = {
+        "quantd's backtest, ten times the bars", "Placing an order", "Placing an order, beside the venues' own clients",
+        "Tick to order", "Rate budgets",
+    }  # fmt: skip
     assert wanted <= set(tables)
