@@ -14,8 +14,8 @@ from tests.report import write_section
 from tests.sim.many import Summary, run_many, tasks_of
 from tests.sim.planted import PLANTS, hunt
 from tests.sim.scenarios import SCENARIOS
+from tests.sim.scenes.venues import SCENES
 from tests.sim.simulation import commit
-from tests.sim.world import SCENES
 
 
 def show_planted(console: Console) -> int:

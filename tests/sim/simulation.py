@@ -216,7 +216,7 @@ async def _phases(world: World) -> float:
     if world.daemon is not None:  # a halt that stood before a foreign order was adopted leaves it to a person
         world.daemon.emit(CancelOrdered("all", "harness", world.clock.now_ns()))
     await _until(world, begun_s, _is_at_rest, "no order open, no write under way")
-    world.switches.market_paused = True
+    world.scene.close(world.true_clock.now_ns())
     await _agreed(world, begun_s)
     return asyncio.get_running_loop().time() - begun_s
 
@@ -297,6 +297,7 @@ def _compare(world: World) -> None:
     world.model.compare(state)
     world.compare_fold(state)
     orders_at_venue(truth)
-    require(not world.venue.desk.violations, "the venue complains:", dict(world.venue.desk.violations))
+    complaints = world.venue.counters()["violations"]
+    require(not complaints, "the venue complains:", complaints)
     if not world.has_forgotten:
         same_as_venue(world.model, state, truth, venue=world.scene.name)
