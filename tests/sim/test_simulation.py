@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import campaign
 from tests.sim.scenarios import SCENARIOS
 from tests.sim.scenes.venues import SCENES
 from tests.sim.simulation import simulate
@@ -60,3 +61,7 @@ def test_the_same_seed_gives_the_same_journal_at_each_other_venue(venue: str) ->
 
 def test_other_seeds_give_other_journals() -> None:
     assert simulate("crowd", 4).fingerprint != simulate("crowd", 5).fingerprint
+
+
+def test_the_campaign_simulates_at_every_venue() -> None:
+    assert [*campaign.ELSEWHERE] == ELSEWHERE
