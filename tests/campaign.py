@@ -70,6 +70,14 @@ STAGES = (
         Stage(f"the same at {venue}, 2,000 seeds", ("-m", "tests.sim", "--venue", venue, "--seeds", "0:2000"), {})
         for venue in ELSEWHERE
     ),
+    *(
+        Stage(
+            f"SIGKILL from within the handler of {venue}, 100 times",
+            ("-m", "tests.process.killing", "--venue", venue, "--kills", "100"),
+            {},
+        )
+        for venue in ELSEWHERE
+    ),
     Stage(
         "SIGKILL at random moments at Ripio, 100 times",
         (*PYTEST, "tests/process/test_ripio_process.py", "-k", "killed"),

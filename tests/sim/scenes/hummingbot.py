@@ -113,5 +113,5 @@ class HummingbotScene(Scene):
 
 
 def _refused(order: ServerOrder) -> Truth:
-    status = "ended" if order.ended else "open"
+    status = "refused" if order.ended else "open"
     return {"id": order.id, "idempotencyKey": f"{order.id}-1", "status": status, "filledQuantity": "0", "fills": []}

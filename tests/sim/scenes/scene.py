@@ -22,8 +22,8 @@ from quantd.ports import HttpRequest
 
 Receive = Callable[[Mapping[str, str], bytes], tuple[int, str]]
 Truth = dict[str, Any]
-"""``orders``: id, idempotencyKey (client order id, a dash, the write's number), status (``open`` or not), filledQuantity and
-fills (quantity, price); ``balances`` and ``opening_balances`` by account; ``transactions``: what came in and went out."""
+"""``orders``: id, idempotencyKey (client order id, a dash, the write's number), status (``open``, ``refused``, another end),
+filledQuantity and fills (quantity, price); ``balances`` and ``opening_balances`` by account; ``transactions``: flows."""
 LAGS = ("look_up_lag_s", "cancel_lag_s", "clock_skew_s", "webhook_twice")
 FOLDER = Path(__file__).parent
 
