@@ -34,7 +34,7 @@ class Stage(NamedTuple):
     environ: dict[str, str]
 
 
-ELSEWHERE = ("hummingbot", "ripio")
+ELSEWHERE = ("hummingbot", "ripio", "tradelocker", "oanda")
 """Venues of the simulations and of the kills beside ionloop; a test holds them against the scenes."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:randomly", "--timeout=3600")
 PROCESS = "tests/process/test_ionloop_process.py"

@@ -1,7 +1,6 @@
-"""Simulated venues that kill the daemon from within their own request handler, and what a daemon needs to trade there.
+"""What makes a simulated venue kill the daemon from within its own request handler, and what is needed of each venue.
 
-One `Stage` for each venue: its simulator, its section of the configuration, its writes, and how it is brought to rest. The
-venue's truth is told in the words of its scene. Used by `killing`.
+Used by `stages`, which has one `Stage` for each venue, and by `killing`.
 """
 
 import contextlib
@@ -9,7 +8,6 @@ import os
 import random
 import signal
 from collections import Counter
-from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
 from quantd.clock import SystemClock
@@ -17,18 +15,10 @@ from quantd.domain.instruments import Instrument
 from quantd.engine.state import State
 from quantd.exchange.rules import DepthRules
 from quantd.ports import HttpRequest, HttpResponse
-from quantd.simulators.hummingbot import options as hummingbot
-from quantd.simulators.hummingbot.venue import HummingbotVenue
-from quantd.simulators.ionloop.options import MarketRules, RateRules, Setup, Switches
-from quantd.simulators.ionloop.venue import IonloopVenue
-from quantd.simulators.ripio import options as ripio
-from quantd.simulators.ripio.venue import RipioVenue
-from tests.process.harness import free_port
 from tests.process.truth import Venue, differences
-from tests.sim.scenes.hummingbot import HummingbotScene
-from tests.sim.scenes.ionloop import IonloopScene
-from tests.sim.scenes.ripio import RipioScene
-from tests.sim.scenes.scene import Scene, Truth
+from tests.sim.invariants import Violation
+from tests.sim.scenes.scene import Scene
+from tests.sim.venue_truth import orders_at_venue
 
 DEPTH = DepthRules(levels=20, size=0.004, growth=1.2, step_ticks=100)
 
@@ -79,18 +69,6 @@ class Killer:
         self.kills[aim.operation, "before" if aim.before else "after"] += 1
 
 
-class KillingIonloop(Killer, IonloopVenue):
-    """ionloop."""
-
-
-class KillingHummingbot(Killer, HummingbotVenue):
-    """The Hummingbot API."""
-
-
-class KillingRipio(Killer, RipioVenue):
-    """Ripio Trade."""
-
-
 class Stage:
     """Where kills happen: one venue."""
 
@@ -131,123 +109,17 @@ class Stage:
         """Let nothing trade any more."""
         told.freeze(self.scene.symbol)
 
-    def differences(self, state: State, truth: Truth) -> list[str]:
+    def differences(self, state: State, told: Venue) -> list[str]:
         """Return in what we and the venue do not agree."""
-        return differences(state, self.scene.words(truth), venue=self.name)
+        return differences(state, self.scene.words(told.read("state")), venue=self.name)
 
-
-class IonloopStage(Stage):
-    """With keys, and in each so many folders without."""
-
-    scene = IonloopScene
-    once = ("create_webhook",)
-    secrets: ClassVar = {"key": "sim-key", "secret": "sim-webhook-secret"}
-    section = """
-venues:
-  ionloop:
-    type: ionloop
-    environment: custom
-    base_url: http://127.0.0.1:{port}
-    api_key_file: key
-    webhook_secret_file: secret
-    register_webhook: true
-    reconcile: adopt
-    idempotency: {keys}
-    rates: {{orders: {{rate: 40, burst: 10}}}}
-webhooks: {{port: {hook}, public_url: 'http://127.0.0.1:{hook}'}}
-"""
-    search_every: ClassVar[int] = 10
-    """Each so many folders one has no keys: its starts take ten times as long."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self._keys = seed % self.search_every != 0
-        self._rules = MarketRules()
-
-    def venue(self, clock: SystemClock) -> Any:
-        """Return the venue."""
-        setup = Setup(
-            markets=(self._rules,),
-            balances={"main": {"USDT": Decimal(200_000), "BTC": Decimal(2)}},
-            rates=RateRules(key_per_minute=10**6, orders_per_second=100, public_per_minute=10**6, status_every_s=0.0),
-            depth=DEPTH,
-            seed=self.seed,
-            webhook_http=True,
-            webhook_secret="sim-webhook-secret",
-        )
-        return KillingIonloop(setup, clock=clock, switches=Switches(honour_keys=self._keys))
-
-    def rules(self, venue: Any) -> Instrument:
-        """Return the market."""
-        return self._rules.instrument()
-
-    def terms(self, port: int) -> dict[str, Any]:
-        """Return the port of the webhooks too."""
-        return {"port": port, "keys": str(self._keys).lower(), "hook": free_port()}
-
-
-class HummingbotStage(Stage):
-    """No ids of ours: what became of an order is found by its terms."""
-
-    scene = HummingbotScene
-    writes = ("place_order", "cancel_order")
-    secrets: ClassVar = {"password": "admin"}
-    churner = "{writes: 2, keeps: 5}"
-    section = """
-venues:
-  hummingbot:
-    type: hummingbot
-    base_url: http://127.0.0.1:{port}
-    connector: binance
-    password_file: password
-    real_money: false
-    reconcile: adopt
-"""
-
-    def venue(self, clock: SystemClock) -> Any:
-        """Return the server."""
-        balances = {"USDT": Decimal(200_000), "BTC": Decimal(2)}
-        return KillingHummingbot(hummingbot.Setup(balances=balances, depth=DEPTH, seed=self.seed), clock=clock)
-
-    def rules(self, venue: Any) -> Instrument:
-        """Return the pair."""
-        return hummingbot.PairRules(self.scene.symbol).instrument()
-
-
-class RipioStage(Stage):
-    """An id of ours that the venue keeps and does not hold apart."""
-
-    scene = RipioScene
-    currency = "BRL"
-    secrets: ClassVar = {"token": "sim-token", "secret": "sim-secret"}
-    churner = "{writes: 1, keeps: 3}"
-    section = """
-venues:
-  ripio:
-    type: ripio
-    base_url: http://127.0.0.1:{port}
-    api_token_file: token
-    api_secret_file: secret
-    reconcile: adopt
-    orders_every_s: 1
-    account_every_s: 5
-"""
-
-    def venue(self, clock: SystemClock) -> Any:
-        """Return the venue."""
-        balances = {"main": {"BRL": Decimal(200_000), "BTC": Decimal(2)}}
-        return KillingRipio(ripio.Setup(balances=balances, depth=DEPTH, seed=self.seed), clock=clock)
-
-    def rules(self, venue: Any) -> Instrument:
-        """Return the pair."""
-        return ripio.PairRules(self.scene.symbol).instrument()
-
-    def freeze(self, told: Venue) -> None:
-        """Let prices stand still."""
-        told.post("switches", {"market_paused": True})
-
-
-STAGES: dict[str, type[Stage]] = {one.scene.name: one for one in (IonloopStage, HummingbotStage, RipioStage)}
+    def twins(self, told: Venue) -> list[str]:
+        """Name intents of ours that became two orders."""
+        try:
+            orders_at_venue(self.scene.words(told.read("state")))
+        except Violation as twins:
+            return [str(twins)]
+        return []
 
 
 def plan(stage: Stage, rng: random.Random, kills: int) -> list[tuple[str, bool]]:

@@ -33,11 +33,10 @@ from quantd.simulators.faults import FaultScript
 from quantd.simulators.server import SimulatorServer
 from quantd.simulators.session import Session
 from tests.process.harness import Process, quantd, until
-from tests.process.killers import STAGES, Aim, Stage, plan
+from tests.process.killers import Aim, Stage, plan
+from tests.process.stages import STAGES
 from tests.process.truth import Venue, folded
 from tests.report import write_section
-from tests.sim.invariants import Violation
-from tests.sim.venue_truth import orders_at_venue
 
 KILLED_WITHIN_S = 90.0
 """A start that must search waits for the quiet period, which begins anew with each process."""
@@ -123,14 +122,14 @@ def run_folder(stage: Stage, points: Sequence[tuple[str, bool]], folder: Path) -
                 nth = 1 if operation in stage.once else rng.choice((1, 1, 2, 5))
                 venue.take_aim(Aim(daemon.pid, operation, before, nth))
                 problems += _until_killed(daemon, venue, ready_s)
-            problems += _twins(stage, told)
+            problems += stage.twins(told)
         with quantd(["run", "q.yaml"], folder) as daemon:
             daemon.wait_line("venue_ready", READY_WITHIN_S)
             problems += settle(stage, daemon, told, folder)
             if daemon.signal(signal.SIGTERM) != 0:
                 problems.append("the last daemon did not end in order")
         counters = told.read("counters")
-    if counters["rate_limited"]["total"] or counters["violations"]:
+    if counters["rate_limited"]["total"] or any(counters["violations"].values()):
         problems.append(f"the venue complains: {counters['rate_limited']} {counters['violations']}")
     orders, replays = counters["orders"], counters.get("idempotency", {}).get("replays", 0)
     return Result(venue.kills, orders["created"], orders["fills"], replays, ready_s, problems)
@@ -159,14 +158,6 @@ def _until_killed(daemon: Process, venue: Any, ready_s: list[float]) -> list[str
     return [found]
 
 
-def _twins(stage: Stage, told: Venue) -> list[str]:
-    try:
-        orders_at_venue(stage.scene.words(told.read("state")))
-    except Violation as twins:
-        return [str(twins)]
-    return []
-
-
 def settle(stage: Stage, daemon: Process, venue: Venue, folder: Path) -> list[str]:
     """Freeze the market, wait until we and the venue agree, and return what is still different."""
     stage.freeze(venue)
@@ -177,7 +168,7 @@ def settle(stage: Stage, daemon: Process, venue: Venue, folder: Path) -> list[st
         if daemon.popen.poll() is not None:
             return [f"ended by itself with {daemon.popen.returncode}:\n{daemon.text()[-2000:]}"]
         state = folded(folder / "var/q.db", stage.currency)
-        found = stage.differences(state, venue.read("state"))
+        found = stage.differences(state, venue)
     if daemon.metric("quantd_unknown_operations", venue=stage.name):
         found.append("a write is unknown still")
     if folded(folder / "var/q.db", stage.currency).latches:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.killers import STAGES, plan
+from tests.process.killers import plan
 from tests.process.killing import run_folder
+from tests.process.stages import STAGES
 from tests.sim.scenes.venues import SCENES
 
 ELSEWHERE = [name for name in STAGES if name != "ionloop"]
@@ -34,9 +35,9 @@ def test_killed_by_each_other_venue_after_a_create_and_after_a_cancel_nothing_is
     venue: str, tmp_path: Path
 ) -> None:
     stage = STAGES[venue](1)
-    result = run_folder(stage, [(write, False) for write in stage.writes], tmp_path)
+    result = run_folder(stage, [(write, False) for write in stage.writes[:2]], tmp_path)
     assert result.problems == []
-    assert result.kills == {(write, "after"): 1 for write in stage.writes}
+    assert result.kills == {(write, "after"): 1 for write in stage.writes[:2]}
 
 
 def test_every_simulated_venue_kills_too() -> None:

@@ -73,13 +73,17 @@ async def run_mishaps(world: World) -> None:
         "sigterm": lambda: _stop(world),
     }
     # Halts stop the trade, and with it everything else that could go wrong: they are rarer.
-    names = [name for name in mishaps for _ in range(1 if "halt" in name or name == "clock_jump" else 3)]
+    own = world.scene.mishaps(rng)
+    names = [name for name in (*mishaps, *own) for _ in range(1 if "halt" in name or name == "clock_jump" else 3)]
     every_s = rng.choice((4.0, 10.0, 25.0))
     while True:
         await asyncio.sleep(every_s * (0.2 + rng.random()))
         name = rng.choice(names)
         world.struck[name] += 1
-        await mishaps[name]()
+        if name in own:
+            own[name]()
+        else:
+            await mishaps[name]()
 
 
 async def _for_a_while(world: World, seconds: float, switch: "object") -> None:
@@ -110,7 +114,7 @@ async def _jump(world: World, seconds: int) -> None:
 
 
 async def _move_money(world: World, command: str) -> None:
-    world.venue.command(command, {"asset": world.scene.money, "amount": "250"})
+    world.scene.move_money(command)
 
 
 async def _halt(world: World, scope: str) -> None:
@@ -188,7 +192,7 @@ def _clear(world: World, scope: str, why: str) -> None:
 
 def _looked_up(world: World, orders: OrderBlotter, order: LiveOrder) -> Resolution | None:
     operation = order.operation
-    if operation is None or operation.kind is not OperationKind.SUBMIT:
+    if operation is None or operation.kind is not OperationKind.SUBMIT or order.lot:
         return None
     known = frozenset(one for ours in orders.all_orders() for one in ours.venue_order_ids)
     theirs = world.scene.find(order, operation.number, known)

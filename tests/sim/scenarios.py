@@ -51,4 +51,5 @@ def settings_of(scenario: Scenario, seed: int, *, venue: str = "ionloop", keys: 
         for one in loaded.strategies
         if one.id in scenario.strategies
     )
-    return dataclasses.replace(loaded, strategies=strategies)
+    section = SCENES[venue].configured(loaded.venues[venue], seed, len(strategies))
+    return dataclasses.replace(loaded, strategies=strategies, venues={venue: section})

@@ -26,7 +26,7 @@ from tests.sim.invariants import Violation, require
 from tests.sim.mishaps import draw_switches, draw_weather, heal, run_mishaps, run_person
 from tests.sim.scenarios import SCENARIOS, Scenario, settings_of
 from tests.sim.sim_daemon import SimDaemon
-from tests.sim.venue_truth import orders_at_venue, same_as_venue
+from tests.sim.venue_truth import orders_at_venue
 from tests.sim.world import World
 
 HEALS_WITHIN_S = 200.0
@@ -297,7 +297,7 @@ def _compare(world: World) -> None:
     world.model.compare(state)
     world.compare_fold(state)
     orders_at_venue(truth)
-    complaints = world.venue.counters()["violations"]
+    complaints = +Counter(world.venue.counters()["violations"])
     require(not complaints, "the venue complains:", complaints)
     if not world.has_forgotten:
-        same_as_venue(world.model, state, truth, venue=world.scene.name)
+        world.scene.compare(world.model, state, world.disk.facts())

@@ -11,7 +11,7 @@ from quantd.domain.orders import OrderKind, OrderSpec
 from quantd.engine.portfolio import AccountBalances
 from quantd.engine.state import State
 from tests.sim.invariants import EXACT, ZERO, Model, require
-from tests.sim.scenes.scene import CancelOne, Create, Nameless, Terms, Writes
+from tests.sim.scenes.writes import CancelOne, Create, Nameless, Terms, Writes
 
 
 class Wire:

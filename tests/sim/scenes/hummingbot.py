@@ -15,7 +15,8 @@ from quantd.simulators.hummingbot.options import PairRules, Setup, Switches
 from quantd.simulators.hummingbot.orders import ACCOUNT, ServerOrder
 from quantd.simulators.hummingbot.routes import match
 from quantd.simulators.hummingbot.venue import HummingbotVenue
-from tests.sim.scenes.scene import CancelOne, Nameless, Scene, Terms, Truth, Writes, count_lags, depth_of, flows_of
+from tests.sim.scenes.scene import Scene, Truth, count_lags, depth_of, flows_of
+from tests.sim.scenes.writes import CancelOne, Nameless, Terms, Writes
 
 _LAGS = ("clock_skew_s", "blank_active", "database_down", "cached_portfolio", "muted_stream", "keyset_cursor")
 

@@ -14,7 +14,8 @@ from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
 from quantd.venues.ionloop.connector import IonloopConnector
 from quantd.venues.ionloop.settings import IonloopSettings
-from tests.sim.scenes.scene import CancelOne, Create, Receive, Scene, Writes, count_lags, depth_of
+from tests.sim.scenes.scene import Receive, Scene, count_lags, depth_of
+from tests.sim.scenes.writes import CancelOne, Create, Writes
 
 SECRET = "whsec"
 

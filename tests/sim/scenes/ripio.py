@@ -18,7 +18,8 @@ from quantd.simulators.ripio.venue import RipioVenue
 from quantd.simulators.sockets import MemorySocket
 from quantd.venues.ripio import assembly
 from quantd.venues.ripio.socket import SocketLost
-from tests.sim.scenes.scene import CancelOne, Create, Scene, Truth, Writes, count_lags, depth_of, flows_of
+from tests.sim.scenes.scene import Scene, Truth, count_lags, depth_of, flows_of
+from tests.sim.scenes.writes import CancelOne, Create, Writes
 
 _MISHAPS = (
     Action.DROP_BEFORE, Action.DUPLICATE, Action.GARBAGE, Action.TRUNCATE, Action.ERROR, Action.DELAY,

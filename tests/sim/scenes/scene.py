@@ -7,58 +7,31 @@ scenes: those of ionloop's state (`Truth`).
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
+from quantd.domain.facts import Fact
 from quantd.domain.instruments import Instrument
 from quantd.domain.numbers import plain
 from quantd.engine.orders import LiveOrder
+from quantd.engine.state import State
 from quantd.exchange import Exchange, LedgerReason
 from quantd.exchange.rules import DepthRules
 from quantd.ports import HttpRequest
+from tests.sim.invariants import Model
+from tests.sim.scenes.writes import Writes
+from tests.sim.venue_truth import same_as_venue
 
+Mishap = Callable[[], object]
 Receive = Callable[[Mapping[str, str], bytes], tuple[int, str]]
 Truth = dict[str, Any]
 """``orders``: id, idempotencyKey (client order id, a dash, the write's number), status (``open``, ``refused``, another end),
 filledQuantity and fills (quantity, price); ``balances`` and ``opening_balances`` by account; ``transactions``: flows."""
 LAGS = ("look_up_lag_s", "cancel_lag_s", "clock_skew_s", "webhook_twice")
 FOLDER = Path(__file__).parent
-
-
-class Create(NamedTuple):
-    """A request that places an order and names it."""
-
-    client_order_id: str
-    operation: int | None
-    """Which write of the order, where the venue is told."""
-    body: bytes
-
-
-class Terms(NamedTuple):
-    """What an order is, where nothing else tells it from another."""
-
-    side: str
-    quantity: Decimal
-    price: Decimal | None
-    """None at the market."""
-
-
-class Nameless(NamedTuple):
-    """A request that places an order and carries no id of ours."""
-
-    terms: Terms
-
-
-class CancelOne(NamedTuple):
-    """A request that cancels one order."""
-
-    venue_order_id: str
-
-
-Writes = Create | Nameless | CancelOne
 
 
 class Scene(ABC):
@@ -92,6 +65,11 @@ class Scene(ABC):
         """Return its section of the configuration, to be laid over that of all."""
         return FOLDER / f"{cls.name}.yaml"
 
+    @classmethod
+    def configured(cls, settings: Any, seed: int, strategies: int) -> Any:
+        """Return its section of the configuration as a seed with so many strategies has it."""
+        return settings
+
     @abstractmethod
     def rules(self) -> Instrument:
         """Return the instrument as the exchange has it."""
@@ -119,6 +97,22 @@ class Scene(ABC):
         """
         key = f"{order.client_order_id}-{number}"
         return next((theirs for theirs in self.truth()["orders"] if theirs["idempotencyKey"] == key), None)
+
+    def compare(self, model: Model, state: State, facts: Iterable[Fact]) -> None:
+        """Hold what we know against what the venue holds, once all has come to rest.
+
+        Raises:
+            Violation: naming the first difference.
+        """
+        same_as_venue(model, state, self.truth(), venue=self.name)
+
+    def move_money(self, command: str) -> None:
+        """``deposit`` or ``withdraw``."""
+        self.venue.command(command, {"asset": self.money, "amount": "250"})
+
+    def mishaps(self, rng: random.Random) -> Mapping[str, Mishap]:
+        """Return what goes wrong at this venue only, by name."""
+        return {}
 
     @abstractmethod
     def draw(self, rng: random.Random, struck: Counter[str]) -> None:
