@@ -256,6 +256,7 @@ class Model:
 
     def _external(self, fact: f.ExternalOrderSeen) -> None:
         require(self._externals or fact.lot, "an order at the venue that we do not know as ours:", fact)
+        self.seen["closed_by_the_venue"] += bool(fact.lot)
         intent = f.OrderIntended(
             fact.client_order_id, fact.strategy, fact.spec, Origin.EXTERNAL, fact.role, 0, fact.at_ns, held=True
         )

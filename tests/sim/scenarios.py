@@ -34,6 +34,14 @@ SCENARIOS = {
     )
 }
 
+GUARDED = Scenario("guarded", ("guarded",), faults_s=(40.0, 100.0))
+"""Where a venue holds exits for what its orders open: entries with a stop and a target near by."""
+
+
+def scenarios_at(venue: str) -> dict[str, Scenario]:
+    """Return what is simulated at a venue, by name."""
+    return {**SCENARIOS, GUARDED.name: GUARDED} if SCENES[venue].holds_exits else SCENARIOS
+
 
 @cache
 def _loaded(venue: str, keys: bool) -> Settings:

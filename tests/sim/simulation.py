@@ -24,7 +24,7 @@ from quantd.journal.latch import Halt
 from quantd.testing.loop import Deadlock, run_virtual
 from tests.sim.invariants import Violation, require
 from tests.sim.mishaps import draw_switches, draw_weather, heal, run_mishaps, run_person
-from tests.sim.scenarios import SCENARIOS, Scenario, settings_of
+from tests.sim.scenarios import Scenario, scenarios_at, settings_of
 from tests.sim.sim_daemon import SimDaemon
 from tests.sim.venue_truth import orders_at_venue
 from tests.sim.world import World
@@ -60,7 +60,7 @@ def simulate(scenario: str, seed: int, venue: str = "ionloop") -> Outcome:
     Raises:
         SimulationFailed: an invariant did not hold; names the seed, the commit and the command.
     """
-    chosen = SCENARIOS[scenario]
+    chosen = scenarios_at(venue)[scenario]
     with quiet():
         try:
             return run_virtual(lambda clock: _main(chosen, seed, venue, clock))

@@ -38,6 +38,7 @@ class OandaScene(Scene):
     money = "USD"
     price = 1.1
     quantity = Decimal(300)
+    holds_exits = True
     repeats = False
     """What the network doubles, the venue does twice: a person's matter."""
     environ: ClassVar = {"TOKEN": TOKEN}

@@ -45,6 +45,8 @@ class Scene(ABC):
     """Where the market begins."""
     quantity: ClassVar[Decimal] = Decimal("0.003")
     """Of an operator's order."""
+    holds_exits: ClassVar[bool] = False
+    """Whether stops and targets hang on what an order opens."""
     environ: ClassVar[Mapping[str, str]]
     """Secrets of its section of the configuration."""
     venue: Any

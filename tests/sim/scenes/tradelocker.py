@@ -33,6 +33,7 @@ class TradeLockerScene(Scene):
     symbol = _RULES.name
     money = "USD"
     quantity = Decimal("0.05")
+    holds_exits = True
     repeats = False
     environ: ClassVar = {"PASSWORD": "simulated"}
 
