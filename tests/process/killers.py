@@ -48,11 +48,11 @@ class Killer:
         """Process a request, with the kill on one side of it."""
         venue: Any = super()
         aim = self.aim
-        if aim is None or self.operation(request) != aim.operation:  # type: ignore[attr-defined] # of the venue
-            return venue.handle(request)  # type: ignore[no-any-return]
-        self.seen += 1
-        if self.seen < aim.nth:
-            return venue.handle(request)  # type: ignore[no-any-return]
+        fits = aim is not None and venue.operation(request) == aim.operation
+        self.seen += fits
+        if aim is None or not fits or self.seen < aim.nth:
+            passed: HttpResponse = venue.handle(request)
+            return passed
         self.aim = None
         if aim.before:
             self._kill(aim)

@@ -31,13 +31,13 @@ def test_killed_by_the_venue_before_and_after_each_kind_of_write_nothing_is_twic
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("venue", ELSEWHERE)
-def test_killed_by_each_other_venue_after_a_create_and_after_a_cancel_nothing_is_twice_lost_or_different(
+def test_killed_by_each_other_venue_after_a_create_nothing_is_twice_lost_or_different(
     venue: str, tmp_path: Path
 ) -> None:
     stage = STAGES[venue](1)
-    result = run_folder(stage, [(write, False) for write in stage.writes[:2]], tmp_path)
+    result = run_folder(stage, [(stage.writes[0], False)], tmp_path)
     assert result.problems == []
-    assert result.kills == {(write, "after"): 1 for write in stage.writes[:2]}
+    assert result.kills == {(stage.writes[0], "after"): 1}
 
 
 def test_every_simulated_venue_kills_too() -> None:
