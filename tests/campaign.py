@@ -34,6 +34,8 @@ class Stage(NamedTuple):
     environ: dict[str, str]
 
 
+ELSEWHERE = ("hummingbot", "ripio", "tradelocker", "oanda")
+"""Venues of the simulations and of the kills beside ionloop; a test holds them against the scenes."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:randomly", "--timeout=3600")
 PROCESS = "tests/process/test_ionloop_process.py"
 STAGES = (
@@ -64,8 +66,17 @@ STAGES = (
         ("-m", "tests.sim", "--seeds", f"0:{os.environ.get('QUANTD_CAMPAIGN_SEEDS', '10000')}"),
         {},
     ),
-    Stage(
-        "the same at Ripio: ids of ours that it keeps", ("-m", "tests.sim", "--venue", "ripio", "--seeds", "0:2000"), {}
+    *(
+        Stage(f"the same at {venue}, 2,000 seeds", ("-m", "tests.sim", "--venue", venue, "--seeds", "0:2000"), {})
+        for venue in ELSEWHERE
+    ),
+    *(
+        Stage(
+            f"SIGKILL from within the handler of {venue}, 100 times",
+            ("-m", "tests.process.killing", "--venue", venue, "--kills", "100"),
+            {},
+        )
+        for venue in ELSEWHERE
     ),
     Stage(
         "SIGKILL at random moments at Ripio, 100 times",

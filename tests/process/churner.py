@@ -14,6 +14,8 @@ class Churner(Strategy):
     """
 
     writes: int = param(4, ge=1, le=50, doc="orders at each quote")
+    scale: Decimal = param(Decimal(1), gt=0, doc="of all sizes")
+    step: Decimal = param(Decimal("0.000001"), gt=0, doc="of all sizes")
     keeps: int = param(8, ge=1, le=200, doc="orders that may work at once")
     needs: ClassVar = {Market, Limit}
 
@@ -31,7 +33,8 @@ class Churner(Strategy):
             else:
                 self.cancel(order)
         for number in range(self.writes):
-            quantity = Decimal("0.002") + Decimal((now_ms * 7 + number) % 4_000) / 1_000_000
+            size = Decimal("0.002") + Decimal((now_ms * 7 + number) % 4_000) / 1_000_000
+            quantity = size * self.scale // self.step * self.step
             away = rng.uniform(-1e-4, 6e-4)
             if rng.random() < 0.15:
                 self.buy(quote.instrument, quantity, Market())

@@ -1,15 +1,13 @@
-"""A simulated ionloop that kills the daemon from within its own request handler, just before or after a write counts.
+"""A simulated venue kills the daemon from within its own request handler, just before or after a write counts.
 
 The venue runs in this process and the daemon is a real one, `python -m quantd run`, that dies of a real SIGKILL: no hook
-in what is shipped, only a subclass here. Used by the test of the kills, and by `python -m tests.process.killing --kills
-200`, which the campaign runs.
+in what is shipped, only a subclass in `killers`. Used by the test of the kills, and by
+`python -m tests.process.killing --venue ionloop --kills 200`, which the campaign runs.
 """
 
 import argparse
 import asyncio
-import contextlib
 import multiprocessing
-import os
 import random
 import shutil
 import signal
@@ -19,66 +17,45 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
 
 from quantd.clock import SystemClock
-from quantd.exchange.rules import DepthRules
 from quantd.feeds.synthetic import SyntheticFeed
-from quantd.ports import HttpRequest, HttpResponse
 from quantd.simulators import prices
 from quantd.simulators.faults import FaultScript
-from quantd.simulators.ionloop.options import MarketRules, RateRules, Setup, Switches
-from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.server import SimulatorServer
 from quantd.simulators.session import Session
-from tests.process.harness import Process, free_port, quantd, until
-from tests.process.truth import Venue, differences, folded
+from tests.process.harness import Process, quantd, until
+from tests.process.killers import Aim, Stage, plan
+from tests.process.stages import STAGES
+from tests.process.truth import Venue, folded
 from tests.report import write_section
-from tests.sim.invariants import Violation
-from tests.sim.venue_truth import orders_at_venue
 
-MARKET = MarketRules()
-WRITES = ("create_order", "cancel_order", "create_webhook")
-"""Every route of the venue that changes something."""
 KILLED_WITHIN_S = 90.0
-"""A start without keys waits for the quiet period, which begins anew with each process."""
+"""A start that must search waits for the quiet period, which begins anew with each process."""
 READY_WITHIN_S = 90.0
 SETTLED_WITHIN_S = 90.0
-SEARCH_EVERY = 10
-"""Each so many folders one has no keys: its starts take ten times as long."""
 EACH = 10
 """Kills of one folder, before we and the venue are compared."""
 
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state, snapshot_every: 100}}
-venues:
-  ionloop:
-    type: ionloop
-    environment: custom
-    base_url: http://127.0.0.1:{port}
-    api_key_file: key
-    webhook_secret_file: secret
-    register_webhook: true
-    reconcile: adopt
-    idempotency: {keys}
-    rates: {{orders: {{rate: 40, burst: 10}}}}
-webhooks: {{port: {hook}, public_url: 'http://127.0.0.1:{hook}'}}
 risk:
-  base_currency: USDT
+  base_currency: {currency}
   account: {{max_gross_notional: 90000, max_daily_loss: 50000, max_open_orders: 40}}
   order: {{max_order_notional: 5000, price_collar_bps: 300, passive_collar_bps: 1000, self_match: cancel_oldest}}
 strategies:
   - id: churner
     use: churner.Churner
-    instruments: [ionloop:BTC-USDT]
+    instruments: [{instrument}]
+    params: {churner}
     at_shutdown: keep
 strategies_dir: strategies
 feeds: {{quote_every_s: 1, max_age_s: 5, bar_store: var/bars.db}}
@@ -87,67 +64,13 @@ logging: {{format: json}}
 """
 
 
-class Aim(NamedTuple):
-    """Whom to kill, and when."""
-
-    pid: int
-    operation: str
-    before: bool
-    nth: int
-    """Which request of that kind, from 1."""
-
-
-class KillingVenue(IonloopVenue):
-    """A venue that kills its client in the middle of a request, once for each aim."""
-
-    aim: Aim | None = None
-    seen = 0
-    kills: "Counter[tuple[str, str]]"
-
-    def take_aim(self, aim: Aim) -> None:
-        """Kill at the next request that fits."""
-        self.seen, self.aim = 0, aim
-
-    def handle(self, request: HttpRequest) -> HttpResponse:
-        """Process a request, with the kill on one side of it."""
-        aim = self.aim
-        if aim is None or self.operation(request) != aim.operation:
-            return super().handle(request)
-        self.seen += 1
-        if self.seen < aim.nth:
-            return super().handle(request)
-        self.aim = None
-        if aim.before:
-            self._kill(aim)
-        response = super().handle(request)
-        if not aim.before:
-            self._kill(aim)
-        return response
-
-    def _kill(self, aim: Aim) -> None:
-        """Kill, and go on only when the victim is dead; whoever started it collects it."""
-        os.kill(aim.pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # it is dead, and was collected already
-            os.waitid(os.P_PID, aim.pid, os.WEXITED | os.WNOWAIT)
-        self.kills[aim.operation, "before" if aim.before else "after"] += 1
-
-
 @contextmanager
-def serving(seed: int, *, keys: bool) -> Iterator[tuple[KillingVenue, int]]:
+def serving(stage: Stage) -> Iterator[tuple[Any, int]]:
     """Serve a killing venue on a free port of this machine, in a thread."""
-    setup = Setup(
-        markets=(MARKET,),
-        balances={"main": {"USDT": Decimal(200_000), "BTC": Decimal(2)}},
-        rates=RateRules(key_per_minute=10**6, orders_per_second=100, public_per_minute=10**6, status_every_s=0.0),
-        depth=DepthRules(levels=20, size=0.004, growth=1.2, step_ticks=100),
-        seed=seed,
-        webhook_http=True,
-        webhook_secret="sim-webhook-secret",
-    )
     clock = SystemClock()
-    venue = KillingVenue(setup, clock=clock, switches=Switches(honour_keys=keys))
+    venue = stage.venue(clock)
     venue.kills = Counter()
-    market = prices.synthetic(MARKET.instrument(), price=65_000.0, seed=seed, speed=20.0)
+    market = prices.synthetic(stage.rules(venue), price=stage.scene.price, seed=stage.seed, speed=20.0)
     server = SimulatorServer(venue, FaultScript(clock=clock))
     feed = SyntheticFeed(market, clock)
     session = Session(venue, server, clock=clock, feeds=[feed], on_market=venue.on_market)
@@ -176,50 +99,50 @@ class Result(NamedTuple):
     problems: list[str]
 
 
-def plan(rng: random.Random, kills: int) -> list[tuple[str, bool]]:
-    """Return the points of a folder's kills: first the registration, which happens once, then orders by chance."""
-    points = [("create_webhook", True), ("create_webhook", False)][: max(0, kills - 4)]
-    orders = [(operation, before) for operation in WRITES[:2] for before in (True, False)]
-    while len(points) < kills:
-        rng.shuffle(orders)
-        points += orders[: kills - len(points)]
-    return points
+def run_folder(stage: Stage, points: Sequence[tuple[str, bool]], folder: Path) -> Result:
+    """Kill a daemon at each of `points` in one folder, let it come to rest, and compare.
 
-
-def run_folder(seed: int, kills: int, folder: Path) -> Result:
-    """Kill a daemon `kills` times in one folder, let it come to rest, and compare."""
-    rng, keys = random.Random(seed), seed % SEARCH_EVERY != 0
+    Args:
+        stage: Where.
+        points: The write, and whether the kill comes before it counts.
+        folder: Empty.
+    """
+    rng = random.Random(f"nth {stage.seed}")
     (folder / "strategies").mkdir()
     shutil.copy(Path(__file__).with_name("churner.py"), folder / "strategies")
-    (folder / "key").write_text("sim-key")
-    (folder / "secret").write_text("sim-webhook-secret")
+    for name, content in stage.secrets.items():
+        (folder / name).write_text(content)
     ready_s: list[float] = []
     problems: list[str] = []
-    with serving(seed, keys=keys) as (venue, port):
+    with serving(stage) as (venue, port):
         told = Venue(port)
-        text = CONFIG.format(port=port, keys=str(keys).lower(), hook=free_port())
-        (folder / "q.yaml").write_text(text)
-        for operation, before in plan(rng, kills):
+        (folder / "q.yaml").write_text(_config(stage, port))
+        for operation, before in points:
             with quantd(["run", "q.yaml"], folder) as daemon:
-                nth = 1 if operation == "create_webhook" else rng.choice((1, 1, 2, 5))
+                nth = 1 if operation in stage.once else rng.choice((1, 1, 2, 5))
                 venue.take_aim(Aim(daemon.pid, operation, before, nth))
                 problems += _until_killed(daemon, venue, ready_s)
-            problems += _twins(told)
+            problems += stage.twins(told)
         with quantd(["run", "q.yaml"], folder) as daemon:
             daemon.wait_line("venue_ready", READY_WITHIN_S)
-            problems += settle(daemon, told, folder)
+            problems += settle(stage, daemon, told, folder)
             if daemon.signal(signal.SIGTERM) != 0:
                 problems.append("the last daemon did not end in order")
         counters = told.read("counters")
-    if counters["rate_limited"]["total"] or counters["violations"]:
+    if counters["rate_limited"]["total"] or any(counters["violations"].values()):
         problems.append(f"the venue complains: {counters['rate_limited']} {counters['violations']}")
-    orders = counters["orders"]
-    return Result(
-        venue.kills, orders["created"], orders["fills"], counters["idempotency"]["replays"], ready_s, problems
+    orders, replays = counters["orders"], counters.get("idempotency", {}).get("replays", 0)
+    return Result(venue.kills, orders["created"], orders["fills"], replays, ready_s, problems)
+
+
+def _config(stage: Stage, port: int) -> str:
+    shared = CONFIG.format(
+        currency=stage.currency, instrument=f"{stage.name}:{stage.scene.symbol}", churner=stage.churner
     )
+    return shared + stage.section.format(**stage.terms(port))
 
 
-def _until_killed(daemon: Process, venue: KillingVenue, ready_s: list[float]) -> list[str]:
+def _until_killed(daemon: Process, venue: Any, ready_s: list[float]) -> list[str]:
     """Wait until the venue has killed the daemon; a write that never comes is a finding, and so is another death."""
     aim, deadline = venue.aim, time.monotonic() + KILLED_WITHIN_S
     while daemon.popen.poll() is None and time.monotonic() < deadline:
@@ -235,27 +158,20 @@ def _until_killed(daemon: Process, venue: KillingVenue, ready_s: list[float]) ->
     return [found]
 
 
-def _twins(told: Venue) -> list[str]:
-    try:
-        orders_at_venue(told.read("state"))
-    except Violation as twins:
-        return [str(twins)]
-    return []
-
-
-def settle(daemon: Process, venue: Venue, folder: Path) -> list[str]:
+def settle(stage: Stage, daemon: Process, venue: Venue, folder: Path) -> list[str]:
     """Freeze the market, wait until we and the venue agree, and return what is still different."""
-    venue.freeze()
+    stage.freeze(venue)
     found = ["not compared yet"]
     deadline = time.monotonic() + SETTLED_WITHIN_S
     while found and time.monotonic() < deadline:
         time.sleep(0.5)
         if daemon.popen.poll() is not None:
             return [f"ended by itself with {daemon.popen.returncode}:\n{daemon.text()[-2000:]}"]
-        found = differences(folded(folder / "var/q.db"), venue.read("state"))
-    if daemon.metric("quantd_unknown_operations", venue="ionloop"):
+        state = folded(folder / "var/q.db", stage.currency)
+        found = stage.differences(state, venue)
+    if daemon.metric("quantd_unknown_operations", venue=stage.name):
         found.append("a write is unknown still")
-    if folded(folder / "var/q.db").latches:
+    if folded(folder / "var/q.db", stage.currency).latches:
         found.append("something is halted")
     return found
 
@@ -263,14 +179,17 @@ def settle(daemon: Process, venue: Venue, folder: Path) -> list[str]:
 # -- many ----------------------------------------------------------------------------------------------------------
 
 
-def _in_a_folder_of_its_own(seed: int) -> tuple[int, Result]:
+def _in_a_folder_of_its_own(task: tuple[str, int]) -> tuple[int, Result]:
+    name, seed = task
+    stage = STAGES[name](seed)
     with tempfile.TemporaryDirectory() as folder:
-        return seed, run_folder(seed, EACH, Path(folder))
+        return seed, run_folder(stage, plan(stage, random.Random(seed), EACH), Path(folder))
 
 
 def main() -> int:
     """Kill so many times; return 1 when something was twice, lost or different."""
     parser = argparse.ArgumentParser(prog="python -m tests.process.killing", description=__doc__)
+    parser.add_argument("--venue", choices=sorted(STAGES), default="ionloop")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the first folder; each further one has the next")
@@ -280,7 +199,7 @@ def main() -> int:
     with Progress(console=console) as progress, multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         bar = progress.add_task("killing", total=arguments.kills)
         seeds = range(arguments.seed, arguments.seed + -(-arguments.kills // EACH))
-        for seed, result in pool.imap_unordered(_in_a_folder_of_its_own, seeds):
+        for seed, result in pool.imap_unordered(_in_a_folder_of_its_own, [(arguments.venue, seed) for seed in seeds]):
             for problem in result.problems:
                 progress.console.print(f"[red]FAILED[/] seed {seed}:", problem, highlight=False)
             results.append(result)

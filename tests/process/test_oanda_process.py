@@ -1,27 +1,21 @@
 """The daemon against the simulated OANDA, both as real processes: trades, streams, quiescence, kills."""
 
-import json
 import os
 import random
 import re
 import time
-import urllib.request
-from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, quantd, until
+from tests.process.oanda_truth import ACCOUNT, TOKEN, differences
 from tests.process.test_ionloop_process import fills
 from tests.process.truth import Venue, folded
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
 KILLS = int(os.environ.get("QUANTD_KILLS", "2"))
-ACCOUNT = "101-004-1234567-001"
-TOKEN = "simulated-token"
 
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state}}
@@ -63,13 +57,6 @@ class Site:
         (directory / "q.yaml").write_text(text)
         (directory / "token").write_text(TOKEN)
 
-    def read(self, path: str = "") -> Any:
-        """Return one of the account's own pages."""
-        url = f"http://127.0.0.1:{self.port}/v3/accounts/{ACCOUNT}{path}"
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
     def settle(self, daemon: Process) -> list[str]:
         """Freeze the market, wait until we and the venue agree, and return what is still different."""
         self.venue.post("market", {"instrument": "EUR_USD", "status": "halted"})
@@ -77,39 +64,9 @@ class Site:
         deadline = time.monotonic() + 60
         while state and time.monotonic() < deadline:
             time.sleep(1)
-            state = self.differences()
+            state = differences(folded(self.directory / "var/q.db", "USD"), self.port)
         assert daemon.popen.poll() is None, daemon.text()[-3000:]
         return state
-
-    def differences(self) -> list[str]:
-        """Hold the journal against the account's pages: orders by our ids, trades, balance."""
-        ours = folded(self.directory / "var/q.db", "USD")
-        account = self.read()["account"]
-        log = self.read(f"/transactions/idrange?from=1&to={account['lastTransactionID']}")["transactions"]
-        found = _twice(log)
-        theirs = {one["id"]: Decimal(one["currentUnits"]) for one in account["trades"]}
-        lots = {one.lot.venue_id: one.lot.signed for one in ours.lots["oanda"].all()} if "oanda" in ours.lots else {}
-        if lots != theirs:
-            found.append(f"trades {lots} with us, {theirs} there")
-        position = sum((book.quantity for book in ours.portfolio.books()), Decimal(0))
-        if position != sum(theirs.values(), Decimal(0)):
-            found.append(f"position {position} with us, {theirs} there")
-        total = ours.portfolio.accounts["oanda"].totals.get("USD")
-        if total != Decimal(account["balance"]):
-            found.append(f"balance {total} with us, {account['balance']} there")
-        working = {one for order in ours.orders.open_orders() for one in order.venue_order_ids[-1:]}
-        pending = {one["id"] for one in account["orders"] if "tradeID" not in one}
-        if working != pending:
-            found.append(f"orders {sorted(working)} with us, {sorted(pending)} there")
-        unknown = [one.client_order_id for one in ours.orders.all_orders() if one.operation is not None]
-        return found + [f"{one} has a write that was never settled" for one in unknown]
-
-
-def _twice(log: list[Any]) -> list[str]:
-    """Name intents of ours that became two orders."""
-    created = [one for one in log if one["type"].endswith("_ORDER") and "replacesOrderID" not in one]
-    ids = Counter(one.get("clientExtensions", {}).get("id", one["id"]) for one in created)
-    return [f"{one} stands for {count} orders" for one, count in ids.items() if count > 1]
 
 
 def _port(text: str) -> str:

@@ -32,6 +32,7 @@ class Venue:
     """The admin route of a simulator."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{port}/__admin"
 
     def read(self, what: str) -> Any:

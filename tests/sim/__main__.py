@@ -13,9 +13,9 @@ from rich.table import Table
 from tests.report import write_section
 from tests.sim.many import Summary, run_many, tasks_of
 from tests.sim.planted import PLANTS, hunt
-from tests.sim.scenarios import SCENARIOS
+from tests.sim.scenarios import GUARDED, SCENARIOS, scenarios_at
+from tests.sim.scenes.venues import SCENES
 from tests.sim.simulation import commit
-from tests.sim.world import SCENES
 
 
 def show_planted(console: Console) -> int:
@@ -40,7 +40,9 @@ def main() -> int:
     """Run, and return 1 when a seed failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", default="0:200", help="one seed, or FROM:TO without TO")
-    parser.add_argument("--scenario", choices=sorted(SCENARIOS), help="one kind only; else they take turns")
+    parser.add_argument(
+        "--scenario", choices=sorted({*SCENARIOS, GUARDED.name}), help="one kind only; else they take turns"
+    )
     parser.add_argument("--venue", choices=sorted(SCENES), default="ionloop")
     parser.add_argument("--planted", action="store_true", help="hunt the planted faults and print where each is found")
     parser.add_argument("--processes", type=int, default=2)
@@ -49,7 +51,9 @@ def main() -> int:
         return show_planted(Console())
     first, _, end = arguments.seeds.partition(":")
     seeds = range(int(first), int(end) if end else int(first) + 1)
-    tasks = tasks_of([arguments.scenario] if arguments.scenario else SCENARIOS, seeds, arguments.venue)
+    tasks = tasks_of(
+        [arguments.scenario] if arguments.scenario else scenarios_at(arguments.venue), seeds, arguments.venue
+    )
     console, summary = Console(), Summary()
     failed = TextColumn("{task.fields[failed]} failed")
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), failed)

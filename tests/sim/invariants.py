@@ -25,7 +25,6 @@ from quantd.domain.orders import (
     OrderSpec,
     OrderState,
     Origin,
-    Role,
     Side,
     Trigger,
 )
@@ -256,9 +255,10 @@ class Model:
             order.cash += order.sign * fact.before.quantity * (fact.before.price - fact.after.price)
 
     def _external(self, fact: f.ExternalOrderSeen) -> None:
-        require(self._externals, "an order at the venue that we do not know as ours:", fact)
+        require(self._externals or fact.lot, "an order at the venue that we do not know as ours:", fact)
+        self.seen["closed_by_the_venue"] += bool(fact.lot)
         intent = f.OrderIntended(
-            fact.client_order_id, "", fact.spec, Origin.EXTERNAL, Role.ENTRY, 0, fact.at_ns, held=True
+            fact.client_order_id, fact.strategy, fact.spec, Origin.EXTERNAL, fact.role, 0, fact.at_ns, held=True
         )
         order = self.orders[fact.client_order_id] = self.open[fact.client_order_id] = ModelOrder(intent)
         order.filled = fact.filled_quantity
@@ -267,6 +267,7 @@ class Model:
         order.venue_ids.append(fact.venue_order_id)
 
     def _adjusted(self, fact: f.PositionAdjusted) -> None:
+        require(self._externals, "a position was moved by nobody's order:", fact)
         self.positions[fact.strategy, fact.instrument] += fact.quantity
 
     def _state_set(self, fact: f.StateSet) -> None:

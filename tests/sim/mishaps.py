@@ -19,7 +19,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import Limit, Market, OperationKind, OrderState, Side
 from quantd.domain.outcomes import Found, NotFound, Resolution
 from quantd.domain.reports import OrderReport
-from quantd.engine.orders import LiveOrder
+from quantd.engine.orders import LiveOrder, OrderBlotter
 from quantd.journal.latch import Halt
 from tests.sim.network import Fate, Weather
 from tests.sim.sim_daemon import SimDaemon
@@ -73,13 +73,17 @@ async def run_mishaps(world: World) -> None:
         "sigterm": lambda: _stop(world),
     }
     # Halts stop the trade, and with it everything else that could go wrong: they are rarer.
-    names = [name for name in mishaps for _ in range(1 if "halt" in name or name == "clock_jump" else 3)]
+    own = world.scene.mishaps(rng)
+    names = [name for name in (*mishaps, *own) for _ in range(1 if "halt" in name or name == "clock_jump" else 3)]
     every_s = rng.choice((4.0, 10.0, 25.0))
     while True:
         await asyncio.sleep(every_s * (0.2 + rng.random()))
         name = rng.choice(names)
         world.struck[name] += 1
-        await mishaps[name]()
+        if name in own:
+            own[name]()
+        else:
+            await mishaps[name]()
 
 
 async def _for_a_while(world: World, seconds: float, switch: "object") -> None:
@@ -110,7 +114,7 @@ async def _jump(world: World, seconds: int) -> None:
 
 
 async def _move_money(world: World, command: str) -> None:
-    world.venue.command(command, {"asset": world.scene.money, "amount": "250"})
+    world.scene.move_money(command)
 
 
 async def _halt(world: World, scope: str) -> None:
@@ -127,7 +131,7 @@ async def _emit(world: World, what: str) -> None:
     daemon, instrument = world.daemon, InstrumentId(world.scene.instrument)
     if daemon is None or daemon.is_dead or instrument not in daemon.engine.state.portfolio.instruments:
         return
-    now_ns, quantity = world.clock.now_ns(), Decimal("0.003")
+    now_ns, quantity = world.clock.now_ns(), world.scene.quantity
     side = Side.BUY if now_ns % 2 else Side.SELL
     if what == "halt":
         generation = daemon.engine.state.halt_generation + 1
@@ -172,7 +176,7 @@ def _decide(world: World, daemon: SimDaemon, scope: str) -> None:
         assert order.operation is not None
         if now_ns - order.operation.since_ns < _PERSON_WAITS_NS:
             continue
-        resolution = _looked_up(world, order)
+        resolution = _looked_up(world, daemon.engine.state.orders, order)
         if resolution is not None:
             world.struck["person_decides"] += 1
             number = order.operation.number
@@ -186,17 +190,17 @@ def _clear(world: World, scope: str, why: str) -> None:
     world.cleared_at_ns[scope] = world.clock.now_ns()
 
 
-def _looked_up(world: World, order: LiveOrder) -> Resolution | None:
+def _looked_up(world: World, orders: OrderBlotter, order: LiveOrder) -> Resolution | None:
     operation = order.operation
-    if operation is None or operation.kind is not OperationKind.SUBMIT:
+    if operation is None or operation.kind is not OperationKind.SUBMIT or order.lot:
         return None
-    keys = (f"{order.client_order_id}-{operation.number}", f"{order.client_order_id}-1")
-    for theirs in world.scene.truth()["orders"]:
-        if theirs["idempotencyKey"] in keys:
-            filled = Decimal(theirs["filledQuantity"])
-            ended = OrderState.FILLED if theirs["status"] == "filled" else OrderState.CANCELLED
-            alive = OrderState.PARTIALLY_FILLED if filled else OrderState.WORKING
-            state = alive if theirs["status"] == "open" else ended
-            now_ns = world.clock.now_ns()
-            return Found(OrderReport(order.instrument, theirs["id"], state, filled, now_ns, order.client_order_id))
-    return NotFound()
+    known = frozenset(one for ours in orders.all_orders() for one in ours.venue_order_ids)
+    theirs = world.scene.find(order, operation.number, known)
+    if theirs is None:
+        return NotFound()
+    filled = Decimal(theirs["filledQuantity"])
+    ended = OrderState.FILLED if theirs["status"] == "filled" else OrderState.CANCELLED
+    alive = OrderState.PARTIALLY_FILLED if filled else OrderState.WORKING
+    state = alive if theirs["status"] == "open" else ended
+    now_ns = world.clock.now_ns()
+    return Found(OrderReport(order.instrument, theirs["id"], state, filled, now_ns, order.client_order_id))

@@ -195,6 +195,9 @@ PLANTS = (
     Plant("quiet period by the wall clock alone", quiet_period_by_the_wall_clock, "grid", 7550),
     Plant("age of a lost order counted from its intent", age_counted_from_the_intent, "stops", 250),
     Plant("engine-held stop without reduce-only", held_stop_without_reduce_only, "trader"),
+    Plant("hummingbot: unknown taken as rejected", unknown_taken_as_rejected, "crowd", venue="hummingbot"),
+    Plant("tradelocker: unknown taken as rejected", unknown_taken_as_rejected, "crowd", venue="tradelocker"),
+    Plant("oanda: unknown taken as rejected", unknown_taken_as_rejected, "crowd", 10, "oanda"),
     *(Plant(name, stands, scenario, venue="ripio") for name, stands, scenario in ripio_plants(_instead)),
 )
 

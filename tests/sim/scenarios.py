@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quantd.config import Settings, load
+from tests.sim.scenes.venues import SCENES
 
-_FOLDER = Path(__file__).parent
+_FILE = Path(__file__).with_name("sim.yaml")
 
 
 class Scenario(NamedTuple):
@@ -33,23 +34,30 @@ SCENARIOS = {
     )
 }
 
+GUARDED = Scenario("guarded", ("guarded",), faults_s=(40.0, 100.0))
+"""Where a venue holds exits for what its orders open: entries with a stop and a target near by."""
+
+
+def scenarios_at(venue: str) -> dict[str, Scenario]:
+    """Return what is simulated at a venue, by name."""
+    return {**SCENARIOS, GUARDED.name: GUARDED} if SCENES[venue].holds_exits else SCENARIOS
+
 
 @cache
 def _loaded(venue: str, keys: bool) -> Settings:
-    environ = {
-        "ionloop": {"API_KEY": "sim-key", "WEBHOOK_SECRET": "whsec", "IDEMPOTENCY": str(keys).lower()},
-        "ripio": {"API_TOKEN": "sim-token", "API_SECRET": "sim-secret"},
-    }[venue]
-    files = [_FOLDER / "sim.yaml", _FOLDER / f"sim-{venue}.yaml"]
-    return load(files, {f"QUANTD__VENUES__{venue.upper()}__{name}": value for name, value in environ.items()})
+    scene = SCENES[venue]
+    environ = {**scene.environ, "IDEMPOTENCY": str(keys).lower()} if venue == "ionloop" else scene.environ
+    named = {f"QUANTD__VENUES__{venue.upper()}__{name}": value for name, value in environ.items()}
+    return load([_FILE, scene.file()], named)
 
 
 def settings_of(scenario: Scenario, seed: int, *, venue: str = "ionloop", keys: bool) -> Settings:
     """Return the configuration of one seed; `keys` says whether ionloop's idempotency keys are relied upon."""
-    loaded = _loaded(venue, keys and venue == "ionloop")
+    loaded = _loaded(venue, keys)
     strategies = tuple(
         one.model_copy(update={"params": one.params | {"seed": seed}}) if "seed" in one.params else one
         for one in loaded.strategies
         if one.id in scenario.strategies
     )
-    return dataclasses.replace(loaded, strategies=strategies)
+    section = SCENES[venue].configured(loaded.venues[venue], seed, len(strategies))
+    return dataclasses.replace(loaded, strategies=strategies, venues={venue: section})

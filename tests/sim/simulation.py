@@ -24,9 +24,9 @@ from quantd.journal.latch import Halt
 from quantd.testing.loop import Deadlock, run_virtual
 from tests.sim.invariants import Violation, require
 from tests.sim.mishaps import draw_switches, draw_weather, heal, run_mishaps, run_person
-from tests.sim.scenarios import SCENARIOS, Scenario, settings_of
+from tests.sim.scenarios import Scenario, scenarios_at, settings_of
 from tests.sim.sim_daemon import SimDaemon
-from tests.sim.venue_truth import orders_at_venue, same_as_venue
+from tests.sim.venue_truth import orders_at_venue
 from tests.sim.world import World
 
 HEALS_WITHIN_S = 200.0
@@ -60,7 +60,7 @@ def simulate(scenario: str, seed: int, venue: str = "ionloop") -> Outcome:
     Raises:
         SimulationFailed: an invariant did not hold; names the seed, the commit and the command.
     """
-    chosen = SCENARIOS[scenario]
+    chosen = scenarios_at(venue)[scenario]
     with quiet():
         try:
             return run_virtual(lambda clock: _main(chosen, seed, venue, clock))
@@ -216,7 +216,7 @@ async def _phases(world: World) -> float:
     if world.daemon is not None:  # a halt that stood before a foreign order was adopted leaves it to a person
         world.daemon.emit(CancelOrdered("all", "harness", world.clock.now_ns()))
     await _until(world, begun_s, _is_at_rest, "no order open, no write under way")
-    world.switches.market_paused = True
+    world.scene.close(world.true_clock.now_ns())
     await _agreed(world, begun_s)
     return asyncio.get_running_loop().time() - begun_s
 
@@ -297,6 +297,7 @@ def _compare(world: World) -> None:
     world.model.compare(state)
     world.compare_fold(state)
     orders_at_venue(truth)
-    require(not world.venue.desk.violations, "the venue complains:", dict(world.venue.desk.violations))
+    complaints = +Counter(world.venue.counters()["violations"])
+    require(not complaints, "the venue complains:", complaints)
     if not world.has_forgotten:
-        same_as_venue(world.model, state, truth, venue=world.scene.name)
+        world.scene.compare(world.model, state, world.disk.facts())

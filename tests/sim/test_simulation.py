@@ -5,18 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.scenarios import SCENARIOS
+from tests import campaign
+from tests.sim.scenarios import SCENARIOS, scenarios_at
+from tests.sim.scenes.venues import SCENES
 from tests.sim.simulation import simulate
 
 SAMPLE = int(os.environ.get("QUANTD_SEEDS", "60"))
 """How many seeds; they are shared out among the scenarios."""
+SAMPLE_ELSEWHERE = 20
+"""How many at each other venue."""
+ELSEWHERE = [name for name in SCENES if name != "ionloop"]
 _CHUNK = 10
 _REGRESSIONS = Path(__file__).with_name("regressions.txt")
 
 
-def regressions() -> list[tuple[str, int]]:
-    lines = [line.split(maxsplit=2) for line in _REGRESSIONS.read_text().splitlines() if not line.startswith("#")]
-    return [(words[0], int(words[1])) for words in lines if words]
+def regressions() -> list[tuple[str, int, str]]:
+    found = []
+    for line in _REGRESSIONS.read_text().splitlines():
+        if line and not line.startswith("#"):
+            place, seed, _ = line.split(maxsplit=2)
+            scenario, _, venue = place.partition("@")
+            found.append((scenario, int(seed), venue or "ionloop"))
+    return found
 
 
 @pytest.mark.parametrize("first", range(0, SAMPLE, _CHUNK))
@@ -26,23 +36,17 @@ def test_every_invariant_holds_for_every_seed(first: int) -> None:
         simulate(names[seed % len(names)], seed)
 
 
-@pytest.mark.parametrize("first", range(0, SAMPLE // 5, _CHUNK))
-def test_every_invariant_holds_at_a_venue_that_keeps_our_ids_and_does_not_hold_them_apart(first: int) -> None:
-    names = list(SCENARIOS)
-    for seed in range(first, min(first + _CHUNK, SAMPLE // 5)):
-        simulate(names[seed % len(names)], seed, "ripio")
+@pytest.mark.parametrize("first", range(0, SAMPLE_ELSEWHERE, _CHUNK))
+@pytest.mark.parametrize("venue", ELSEWHERE)
+def test_every_invariant_holds_for_every_seed_at_each_other_venue(venue: str, first: int) -> None:
+    names = list(scenarios_at(venue))
+    for seed in range(first, first + _CHUNK):
+        simulate(names[seed % len(names)], seed, venue)
 
 
-@pytest.mark.parametrize(("scenario", "seed"), [("cross", 367), ("grid", 666), ("cross", 949)])
-def test_a_seed_that_failed_once_at_ripio_holds(scenario: str, seed: int) -> None:
-    """Clocks were taken for refused credentials: 367 by a public time half a minute old, the others when ours was set back
-    and the timestamps, which only rise, stayed ahead."""
-    simulate(scenario, seed, "ripio")
-
-
-@pytest.mark.parametrize(("scenario", "seed"), regressions())
-def test_a_seed_that_failed_once_holds(scenario: str, seed: int) -> None:
-    simulate(scenario, seed)
+@pytest.mark.parametrize(("scenario", "seed", "venue"), regressions())
+def test_a_seed_that_failed_once_holds(scenario: str, seed: int, venue: str) -> None:
+    simulate(scenario, seed, venue)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -50,9 +54,14 @@ def test_the_same_seed_gives_the_same_journal_to_the_byte(scenario: str) -> None
     assert simulate(scenario, 4).fingerprint == simulate(scenario, 4).fingerprint
 
 
-def test_the_same_seed_gives_the_same_journal_at_another_venue_too() -> None:
-    assert simulate("crowd", 4, "ripio").fingerprint == simulate("crowd", 4, "ripio").fingerprint
+@pytest.mark.parametrize("venue", ELSEWHERE)
+def test_the_same_seed_gives_the_same_journal_at_each_other_venue(venue: str) -> None:
+    assert simulate("grid", 4, venue).fingerprint == simulate("grid", 4, venue).fingerprint
 
 
 def test_other_seeds_give_other_journals() -> None:
     assert simulate("crowd", 4).fingerprint != simulate("crowd", 5).fingerprint
+
+
+def test_the_campaign_simulates_at_every_venue() -> None:
+    assert [*campaign.ELSEWHERE] == ELSEWHERE

@@ -1,16 +1,17 @@
 """What may reach a venue, and what must be there in the end: requests judged as they leave, books against its truth."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
+from quantd.domain.orders import OrderKind, OrderSpec
 from quantd.engine.portfolio import AccountBalances
 from quantd.engine.state import State
 from tests.sim.invariants import EXACT, ZERO, Model, require
-from tests.sim.scenes import CancelOne, Create
+from tests.sim.scenes.writes import CancelOne, Create, Nameless, Terms, Writes
 
 
 class Wire:
@@ -23,6 +24,10 @@ class Wire:
         self._exits: set[str] = set()
         self._bodies: dict[str, bytes] = {}
         self._operations: defaultdict[str, int] = defaultdict(int)
+        self._wanted: defaultdict[Terms, list[str]] = defaultdict(list)
+        """Orders that were to leave, by what they are."""
+        self._placed: Counter[Terms] = Counter()
+        """How many requests without a name have left."""
 
     def durable(self, facts: Iterable[f.Fact]) -> None:
         """Facts are on disk from now on."""
@@ -31,12 +36,14 @@ class Wire:
                 case f.OrderIntended():
                     if not fact.held:
                         self._written.add((fact.client_order_id, 1))
+                        self._wanted[_terms(fact.spec)].append(fact.client_order_id)
                     self._operations[fact.client_order_id] = 0 if fact.held else 1
                     if fact.exit:
                         self._exits.add(fact.client_order_id)
                 case f.OrderReleased():
                     self._operations[fact.client_order_id] += 1
                     self._written.add((fact.client_order_id, self._operations[fact.client_order_id]))
+                    self._wanted[_terms(fact.spec)].append(fact.client_order_id)
                 case f.AmendIntended() | f.CancelIntended():
                     self._operations[fact.client_order_id] = max(self._operations[fact.client_order_id], fact.operation)
                     if fact.operation:
@@ -46,7 +53,7 @@ class Wire:
                 case f.ExternalOrderSeen():
                     self._ids[fact.venue_order_id] = fact.client_order_id
 
-    def leaving(self, write: Create | CancelOne | None, standing: TradingState, *, is_failed: bool = False) -> None:
+    def leaving(self, write: Writes | None, standing: TradingState, *, is_failed: bool = False) -> None:
         """Judge what a request writes as it leaves.
 
         Args:
@@ -57,9 +64,12 @@ class Wire:
         match write:
             case Create(order_id, operation, body):
                 self._create(order_id, operation, body)
-                require(standing is not TradingState.HALTED, "a create leaves while halted:", write)
-                if standing is TradingState.REDUCING:
-                    require(order_id in self._exits, "an entry leaves while reducing:", write)
+                _may_leave(write, standing, is_exit=order_id in self._exits)
+            case Nameless(terms):
+                wanted = self._wanted[terms]
+                require(self._placed[terms] < len(wanted), "more creates than are on disk:", terms, wanted)
+                self._placed[terms] += 1
+                _may_leave(write, standing, is_exit=any(one in self._exits for one in wanted))
             case CancelOne(venue_order_id) if not is_failed:
                 order = self._ids.get(venue_order_id)
                 require(order is not None, "a cancel of an order that is not ours:", venue_order_id)
@@ -79,6 +89,16 @@ class Wire:
         self.__init__()  # type: ignore[misc] # all but the bodies starts anew
         self._bodies = bodies
         self.durable(facts)
+        self._placed = Counter({terms: len(wanted) for terms, wanted in self._wanted.items()})
+
+
+def _terms(spec: OrderSpec) -> Terms:
+    return Terms(spec.side.name, spec.quantity, None if spec.kind is OrderKind.MARKET else spec.price)
+
+
+def _may_leave(write: Writes, standing: TradingState, *, is_exit: bool) -> None:
+    require(standing is not TradingState.HALTED, "a create leaves while halted:", write)
+    require(is_exit or standing is not TradingState.REDUCING, "an entry leaves while reducing:", write)
 
 
 def orders_at_venue(truth: Mapping[str, Any]) -> None:
@@ -105,6 +125,8 @@ def same_as_venue(
     ours = {venue_id: order for order in model.orders.values() for venue_id in order.venue_ids}
     for theirs in truth["orders"]:
         order = ours.pop(theirs["id"], None)
+        if order is None and theirs["status"] == "refused":
+            continue  # nobody told us its id before it ended: it never could trade
         require(order is not None, "the venue has an order that we do not know:", theirs)
         assert order is not None
         require(order.filled == Decimal(theirs["filledQuantity"]), "filled:", order.id, order.filled, theirs)

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,16 +27,15 @@ from tests.invariants import check_state
 from tests.sim.disk import Disk, DiskWeather
 from tests.sim.invariants import Bounds, Model, Violation, require
 from tests.sim.network import Network
-from tests.sim.ripio_scene import RipioScene
 from tests.sim.scenarios import Scenario
-from tests.sim.scenes import IonloopScene
+from tests.sim.scenes.scene import Scene
+from tests.sim.scenes.venues import SCENES
 from tests.sim.sim_daemon import SimDaemon
 from tests.sim.venue_truth import Wire, orders_at_venue
 
 SECOND_NS = 1_000_000_000
 STEP_S = 0.25
 _COMPARE_EVERY = 40
-SCENES = {"ionloop": IonloopScene, "ripio": RipioScene}
 
 
 class WallClock:
@@ -68,7 +68,8 @@ class World:
         self.ended = asyncio.Event()
         """Set when a violation was found or all is over."""
         (name,) = settings.venues
-        self.scene = SCENES[name](settings.venues[name], seed, self.rng("setup"), clock)
+        make: Any = SCENES[name]
+        self.scene: Scene = make(settings.venues[name], seed, self.rng("setup"), clock)
         self.venue, self.switches = self.scene.venue, self.scene.switches
         self.network = Network(self.venue, self.rng("network"), self.struck)
         self.network.may_duplicate = self.scene.repeats
@@ -222,7 +223,7 @@ class World:
         rng = self.rng("prices")
         spec = SyntheticSpec(
             self.scene.rules(),
-            65_000.0,
+            self.scene.price,
             level_quantity=self.venue.setup.depth.size,
             volatility_bps=rng.choice((0.5, 1.0, 2.0, 5.0)),
             spread_ticks=100,
@@ -234,7 +235,7 @@ class World:
         async with asyncio.TaskGroup() as group:
             while True:
                 for event in market.step(self.true_clock.now_ns()):
-                    if isinstance(event, Quote):
+                    if isinstance(event, Quote) and not self.scene.is_frozen:
                         self.venue.on_market(event)
                 for notice in self.venue.due(self.true_clock.now_ns()):
                     self._post(notice, posts, group)

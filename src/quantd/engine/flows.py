@@ -33,6 +33,8 @@ class CashFlows:
         """(venue, asset) -> what one quiet look showed, until the next."""
         self._told: dict[tuple[str, str], Decimal] = {}
         """(venue, asset) -> what was told and no balance has shown yet."""
+        self._late: dict[tuple[str, str], Decimal] = {}
+        """(venue, asset) -> what was told since the last look, and by its time was shown before; clocks may differ."""
         self._inferred: dict[tuple[str, str, Decimal], None] = {}
         """What was recorded before the venue told it."""
 
@@ -54,8 +56,9 @@ class CashFlows:
             del self._drifts[key]
         elif (*key, flow.amount) in self._inferred:
             del self._inferred[*key, flow.amount]
-        elif flow.occurred_at_ns >= since_ns:
-            self._told[key] = self._told.get(key, ZERO) + flow.amount
+        else:
+            owed = self._told if flow.occurred_at_ns >= since_ns else self._late
+            owed[key] = owed.get(key, ZERO) + flow.amount
 
     def drifted(self, snapshot: AccountSnapshot) -> dict[str, Decimal]:
         """Return by how much each balance differs from ours; to be asked before the snapshot is taken in."""
@@ -78,6 +81,8 @@ class CashFlows:
             key, change = (venue, balance.asset), drifts.get(balance.asset, ZERO)
             drift = self._drifts.pop(key, None)
             change -= self._told.pop(key, ZERO) if change else ZERO
+            if change == self._late.pop(key, ZERO):
+                change = ZERO  # the venue's clock is behind ours: it was not shown before
             if drift is not None and quiet and not change:
                 self._infer(venue, balance.asset, drift)
             elif change and quiet:

@@ -125,3 +125,20 @@ def test_a_start_reads_the_flows_that_its_snapshot_tells() -> None:
     look(rig, 1_500)
     look(rig, 1_500)
     assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+
+
+def test_a_flow_of_a_venue_whose_clock_is_behind_ours_explains_the_balance_that_comes_with_it() -> None:
+    rig = house()
+    told = CashFlow("paper", "d1", CashFlowKind.DEPOSIT, "USD", D(500), rig.now_ns - 60 * 10**9)
+    for _ in range(3):
+        look(rig, 1_500, told)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+
+
+def test_it_does_so_too_when_it_is_told_by_itself() -> None:
+    rig = house()
+    told = CashFlow("paper", "d1", CashFlowKind.DEPOSIT, "USD", D(500), rig.now_ns - 60 * 10**9)
+    rig.handle(CashMoved(told, rig.now_ns))
+    for _ in range(3):
+        look(rig, 1_500)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]

@@ -15,7 +15,7 @@ from quantd.domain.instruments import Instrument, MarketStatus
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, TimeInForce
-from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Resolution, StillUnknown, Unknown
+from quantd.domain.outcomes import Accepted, NotExecuted, NotFound, Outcome, Rejected, Resolution, StillUnknown, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import AuthFailed, Refused, VenueError
 from quantd.ports import Observer
@@ -200,10 +200,10 @@ class HummingbotConnector:
     # --- truth ---
 
     async def resolve(self, command: Submit | Amend | Cancel | CloseLot | SetProtection, sent_at_ns: int) -> Resolution:
-        """Find out by evidence what became of a write; see `search`."""
-        if isinstance(command, Submit | Cancel):
+        """Find out by evidence what became of a write; see `search`. What the engine does for us never left."""
+        if isinstance(command, Submit) or (isinstance(command, Cancel) and command.venue_order_id):
             return await self._search.step(command, sent_at_ns)
-        return StillUnknown("never_sent_here")
+        return NotFound()
 
     async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
         """Return what changed for our orders; see `OrderReader.reports`."""

@@ -1,112 +1,32 @@
-"""Which venue a simulation plays at: what it is made of, how its faults are switched, and what its requests mean.
-
-The world, the checker and the mishaps speak to a venue through its scene only. ionloop's is here, with the words that all
-scenes' truths are told in: those of its state.
-"""
+"""ionloop as a simulation's venue, with or without idempotency keys."""
 
 import random
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from quantd.app.webhooks import receiver_of
 from quantd.clock import LoopClock
-from quantd.exchange.rules import DepthRules
+from quantd.domain.instruments import Instrument
 from quantd.ports import HttpRequest
 from quantd.simulators.ionloop.options import MarketRules, Setup, Switches, Webhook
 from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
 from quantd.venues.ionloop.connector import IonloopConnector
 from quantd.venues.ionloop.settings import IonloopSettings
+from tests.sim.scenes.scene import Receive, Scene, count_lags, depth_of
+from tests.sim.scenes.writes import CancelOne, Create, Writes
 
 SECRET = "whsec"
-Receive = Callable[[Mapping[str, str], bytes], tuple[int, str]]
-LAGS = ("look_up_lag_s", "cancel_lag_s", "clock_skew_s", "webhook_twice")
-
-
-class Create(NamedTuple):
-    """A request that places an order."""
-
-    client_order_id: str
-    operation: int | None
-    """Which write of the order, where the venue is told."""
-    body: bytes
-
-
-class CancelOne(NamedTuple):
-    """A request that cancels one order."""
-
-    venue_order_id: str
-
-
-class Scene(ABC):
-    """One venue."""
-
-    name: ClassVar[str]
-    symbol: ClassVar[str]
-    money: ClassVar[str]
-    """What orders are paid with."""
-    venue: Any
-    """The simulated venue."""
-    switches: Any
-    repeats: bool
-    """Whether the network may deliver a write twice: the venue tells the second one from the first."""
-
-    @property
-    def instrument(self) -> str:
-        """The instrument of all strategies."""
-        return f"{self.name}:{self.symbol}"
-
-    @abstractmethod
-    def rules(self) -> Any:
-        """Return the instrument as the exchange has it."""
-
-    @abstractmethod
-    def write_of(self, request: HttpRequest) -> Create | CancelOne | None:
-        """Return what a request writes."""
-
-    @abstractmethod
-    def truth(self) -> dict[str, Any]:
-        """Return the venue's state in common words."""
-
-    @abstractmethod
-    def draw(self, rng: random.Random, struck: Counter[str]) -> None:
-        """Set how the venue behaves."""
-
-    @abstractmethod
-    def heal(self, now_ns: int) -> None:
-        """End all faults; what the venue is by nature stays."""
-
-    @abstractmethod
-    def halt(self, on: bool, now_ns: int) -> None:
-        """Halt the market."""
-
-    @abstractmethod
-    def stop(self, on: bool) -> None:
-        """Take the venue down."""
-
-    @abstractmethod
-    def freeze(self, on: bool) -> None:
-        """Let the venue show old prices, or prices that stand still."""
-
-    def streamed(self, is_dead: Callable[[], bool]) -> AbstractContextManager[Any]:
-        """Have a daemon that is built meanwhile follow the venue's stream, where it has one, until it is dead."""
-        return nullcontext()
-
-    def receiver(self, shared: Any, parts: Any) -> Receive | None:
-        """Return what takes the venue's webhooks."""
-        return None
 
 
 class IonloopScene(Scene):
-    """ionloop, with or without idempotency keys."""
+    """The venue that posts webhooks."""
 
     name = "ionloop"
     symbol = "BTC-USDT"
     money = "USDT"
+    environ: ClassVar = {"API_KEY": "sim-key", "WEBHOOK_SECRET": SECRET}
 
     def __init__(self, settings: Any, seed: int, rng: random.Random, clock: LoopClock) -> None:
         assert isinstance(settings, IonloopSettings)
@@ -122,21 +42,17 @@ class IonloopScene(Scene):
         )
         self.venue = IonloopVenue(setup, clock=clock, switches=self.switches)
 
-    def rules(self) -> Any:
+    def rules(self) -> Instrument:
         """Return the instrument."""
-        return self.venue.markets.listed[self.symbol].instrument
+        found: Instrument = self.venue.markets.listed[self.symbol].instrument
+        return found
 
-    def write_of(self, request: HttpRequest) -> Create | CancelOne | None:
+    def write_of(self, request: HttpRequest) -> Writes | None:
         """Every create has a key of ours, and every other POST is a fault."""
         if request.method == "POST":
             order_id, _, operation = request.headers.get("Idempotency-Key", "").rpartition("-")
             return Create(order_id, int(operation) if operation.isdecimal() else -1, request.body)
         return CancelOne(request.path.rpartition("/")[2]) if request.method == "DELETE" else None
-
-    def truth(self) -> dict[str, Any]:
-        """Return the state as it is."""
-        told: dict[str, Any] = self.venue.state()
-        return told
 
     def draw(self, rng: random.Random, struck: Counter[str]) -> None:
         """Draw each switch, always in the same order."""
@@ -178,20 +94,3 @@ class IonloopScene(Scene):
         assert isinstance(connector, IonloopConnector)
         assert settings.webhook_secret is not None
         return receiver_of(shared, self.name, connector, settings.webhook_secret.get_secret_value()).receive
-
-
-def depth_of(rng: random.Random) -> DepthRules:
-    """Draw how deep the book is."""
-    return DepthRules(
-        levels=8,
-        size=rng.choice((0.002, 0.004, 0.01, 0.5)),
-        growth=1.2,
-        step_ticks=rng.choice((100, 3_000, 10_000)),
-    )
-
-
-def count_lags(switches: Any, struck: Counter[str]) -> None:
-    """Note which switches will be felt."""
-    for name in LAGS:
-        if getattr(switches, name, None):
-            struck[name.removesuffix("_s")] += 1

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from quantd.clock import LoopClock
-from quantd.domain.numbers import plain
-from quantd.exchange import LedgerReason
+from quantd.domain.instruments import Instrument
+from quantd.engine.orders import LiveOrder
 from quantd.ports import HttpRequest
 from quantd.simulators.faults import Action, FaultRule, FaultScript
 from quantd.simulators.ripio.options import PairRules, Setup, Switches
@@ -18,7 +18,8 @@ from quantd.simulators.ripio.venue import RipioVenue
 from quantd.simulators.sockets import MemorySocket
 from quantd.venues.ripio import assembly
 from quantd.venues.ripio.socket import SocketLost
-from tests.sim.scenes import CancelOne, Create, Scene, count_lags, depth_of
+from tests.sim.scenes.scene import Scene, Truth, count_lags, depth_of, flows_of
+from tests.sim.scenes.writes import CancelOne, Create, Writes
 
 _MISHAPS = (
     Action.DROP_BEFORE, Action.DUPLICATE, Action.GARBAGE, Action.TRUNCATE, Action.ERROR, Action.DELAY,
@@ -34,6 +35,7 @@ class RipioScene(Scene):
     money = "BRL"
     repeats = True
     """A signature that comes twice is refused."""
+    environ: ClassVar = {"API_TOKEN": "sim-token", "API_SECRET": "sim-secret"}
 
     def __init__(self, settings: Any, seed: int, rng: random.Random, clock: LoopClock) -> None:
         self.switches = Switches()
@@ -67,11 +69,12 @@ class RipioScene(Scene):
         finally:
             vars(assembly)["over_aiohttp"] = real
 
-    def rules(self) -> Any:
+    def rules(self) -> Instrument:
         """Return the instrument."""
-        return self.venue.pairs.listed[self.symbol].instrument
+        found: Instrument = self.venue.pairs.listed[self.symbol].instrument
+        return found
 
-    def write_of(self, request: HttpRequest) -> Create | CancelOne | None:
+    def write_of(self, request: HttpRequest) -> Writes | None:
         """Tell creates by their external id and cancels by theirs; an amendment changes an order that is on disk."""
         path = request.path.removeprefix("/trade")
         if (request.method, path) == ("POST", "/orders"):
@@ -80,25 +83,25 @@ class RipioScene(Scene):
             return CancelOne(json.loads(request.body)["id"])
         return None
 
-    def truth(self) -> dict[str, Any]:
-        """Return the venue's state in common words."""
-        told = self.venue.state()
+    @staticmethod
+    def words(state: Truth) -> Truth:
+        """Return the venue's state in common words; it is told our order's id and not which write it was."""
         orders = [
             {
                 **order, "idempotencyKey": f"{order['external_id']}-1", "filledQuantity": order["executed"],
                 "status": _status(order),
             }
-            for order in told["orders"]
+            for order in state["orders"]
         ]  # fmt: skip
-        flows = [
-            {
-                "account": entry.account, "asset": entry.asset, "amount": plain(abs(entry.amount)),
-                "type": "deposit" if entry.amount > 0 else "withdrawal",
-            }
-            for entry in self.venue.exchange.ledger("main")
-            if entry.reason not in (LedgerReason.OPENING, LedgerReason.TRADE, LedgerReason.FEE)
-        ]  # fmt: skip
-        return {**told, "orders": orders, "transactions": flows}
+        return {"transactions": [], **state, "orders": orders}
+
+    def truth(self) -> Truth:
+        """Return what the venue holds, in common words."""
+        return {**super().truth(), "transactions": flows_of(self.venue.exchange, "main")}
+
+    def find(self, order: LiveOrder, number: int, known: frozenset[str]) -> Truth | None:
+        """Return the order with our id."""
+        return super().find(order, 1, known)
 
     def draw(self, rng: random.Random, struck: Counter[str]) -> None:
         """Draw each switch, always in the same order."""
