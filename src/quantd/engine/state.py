@@ -17,7 +17,7 @@ from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, Stra
 from quantd.engine.guarding import Guarding
 from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
-from quantd.engine.portfolio import AccountBalances, Portfolio
+from quantd.engine.portfolio import Portfolio
 from quantd.engine.rates import Rates
 from quantd.engine.reservations import NO_RESERVATION, reservation_of
 from quantd.engine.tallies import RECORD_ONLY, Tallies
