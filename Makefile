@@ -3,6 +3,7 @@
 
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+TRADELOCKER_VENV ?= .venv-tradelocker
 CONFIG ?= config/paper.yaml config/control.yaml
 PYTEST_ARGS ?=
 WORKERS ?= 2
@@ -15,7 +16,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter hummingbot-api-client v20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench campaign dashboards demo-venues ops fmt lock clean
+.PHONY: help run test check bench campaign dashboards demo-venues ops tradelocker-client fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +28,7 @@ help:
 	@echo "make campaign  the long runs: kills, simulated days with faults, inverted controls"
 	@echo "make demo-venues  one daemon at five simulated venues (DATA=folder of recorded prices, MINUTES=5)"
 	@echo "make ops       check image, chart, unit, alerts and dashboards with the real tools (fetched into .ops/)"
+	@echo "make tradelocker-client  install TradeLocker's client in $(TRADELOCKER_VENV); make test then runs it too"
 	@echo "make dashboards   write the dashboards' JSON again"
 	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
 	@echo "make clean     remove the environments and the caches"
@@ -68,11 +70,13 @@ dashboards:
 	@test -x .ops/venv/bin/python || { echo "make dashboards: run make ops once; it fetches the builder" >&2; exit 2; }
 	.ops/venv/bin/python -m scripts.dashboards.build helm/quantd/dashboards
 
-campaign: $(VENV)/.dev-installed
-	$(BIN)/python -m tests.campaign
+campaign: $(VENV)/.dev-installed $(TRADELOCKER_VENV)/.client-installed
+	TRADELOCKER_VENV=$(abspath $(TRADELOCKER_VENV)) $(BIN)/python -m tests.campaign
 
-# The locks agree with each other: run.lock is cut out of dev.lock. The peers of the benchmarks pin some versions of
-# their own, so bench.lock is resolved for itself.
+tradelocker-client: $(TRADELOCKER_VENV)/.client-installed
+
+# The locks agree with each other: run.lock is cut out of dev.lock. The peers of the benchmarks and TradeLocker's client
+# pin some versions of their own, so bench.lock and tradelocker.lock are resolved for themselves.
 UV_COMPILE = $(UV) pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
@@ -81,13 +85,14 @@ lock:
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra uvloop --extra parquet --extra dev -o requirements/dev.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in -c requirements/dev.lock -o requirements/run.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra uvloop --extra bench -o requirements/bench.lock
+	$(UV_COMPILE) requirements/tradelocker.in -o requirements/tradelocker.lock
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(TRADELOCKER_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # ---------------------------------------------------------------------------------------------------- environments
 
-$(VENV)/bin/python $(BENCH_VENV)/bin/python:
+$(VENV)/bin/python $(BENCH_VENV)/bin/python $(TRADELOCKER_VENV)/bin/python:
 	@for python in $(PYTHON); do \
 	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	    echo "Making $(patsubst %/bin/python,%,$@) with $$("$$python" --version)"; \
@@ -115,6 +120,12 @@ $(VENV)/.dev-installed: requirements/dev.lock pyproject.toml | $(VENV)/bin/pytho
 	@$(BIN)/python $(PIP_INSTALL) --require-hashes --no-build-isolation -r requirements/dev.lock
 	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.run-installed $@
+
+# Not quantd, whose requirements the client's contradict: tests speak to a process in here.
+$(TRADELOCKER_VENV)/.client-installed: requirements/tradelocker.lock | $(TRADELOCKER_VENV)/bin/python
+	@echo "Installing TradeLocker's client (once)"
+	@$(TRADELOCKER_VENV)/bin/python $(PIP_INSTALL) --only-binary :all: --require-hashes -r $<
+	@touch $@
 
 # Each peer is installed by itself, so that one without a wheel for this machine is missing from the table, not fatal.
 # v20 comes as source only; the locked setuptools builds it.

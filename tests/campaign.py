@@ -83,6 +83,15 @@ STAGES = (
         (*PYTEST, "tests/process/test_ripio_process.py", "-k", "killed"),
         {"QUANTD_KILLS": "100"},
     ),
+    Stage(
+        "all that TradeLocker's own client can do, at the simulated server",
+        (
+            *PYTEST,
+            "tests/component/tradelocker/test_official_client.py",
+            "tests/component/tradelocker/test_official_client_whole.py",
+        ),
+        {"QUANTD_WHOLE_CLIENT": "1"},
+    ),
     Stage("the state machine of the engine, long", (*PYTEST, "tests/property"), {"HYPOTHESIS_PROFILE": "nightly"}),
     Stage("soak: thirty minutes with faults", ("-m", "tests.soak", "--minutes", "30"), {}),
 )
