@@ -138,6 +138,10 @@ class JournalStore(Generic[FactT]):
         """
         connection = layout.connect(path, read_only=read_only)
         try:
+            if read_only:
+                # All reads see one moment: a daemon that writes meanwhile would else add records behind the known end.
+                with layout.naming(path):
+                    connection.execute("BEGIN")
             store = cls(path, connection, codec, projections)
             if not read_only:
                 with layout.naming(path):

@@ -176,6 +176,18 @@ def test_verify_of_a_clean_journal_finds_nothing(closed: MakeClosed, codec: Reco
         assert verify(store) == (30, 1, ())
 
 
+def test_a_reader_beside_a_writer_sees_one_moment_and_no_end_that_is_not_there(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    fill(store, buys(5))
+    with opened(path, codec, read_only=True) as reader:
+        fill(store, buys(3))
+        assert [record.seq for record in reader.records()] == [1, 2, 3, 4, 5]
+        assert verify(reader).problems == ()
+    with opened(path, codec, read_only=True) as reader:
+        assert len(list(reader.records())) == 8
+
+
 def test_a_snapshot_of_nothing_is_one(path: Path, codec: RecordCodec[Small], store: JournalStore[Small]) -> None:
     store.write([TakeSnapshot(b"empty")])
     assert fold(store) == (b"empty", [], Recovery(0, 0))
