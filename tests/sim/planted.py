@@ -21,8 +21,8 @@ from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.order_controls import ReduceOnly
 from quantd.engine.state import State
 from quantd.runtime import accounts
+from quantd.venues import absence
 from quantd.venues.http import VenueHttp
-from quantd.venues.ionloop import search
 from quantd.venues.ionloop.connector import IonloopConnector
 from tests.sim import sim_daemon
 from tests.sim.disk import Disk
@@ -144,7 +144,7 @@ def _by_the_wall(since_sent_ns: int, watched_ns: int) -> int:
 @contextmanager
 def quiet_period_by_the_wall_clock() -> Iterator[None]:
     """The quiet period is read off the wall clock alone, which may be set forward."""
-    with _instead(search, "absent_ns", _by_the_wall):
+    with _instead(absence, "absent_ns", _by_the_wall):
         yield
 
 

@@ -1,8 +1,8 @@
 """Finds out what became of a write whose answer was lost or says only that it was scheduled; never sends an order again.
 
 Used by the connector's `resolve`. The server makes the ids, so a lost placement is looked for by its terms among ids
-that nobody here knows. "Not placed" needs two complete looks without a match, the last one begun after the quiet period
-by the wall clock and by what was seen to pass, and a refreshed balance that holds nothing for such an order.
+that nobody here knows. "Not placed" needs what `absence` asks for, and a refreshed balance that holds nothing for such an
+order.
 """
 
 from collections import OrderedDict
@@ -14,8 +14,8 @@ from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
-from quantd.errors import Temporary, VenueError
 from quantd.ports import Clock
+from quantd.venues.absence import Progress, Searches
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.options import QUIET_PERIOD_S
@@ -35,18 +35,6 @@ Locked = Callable[[str], Awaitable[Decimal]]
 """Reads afresh what the exchange has locked of an asset."""
 
 
-class _Progress:
-    """How far one search has come."""
-
-    __slots__ = ("begun_ns", "looked_at_ns", "looks")
-
-    def __init__(self, begun_ns: int) -> None:
-        self.begun_ns = begun_ns
-        """Monotonic time of the first step."""
-        self.looks = 0
-        self.looked_at_ns = 0
-
-
 class Search:
     """Searches for lost placements and for the end of cancelled orders."""
 
@@ -55,33 +43,24 @@ class Search:
         self._clock = clock
         self._known_ids = known_ids
         self._locked = locked
-        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+        self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
         self.cancels: OrderedDict[str, int] = OrderedDict()
         """Cancels sent by order, while they have had no effect."""
 
     async def step(self, command: Submit | Cancel, sent_at_ns: int) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
-        key = (command.client_order_id, command.operation)
-        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
-        while len(self._searches) > _KEPT_MAX:
-            self._searches.popitem(last=False)
-        try:
+
+        async def look(progress: Progress) -> Resolution:
             if isinstance(command, Cancel):
-                resolution = await self._cancelled(command, sent_at_ns)
-            else:
-                resolution = await self._placed(command, sent_at_ns, progress)
-        except Temporary as error:
-            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
-        except VenueError as error:
-            return StillUnknown(type(error).__name__, _RETRY_S)
-        if not isinstance(resolution, StillUnknown):
-            self._searches.pop(key, None)
-        return resolution
+                return await self._cancelled(command, sent_at_ns)
+            return await self._placed(command, sent_at_ns, progress)
+
+        return await self._searches.step(command, look)
 
     # -- placements ------------------------------------------------------------------------------------------------
 
-    async def _placed(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution:
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+    async def _placed(self, command: Submit, sent_at_ns: int, progress: Progress) -> Resolution:
+        begun = self._searches.now()
         look = await self._orders.look(Lane.RECONCILE, since_ns=sent_at_ns - STALE_NS)
         spec = command.spec
         rules = self._orders.rules(translate.symbol_of(spec.instrument))
@@ -95,16 +74,10 @@ class Search:
             return Found(self._orders.report(rows[0], trades.get(rows[0].order_id, ())))
         if not look.complete:
             return StillUnknown("list_not_complete", _RETRY_S)
-        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
-            progress.looks += 1
-            progress.looked_at_ns = begun_ns
-            # Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
-            age_ns = min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns)
-            if progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS:
-                if await self._holds_nothing(command, look, rules):
-                    return NotFound()
-                return StillUnknown("balance_holds_something", _RETRY_S)
-        return StillUnknown("not_seen", LOOK_EVERY_S)
+        resolution = self._searches.missed(progress, begun, sent_at_ns)
+        if isinstance(resolution, NotFound) and not await self._holds_nothing(command, look, rules):
+            return StillUnknown("balance_holds_something", _RETRY_S)
+        return resolution
 
     async def _holds_nothing(self, command: Submit, look: Look, rules: Instrument) -> bool:
         """Tell whether what is locked of the paying asset is explained by the orders that are seen."""

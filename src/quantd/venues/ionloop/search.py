@@ -2,19 +2,17 @@
 
 Used by the connector's `resolve`. One call is one step; the caller comes back after the time that `StillUnknown`
 names. With keys switched on the same bytes are sent again under the same key, which the venue documents as safe; else,
-after that, and while a halt holds everything back, the order is looked for by its terms. "Not placed" needs two complete
-looks without a match, the last one begun after the quiet period, by the wall clock since the send and by the monotonic one
-since the first step. What a look cannot show for sure stays unknown.
+after that, and while a halt holds everything back, the order is looked for by its terms; `absence` says what proves that it
+was not placed. What a look cannot show for sure stays unknown.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 
 from quantd.domain.commands import Submit
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Outcome, Resolution, StillUnknown
-from quantd.errors import Temporary, VenueError
+from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, Outcome, Resolution, StillUnknown
 from quantd.ports import Clock
+from quantd.venues.absence import Progress, Searches
 from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.orders import ANY, OrderDesk
@@ -33,27 +31,11 @@ CREATED_EARLIER_NS = 5 * SECOND_NS
 HELD_BACK = frozenset({"halted", "stopping"})
 """Refusals of our own side that may last: a resend under them is not waited for."""
 _RETRY_S = 5.0
-_SEARCHES_MAX = 1000
 
 KnownIds = Callable[[InstrumentId], Iterable[str]]
 """Venue ids of all orders of an instrument that the engine has, ended ones too: they cannot be the lost one."""
 Resend = Callable[[Submit], Awaitable[Outcome]]
 """Sends the same create again, same key and same bytes."""
-
-
-class _Progress:
-    """How far one search has come."""
-
-    __slots__ = ("begun_ns", "looked_at_ns", "looks", "resends")
-
-    def __init__(self, begun_ns: int) -> None:
-        self.begun_ns = begun_ns
-        """Monotonic time of the first step: what has passed since has passed whatever the wall clock did."""
-        self.resends = 0
-        self.looks = 0
-        """Complete looks without a match."""
-        self.looked_at_ns = 0
-        """Monotonic time of the last one."""
 
 
 class Search:
@@ -81,27 +63,18 @@ class Search:
         self._known_ids = known_ids
         self._resend = resend
         self._offset_ns = offset_ns
-        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+        self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
 
     async def step(self, command: Submit, sent_at_ns: int) -> Resolution:
         """Take one step for a create that may have left at `sent_at_ns` (wall time)."""
-        key = (command.client_order_id, command.operation)
-        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
-        while len(self._searches) > _SEARCHES_MAX:
-            self._searches.popitem(last=False)
-        try:
-            resolution = await self._resent(command, sent_at_ns, progress)
-            if resolution is None:
-                resolution = await self._looked(command, sent_at_ns, progress)
-        except Temporary as error:
-            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
-        except VenueError as error:
-            return StillUnknown(type(error).__name__, _RETRY_S)
-        if not isinstance(resolution, StillUnknown):
-            self._searches.pop(key, None)
-        return resolution
 
-    async def _resent(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution | None:
+        async def look(progress: Progress) -> Resolution:
+            resolution = await self._resent(command, sent_at_ns, progress)
+            return resolution if resolution is not None else await self._looked(command, sent_at_ns, progress)
+
+        return await self._searches.step(command, look)
+
+    async def _resent(self, command: Submit, sent_at_ns: int, progress: Progress) -> Resolution | None:
         """Send again if that is safe now; None when it is time to look."""
         age_s = (self._clock.now_ns() - sent_at_ns) / SECOND_NS
         if age_s >= 0:
@@ -129,9 +102,9 @@ class Search:
                     return None
                 return StillUnknown("resent_without_answer", BACKOFF_S[progress.resends])
 
-    async def _looked(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution:
+    async def _looked(self, command: Submit, sent_at_ns: int, progress: Progress) -> Resolution:
         """Look for the order by its terms."""
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        begun = self._searches.now()
         symbol = translate.symbol_of(command.spec.instrument)
         rows, complete = await self._desk.listed(ANY, Lane.RECONCILE, symbol=symbol)
         known = frozenset(self._known_ids(command.spec.instrument))
@@ -149,24 +122,7 @@ class Search:
             return Found(self._desk.report(matches[0], command.client_order_id))
         if not complete:
             return StillUnknown("list_not_complete", _RETRY_S)
-        return self._missed(absent_ns(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
-
-    def _missed(self, age_ns: int, begun_ns: int, progress: _Progress) -> Resolution:
-        """Count a complete look without a match."""
-        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
-            progress.looks += 1
-            progress.looked_at_ns = begun_ns
-            if progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS:
-                return NotFound()
-        return StillUnknown("not_seen", LOOK_EVERY_S)
-
-
-def absent_ns(since_sent_ns: int, watched_ns: int) -> int:
-    """Return how long an order was surely absent, by the wall clock since its send and by what was seen to pass.
-
-    Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
-    """
-    return min(since_sent_ns, watched_ns)
+        return self._searches.missed(progress, begun, sent_at_ns)
 
 
 def _alike(row: wire.OrderWire, command: Submit) -> bool:

@@ -1,21 +1,18 @@
 """Finds out what became of a write whose answer was lost, by the account's log; never sends anything.
 
 Used by the connector's `resolve`. The log tells everything that happened, by our id or by what was asked for: the newest
-entry that was known before sending is the checkpoint, and the write is after it or nowhere. "Nowhere" needs two whole looks,
-the last begun after the quiet period by the wall clock and by what was seen to pass. The client id is no guard at the venue
-against a second order, so that several under one id are a person's matter.
+entry that was known before sending is the checkpoint, and the write is after it or nowhere; `absence` says what proves the
+latter. The client id is no guard at the venue against a second order, so that several under one id are a person's matter.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
-from quantd.errors import Temporary, VenueError
+from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
 from quantd.ports import Clock
+from quantd.venues.absence import Progress, Searches
 from quantd.venues.budget import Lane
-from quantd.venues.oanda.formats import SECOND_NS
 from quantd.venues.oanda.ledger import Ledger
 from quantd.venues.oanda.options import QUIET_PERIOD_S
 from quantd.venues.oanda.orders import Chain, OrderBook
@@ -23,24 +20,11 @@ from quantd.venues.oanda.orders import Chain, OrderBook
 LOOK_EVERY_S = 2.0
 """Least time between two looks that count."""
 _RETRY_S = 5.0
-_KEPT_MAX = 1_000
 
 KnownIds = Callable[[InstrumentId], Iterable[str]]
 """Venue ids of all orders of an instrument that the engine has, ended ones too."""
 Write = Submit | Amend | Cancel | CloseLot
 _Key = tuple[str, int]
-
-
-class _Progress:
-    """How far one search has come."""
-
-    __slots__ = ("begun_ns", "looked_at_ns", "looks")
-
-    def __init__(self, begun_ns: int) -> None:
-        self.begun_ns = begun_ns
-        """Monotonic time of the first step."""
-        self.looks = 0
-        self.looked_at_ns = 0
 
 
 class Search:
@@ -58,7 +42,7 @@ class Search:
         self._orders = orders
         self._clock = clock
         self.known_ids = known_ids
-        self._searches: OrderedDict[_Key, _Progress] = OrderedDict()
+        self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
         self._checkpoints: dict[_Key, int] = {}
         """Writes under way or unknown -> the newest entry that was known before they left."""
         self._lost: set[_Key] = set()
@@ -97,44 +81,28 @@ class Search:
         self._checkpoints.pop(key, None)
         self._closing.pop(key, None)
         self._lost.discard(key)
-        self._searches.pop(key, None)
+        self._searches.forget(command)
 
     async def step(self, command: Write, sent_at_ns: int) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
-        key = (command.client_order_id, command.operation)
-        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
-        while len(self._searches) > _KEPT_MAX:
-            self._searches.popitem(last=False)
         if isinstance(command, CloseLot):
-            self._closing[key] = command.lot
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
-        try:
-            whole = await self._ledger.catch_up(Lane.RECONCILE)
-            if key not in self._checkpoints:
-                whole = await self._ledger.cover(sent_at_ns, Lane.RECONCILE) and whole
-            resolution = await self._look(command)
-        except Temporary as error:
-            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
-        except VenueError as error:
-            return StillUnknown(type(error).__name__, _RETRY_S)
-        if resolution is None:
-            if not whole:
-                return StillUnknown("log_not_whole", _RETRY_S)
-            if not self._is_absent(progress, begun_ns, begun_at_ns - sent_at_ns):
-                return StillUnknown("not_seen", LOOK_EVERY_S)
-            resolution = NotFound()
-        self.known(command)
+            self._closing[command.client_order_id, command.operation] = command.lot
+        resolution = await self._searches.step(command, lambda progress: self._looked(command, sent_at_ns, progress))
+        if not isinstance(resolution, StillUnknown):
+            self.known(command)
         return resolution
 
-    def _is_absent(self, progress: _Progress, begun_ns: int, age_by_wall_ns: int) -> bool:
-        """Count a whole look without a trace; whether it and those before it prove that there is none."""
-        if progress.looks and begun_ns - progress.looked_at_ns < LOOK_EVERY_S * SECOND_NS:
-            return False
-        progress.looks += 1
-        progress.looked_at_ns = begun_ns
-        # Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
-        age_ns = min(age_by_wall_ns, begun_ns - progress.begun_ns)
-        return progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS
+    async def _looked(self, command: Write, sent_at_ns: int, progress: Progress) -> Resolution:
+        begun = self._searches.now()
+        whole = await self._ledger.catch_up(Lane.RECONCILE)
+        if (command.client_order_id, command.operation) not in self._checkpoints:
+            whole = await self._ledger.cover(sent_at_ns, Lane.RECONCILE) and whole
+        resolution = await self._look(command)
+        if resolution is not None:
+            return resolution
+        if not whole:
+            return StillUnknown("log_not_whole", _RETRY_S)
+        return self._searches.missed(progress, begun, sent_at_ns)
 
     async def _look(self, command: Write) -> Resolution | None:
         """Return what the log tells of a write; None while it tells nothing."""

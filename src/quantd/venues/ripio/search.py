@@ -2,17 +2,15 @@
 
 Used by the connector's `resolve`. One call is one step; the caller comes back after the time that `StillUnknown` names.
 The id is a key to look by and no guard: that the venue keeps it unique is not documented, so an order under it is looked for
-in every list, and several of them are for a person to decide. "Not placed" needs two complete looks without a match, the
-last one begun after the quiet period by the wall clock and by what was seen to pass.
+in every list, and several of them are for a person to decide. `absence` says what proves that it was not placed.
 """
 
-from collections import OrderedDict
 from decimal import Decimal
 
 from quantd.domain.commands import Submit
-from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
-from quantd.errors import Temporary, VenueError
+from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
 from quantd.ports import Clock
+from quantd.venues.absence import Progress, Searches
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.ripio import translate, wire
@@ -26,20 +24,6 @@ LOOK_BACK_NS = 600 * SECOND_NS
 SPAN_MAX_NS = 180 * 86_400 * SECOND_NS
 """Documented: lists of orders span six months at most."""
 _RETRY_S = 2.0
-_SEARCHES_MAX = 1_000
-
-
-class _Progress:
-    """How far one search has come."""
-
-    __slots__ = ("begun_ns", "looked_at_ns", "looks")
-
-    def __init__(self, begun_ns: int) -> None:
-        self.begun_ns = begun_ns
-        """Monotonic time of the first step: what has passed since has passed whatever the wall clock did."""
-        self.looks = 0
-        """Complete looks without a match."""
-        self.looked_at_ns = 0
 
 
 class Search:
@@ -54,30 +38,16 @@ class Search:
 
     def __init__(self, orders: OrderReader, *, clock: Clock, alerts: Alerts, quiet_period_s: float) -> None:
         self._orders = orders
-        self._clock = clock
         self._alerts = alerts
-        self._quiet_ns = round(quiet_period_s * SECOND_NS)
-        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+        self._searches = Searches(clock, quiet_period_s=quiet_period_s, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
 
     async def step(self, command: Submit, sent_at_ns: int) -> Resolution:
         """Take one step for a create that may have left at `sent_at_ns` (wall time)."""
-        key = (command.client_order_id, command.operation)
-        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
-        while len(self._searches) > _SEARCHES_MAX:
-            self._searches.popitem(last=False)
-        try:
-            resolution = await self._looked(command, sent_at_ns, progress)
-        except Temporary as error:
-            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
-        except VenueError as error:
-            return StillUnknown(type(error).__name__, _RETRY_S)
-        if not isinstance(resolution, StillUnknown):
-            self._searches.pop(key, None)
-        return resolution
+        return await self._searches.step(command, lambda progress: self._looked(command, sent_at_ns, progress))
 
-    async def _looked(self, command: Submit, sent_at_ns: int, progress: _Progress) -> Resolution:
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
-        matches, complete = await self._matches(command, sent_at_ns, begun_at_ns)
+    async def _looked(self, command: Submit, sent_at_ns: int, progress: Progress) -> Resolution:
+        begun = self._searches.now()
+        matches, complete = await self._matches(command, sent_at_ns, begun.wall_ns)
         if len(matches) > 1:
             return Ambiguous(tuple(sorted(matches)))
         if matches:
@@ -89,14 +59,7 @@ class Search:
             return Found(await self._orders.report(row, Lane.RECONCILE))
         if not complete:
             return StillUnknown("list_not_complete", _RETRY_S)
-        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
-            progress.looks += 1
-            progress.looked_at_ns = begun_ns
-            # Of two ages the smaller one: a clock that was set forward must not shorten the quiet period.
-            age_ns = min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns)
-            if progress.looks >= 2 and age_ns >= self._quiet_ns:
-                return NotFound()
-        return StillUnknown("not_seen", LOOK_EVERY_S)
+        return self._searches.missed(progress, begun, sent_at_ns)
 
     async def _matches(self, command: Submit, sent_at_ns: int, now_ns: int) -> tuple[dict[str, wire.OrderRow], bool]:
         """Return all orders under our id, by the venue's, and whether the lists were whole."""

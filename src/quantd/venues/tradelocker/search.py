@@ -1,18 +1,17 @@
 """Finds out what became of a write whose answer was lost or says too little; never sends an order again.
 
 Used by the connector. A lost create is found by its tag, the strategy id, in the open orders, the history and the positions;
-two that carry it are for a person to tell apart. A close is found as the order that closed its position. "It did not happen"
-needs two complete looks without a match, the last begun after the quiet period by the wall clock and by what was seen to pass.
+two that carry it are for a person to tell apart. A close is found as the order that closed its position. `absence` says what
+proves that a write did not happen.
 """
 
-from collections import OrderedDict
 from typing import Final
 
 from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.orders import OrderKind
-from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
-from quantd.errors import Temporary, VenueError
+from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
 from quantd.ports import Clock
+from quantd.venues.absence import Progress, Searches
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.tradelocker.closings import closing_orders
@@ -28,22 +27,9 @@ CLOSED_EARLIER_NS = 60 * SECOND_NS
 """A close's order may seem to be placed so much before it was sent, as the venue's clock may differ."""
 _RETRY_S = 2.0
 _GONE_RETRY_S = 30.0
-_KEPT_MAX = 1_000
 _PATIENCE_NS = 3 * SECOND_NS
 
 Write = Submit | Amend | Cancel | CloseLot
-
-
-class _Progress:
-    """How far one search has come."""
-
-    __slots__ = ("begun_ns", "looked_at_ns", "looks")
-
-    def __init__(self, begun_ns: int) -> None:
-        self.begun_ns = begun_ns
-        """Monotonic time of the first step."""
-        self.looks = 0
-        self.looked_at_ns = 0
 
 
 class Search:
@@ -55,25 +41,13 @@ class Search:
         self._clock = clock
         self._known_ids = known_ids
         self._alerts = alerts
-        self._searches: OrderedDict[tuple[str, int], _Progress] = OrderedDict()
+        self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
 
     async def step(self, command: Write, sent_at_ns: int, lane: Lane = Lane.RECONCILE) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
-        key = (command.client_order_id, command.operation)
-        progress = self._searches.setdefault(key, _Progress(self._clock.monotonic_ns()))
-        while len(self._searches) > _KEPT_MAX:
-            self._searches.popitem(last=False)
-        try:
-            resolution = await self._looked(command, sent_at_ns, progress, lane)
-        except Temporary as error:
-            return StillUnknown(type(error).__name__, error.retry_after_s or _RETRY_S)
-        except VenueError as error:
-            return StillUnknown(type(error).__name__, _RETRY_S)
-        if not isinstance(resolution, StillUnknown):
-            self._searches.pop(key, None)
-        return resolution
+        return await self._searches.step(command, lambda progress: self._looked(command, sent_at_ns, progress, lane))
 
-    async def _looked(self, command: Write, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+    async def _looked(self, command: Write, sent_at_ns: int, progress: Progress, lane: Lane) -> Resolution:
         match command:
             case Submit():
                 return await self._placed(command, sent_at_ns, progress, lane)
@@ -86,8 +60,8 @@ class Search:
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
-    async def _placed(self, command: Submit, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+    async def _placed(self, command: Submit, sent_at_ns: int, progress: Progress, lane: Lane) -> Resolution:
+        begun = self._searches.now()
         working = await self._lists.orders(lane)
         history = await self._lists.history(lane, sent_at_ns)
         positions = await self._lists.positions(lane)
@@ -102,18 +76,17 @@ class Search:
             return StillUnknown("position_without_its_order", _RETRY_S)
         if not history.complete:
             return StillUnknown("history_not_complete", _RETRY_S)
-        return self._missed(min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
+        return self._searches.missed(progress, begun, sent_at_ns)
 
-    async def _amended(self, command: Amend, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+    async def _amended(self, command: Amend, sent_at_ns: int, progress: Progress, lane: Lane) -> Resolution:
         """Take the terms that are shown once they are those that were wanted, or have had time to become them."""
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        begun = self._searches.now()
         row = await self._orders.find(command.venue_order_id, lane)
         if row is None:
             return self._vanished(command.venue_order_id)
         wanted = command.quantity in (None, row.quantity) and command.price in (None, row.price)
         if not wanted and not row.final:
-            age_ns = min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns)
-            missed = self._missed(age_ns, begun_ns, progress)
+            missed = self._searches.missed(progress, begun, sent_at_ns)
             if isinstance(missed, StillUnknown):
                 return missed
         return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
@@ -133,9 +106,9 @@ class Search:
 
     # --- closes ---------------------------------------------------------------------------------------------------
 
-    async def _closed(self, command: CloseLot, sent_at_ns: int, progress: _Progress, lane: Lane) -> Resolution:
+    async def _closed(self, command: CloseLot, sent_at_ns: int, progress: Progress, lane: Lane) -> Resolution:
         """Look for the market order that closed the position: the venue names it in no answer, and it has no tag."""
-        begun_ns, begun_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        begun = self._searches.now()
         working = await self._lists.orders(lane)
         history = await self._lists.history(lane, sent_at_ns)
         positions = await self._lists.positions(lane)
@@ -154,16 +127,7 @@ class Search:
             return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
         if not history.complete:
             return StillUnknown("history_not_complete", _RETRY_S)
-        return self._missed(min(begun_at_ns - sent_at_ns, begun_ns - progress.begun_ns), begun_ns, progress)
-
-    def _missed(self, age_ns: int, begun_ns: int, progress: _Progress) -> Resolution:
-        """Count a complete look without a match. Of two ages the smaller one counts: clocks may be set."""
-        if progress.looks == 0 or begun_ns - progress.looked_at_ns >= LOOK_EVERY_S * SECOND_NS:
-            progress.looks += 1
-            progress.looked_at_ns = begun_ns
-            if progress.looks >= 2 and age_ns >= QUIET_PERIOD_S * SECOND_NS:
-                return NotFound()
-        return StillUnknown("not_seen", LOOK_EVERY_S)
+        return self._searches.missed(progress, begun, sent_at_ns)
 
 
 def _may_close(row: OrderRow, command: CloseLot, since_ns: int) -> bool:
