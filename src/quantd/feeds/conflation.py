@@ -7,7 +7,7 @@ fill, an operator's command, a bar or a status; it never waits on `put`.
 
 import asyncio
 
-from quantd.domain.events import Event
+from quantd.domain.events import Event, OperationSent
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Book, Quote
 from quantd.ports import Observer
@@ -70,7 +70,12 @@ class Inbox:
             latest[instrument] = len(items)
         items.append(event)
         if self._waiter is not None:
-            self._wake()
+            if kind is OperationSent:
+                # Put while a request is being made: its bytes go before what is noted of them. Handled at once, the
+                # note held each order up, for the HTTP client may write in a task of its own.
+                self._waiter.get_loop().call_soon(self._wake)
+            else:
+                self._wake()
 
     def take(self) -> list[Event]:
         """Return all waiting events, oldest first, and forget them; empty when there are none."""
@@ -122,7 +127,8 @@ class Inbox:
 
     def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        # A wake-up that comes a turn later may find that the consumer has taken all and waits again.
+        if waiter is not None and self._items and not waiter.done():
             waiter.set_result(None)
 
     def _compact(self) -> None:

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantd.clock import LoopClock
-from quantd.domain.events import Event, TimePassed
+from quantd.domain.events import Event, OperationSent, TimePassed
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote
+from quantd.domain.orders import ClientOrderId
 from quantd.feeds.conflation import BATCH_MAX, Inbox
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
@@ -156,3 +157,35 @@ async def test_a_great_number_is_handed_out_in_parts_in_order_and_conflated_as_e
     assert inbox.conflated == 240 - len(times) > 0
     newest = {event.instrument: event.received_at_ns for event in rest if isinstance(event, Quote)}
     assert all(newest[InstrumentId(f"x:{number % 120}-USD")] == number for number in range(120, 240))
+
+
+async def test_bytes_that_leave_in_a_task_of_their_own_go_before_the_note_that_they_left() -> None:
+    inbox, seen = Inbox(), list[str]()
+
+    async def consume() -> None:
+        await inbox.get_batch()
+        seen.append("note")
+
+    async def write() -> None:
+        seen.append("bytes")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(consume())
+        await asyncio.sleep(0)
+        inbox.put(OperationSent(ClientOrderId("a"), 1, 1))
+        group.create_task(write())
+    assert seen == ["bytes", "note"]
+
+
+async def test_a_wake_up_that_finds_nothing_gives_no_empty_batch() -> None:
+    inbox = Inbox()
+    async with asyncio.TaskGroup() as group:
+        consumer = group.create_task(inbox.get_batch())
+        await asyncio.sleep(0)
+        inbox.put(OperationSent(ClientOrderId("a"), 1, 1))
+        assert len(inbox.take()) == 1  # taken before the wake-up that was asked for
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not consumer.done()
+        inbox.put(quote("a", 2))
+    assert consumer.result() == [quote("a", 2)]
