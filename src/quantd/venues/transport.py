@@ -16,6 +16,7 @@ from yarl import URL
 from quantd.ports import HttpRequest, HttpResponse, NotSent, ReplyLost
 
 _USER_AGENT: Final = "quantd"
+_TYPE: Final = "Content-Type"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX: Final = 3
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -121,6 +122,9 @@ class AiohttpTransport:
             url,
             data=request.body or None,
             headers=request.headers,
+            # aiohttp would name a type of its own where we name none. It is told not to only then, for a request with
+            # headers to leave out goes a longer way through it.
+            skip_auto_headers=None if _TYPE in request.headers else (_TYPE,),
             allow_redirects=False,
             timeout=self._timeouts.get(timeout_s) or self._timeout(timeout_s),
         ) as answer:
@@ -169,7 +173,6 @@ class AiohttpTransport:
             connector=aiohttp.TCPConnector(limit=self._connections_max, ssl=self._tls, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
-            skip_auto_headers=("Content-Type",),
             middlewares=(_once,),
         )
 

@@ -267,3 +267,15 @@ async def test_a_path_that_is_none_is_a_fault_of_the_caller() -> None:
     async with serving(answering(OK)) as (_, transport):
         with pytest.raises(ValueError, match="path"):
             await transport.send(HttpRequest("GET", "orders"), timeout_s=1)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+@pytest.mark.parametrize("named", [None, "application/json"])
+async def test_a_request_carries_the_type_that_it_names_and_none_that_it_does_not(
+    body: bytes, named: str | None
+) -> None:
+    headers = {} if named is None else {"Content-Type": named}
+    async with serving(answering(OK)) as (server, transport):
+        await transport.send(HttpRequest("POST", "/x", headers, body), timeout_s=5)
+    lines = [line for line in server.heads[0].lower().split(b"\r\n") if line.startswith(b"content-type")]
+    assert lines == ([] if named is None else [b"content-type: application/json"])

@@ -169,8 +169,11 @@ class RateBudget:
             return None
         draws = self._draws(route)
         now = self._now()
-        if self._ready_at(draws, lane, now) > now:
+        if self._pool.ban_until > now:
             return None
+        for state, weight in draws:
+            if state.ready_at(weight, lane, now) > now:
+                return None
         self._observer.observe("quantd_rate_wait_seconds", 0.0, venue=self.venue, lane=_LANES[lane])
         return self._permit(draws, now)
 

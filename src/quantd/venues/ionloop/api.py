@@ -14,7 +14,7 @@ from quantd.ports import HttpRequest
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop import wire
-from quantd.venues.ionloop.classify import classify, classify_read, is_auth_failure
+from quantd.venues.ionloop.classify import classify_read, is_auth_failure, judge
 from quantd.venues.ionloop.limits import budget_route
 from quantd.venues.ionloop.routes import Route, route_table, target
 from quantd.venues.ionloop.translate import instant_ns
@@ -93,11 +93,11 @@ class Api:
         """Write once; the payload comes with Accepted only, and what was accepted unreadably is Unknown."""
         payload: _T | None = None
 
-        def judge(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+        def classify(operation: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
             nonlocal payload
-            outcome = classify(operation, status, headers, body)
+            answer = wire.envelope(body)
+            outcome = judge(operation, status, headers, answer)
             if isinstance(outcome, Accepted):
-                answer = wire.envelope(body)
                 assert answer is not None
                 self._compare_clocks(answer.meta, self.http.clock.now_ns())
                 try:
@@ -109,7 +109,7 @@ class Api:
             return outcome
 
         request = self._request(self._routes[operation], message)
-        outcome = await self.http.write(operation, request, lane, deadline_at_ns, judge)
+        outcome = await self.http.write(operation, request, lane, deadline_at_ns, classify)
         return outcome, payload if isinstance(outcome, Accepted) else None
 
     def _request(self, route: Route, message: "Message") -> HttpRequest:

@@ -47,9 +47,13 @@ def classify(operation: str, status: int, headers: Mapping[str, str], body: byte
     Accepted carries no reports: the caller reads them from the body. A cancel that found the order gone is
     Unknown(ASK_FINAL_STATE).
     """
+    return judge(operation, status, headers, wire.envelope(body))
+
+
+def judge(operation: str, status: int, headers: Mapping[str, str], answer: wire.Envelope | None) -> Outcome:
+    """Return what `classify` does, of an envelope that is read already; None when the body has none."""
     if status == 418:
         return NotExecuted("banned", _named_or(BAN_PAUSE_S, headers))
-    answer = wire.envelope(body)
     if answer is None:
         return _without_envelope(status, headers)
     if answer.success:

@@ -5,7 +5,8 @@ malformed field that we need does. Money is an exact, finite Decimal; nothing he
 """
 
 from decimal import Decimal
-from typing import TypeVar
+from functools import cache
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -23,10 +24,17 @@ class Wire(msgspec.Struct, frozen=True, rename="camel"):
 
     def __post_init__(self) -> None:
         """Refuse ``NaN`` and ``Infinity``, which Decimal would take."""
-        for name in self.__struct_fields__:
+        for name in _decimals(type(self)):
             value = getattr(self, name)
             if isinstance(value, Decimal) and not value.is_finite():
                 raise ValueError(f"expected a finite decimal in {name}, found {value}")
+
+
+@cache
+def _decimals(kind: type[Wire]) -> tuple[str, ...]:
+    """Return the fields that hold a Decimal, or one or nothing."""
+    fields = msgspec.structs.fields(kind)
+    return tuple(field.name for field in fields if field.type is Decimal or Decimal in get_args(field.type))
 
 
 class Meta(Wire, frozen=True):
