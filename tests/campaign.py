@@ -98,11 +98,14 @@ STAGES = (
 
 
 def commit() -> str:
-    """The commit that is checked out, with a mark when files were changed."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return told.stdout.strip()
+    """The commit that is checked out, with a mark when files were changed; the page that this writes is none of them."""
+    told = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(ROOT)}")
+    return f"{told}-dirty" if changed else told
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def run(stage: Stage, console: Console) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """`quantd halt` and `quantd resume`: the halt latch, by hand, whether the daemon runs or not.
 
-They write the latch's file only; a running daemon follows within a second, one that starts reads it first.
+They write the latch's file only; a running daemon follows within a second, one that starts reads it first. Of the
+configuration they need the `journal` section alone.
 """
 
 import os
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from quantd.clock import SystemClock
-from quantd.config import ConfigProblems, load
+from quantd.config import ConfigProblems, load_journal
 from quantd.domain.events import TradingState
 from quantd.errors import JournalError
 from quantd.journal.latch import Halt, HaltLatch
@@ -52,8 +53,8 @@ def resume(files: Files, by: By, why: Why, scope: Scope = "all") -> None:
 
 def _latch(files: list[Path]) -> HaltLatch:
     try:
-        settings = load(files, dict(os.environ))
+        journal = load_journal(files, dict(os.environ))
     except ConfigProblems as problems:
         typer.echo(str(problems), err=True)
         raise typer.Exit(2) from None
-    return HaltLatch(settings.journal.state_dir / "halt.json")
+    return HaltLatch(journal.state_dir / "halt.json")

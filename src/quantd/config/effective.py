@@ -61,18 +61,7 @@ def plain(value: Any) -> Any:
 
 def show(settings: Settings) -> str:
     """Return the effective configuration as YAML, each value with the place that it came from as a comment."""
-    sections: dict[str, Any] = {
-        "journal": settings.journal,
-        "venues": settings.venues,
-        "risk": settings.risk,
-        "strategies": settings.strategies,
-        "strategies_dir": settings.strategies_dir,
-        "feeds": settings.feeds,
-        "logging": settings.logging,
-        "health": settings.health,
-        "webhooks": settings.webhooks,
-        "control": settings.control,
-    }
+    sections = {name: getattr(settings, name) for name in Root.model_fields}
     lines = [f"# hash: {settings.hash}"]
     for name, value in sections.items():
         lines += _lines(name, value, (name,), settings.tree)

@@ -24,8 +24,11 @@ from quantd.config.venue_kinds import venue_types
 from quantd.config.yaml_source import read_file
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.stages import staged
+from quantd.journal.settings import JournalSettings
 from quantd.plugins.settings import StrategySettings
 from quantd.venues.settings import VenueSettings
+
+JOURNAL = "journal"
 
 
 def load(
@@ -41,12 +44,7 @@ def load(
         ConfigProblems: a `ConfigError` with everything that is wrong.
     """
     types = venue_types() if plugin_venues is None else {**venue_types(), **plugin_venues}
-    tree = _read(paths)
-    environment = Environment(environ, types)
-    environment.apply(tree)
-    shape = Shape(types)
-    sections = shape.read_sections(Node(tree.mapping, Origin(tree.origin.source, 1, 1)), Root)
-    problems = [*environment.problems, *shape.problems]
+    tree, shape, sections, problems = _sections(paths, environ, types)
     risk = _risk(sections.get("risk"), tree, problems)
     check = CrossCheck(tree, sections.get("venues", {}))
     _cross_check(check, sections, risk)
@@ -72,6 +70,35 @@ def load(
         warnings=_worth_telling((*shape.warnings, *check.warnings), root.venues),
         tree=tree,
     )
+
+
+def load_journal(paths: Sequence[Path], environ: MutableMapping[str, str]) -> JournalSettings:
+    """Return where the journal and the halt latch of the configuration are, and let its other sections be wrong.
+
+    A person who halts must not have to read the daemon's secrets, or to mend a limit, first. A section of an unknown name
+    is refused all the same: it may be a misspelt `journal`.
+
+    Raises:
+        ConfigProblems: a file that cannot be read, an unknown section, or a `journal` that is wrong.
+    """
+    _, _, sections, problems = _sections(paths, environ, venue_types())
+    ours = [each for each in problems if not each.key or each.key[0] not in Root.model_fields or each.key[0] == JOURNAL]
+    if ours:
+        raise ConfigProblems(_once(ours))
+    settings: JournalSettings = sections.get(JOURNAL, JournalSettings())
+    return settings
+
+
+def _sections(
+    paths: Sequence[Path], environ: MutableMapping[str, str], types: Mapping[str, type[VenueSettings]]
+) -> tuple[Node, Shape, dict[str, Any], list[Problem]]:
+    """Return the tree, what read it, its valid sections, and what is wrong so far."""
+    tree = _read(paths)
+    environment = Environment(environ, types)
+    environment.apply(tree)
+    shape = Shape(types)
+    sections = shape.read_sections(Node(tree.mapping, Origin(tree.origin.source, 1, 1)), Root)
+    return tree, shape, sections, [*environment.problems, *shape.problems]
 
 
 def _read(paths: Sequence[Path]) -> Node:

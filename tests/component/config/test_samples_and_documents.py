@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from quantd.cli.check import run_check
 from quantd.cli.config import config_app, run_show
 from quantd.config import load
+from quantd.config.models import Root
 from quantd.config.reference import reference
 from quantd.config.schema import schema
 from quantd.venues.ionloop.routes import ROUTES
@@ -156,6 +157,7 @@ def test_the_commands_print_schema_reference_and_what_takes_effect() -> None:
     shown = runner.invoke(config_app, ["show", str(SAMPLES / "paper.yaml")])
     assert shown.exit_code == 0
     assert "id: btc-cross  # " in shown.output
+    assert [name for name in Root.model_fields if f"\n{name}:" not in shown.output] == []
 
 
 def test_show_of_a_broken_file_says_why_and_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
