@@ -89,6 +89,32 @@ async def test_it_sees_fills_fees_balances_and_no_positions(site: Site) -> None:
         assert (await client.trading.get_funding_payments())["data"] == []
 
 
+async def test_it_reads_history_and_follows_another_pair(site: Site) -> None:
+    site.move(65_100.0, 65_110.0)
+    async with client_of.HummingbotAPIClient(site.server.url, "admin", "admin") as client:
+        now_s = SystemClock().now_ns() // 1_000_000_000
+        asked = {"start_time": now_s - 3_600, "end_time": now_s + 60}
+        rows = await client.market_data.get_historical_candles(CONNECTOR, PAIR, "1m", **asked)
+        assert [rows[0]["open"], rows[-1]["high"], rows[-1]["close"]] == [65_005.0, 65_105.0, 65_105.0]
+        assert all(row["timestamp"] % 60 == 0 for row in rows)
+        earlier = {"start_time": now_s - 7_200, "end_time": now_s - 3_600}
+        assert not await client.market_data.get_historical_candles(CONNECTOR, PAIR, "1m", **earlier)
+        assert len(await client.market_data.get_candles(CONNECTOR, PAIR, "5m", max_records=1)) == 1
+        assert (await client.market_data.add_trading_pair(CONNECTOR, PAIR, account_name=ACCOUNT))["success"]
+
+
+async def test_what_it_could_do_with_perpetuals_a_spot_connector_refuses(site: Site) -> None:
+    async with client_of.HummingbotAPIClient(site.server.url, "admin", "admin") as client:
+        for call in (
+            client.trading.set_leverage(ACCOUNT, CONNECTOR, PAIR, 2),
+            client.trading.set_position_mode(ACCOUNT, CONNECTOR, "HEDGE"),
+            client.trading.get_position_mode(ACCOUNT, CONNECTOR),
+        ):
+            with pytest.raises(aiohttp.ClientResponseError) as refused:
+                await call
+            assert refused.value.status == 400
+
+
 async def test_errors_come_in_the_server_s_shapes(site: Site) -> None:
     async with client_of.HummingbotAPIClient(site.server.url, "admin", "nonsense") as client:
         with pytest.raises(aiohttp.ClientResponseError) as refused:
