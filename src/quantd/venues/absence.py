@@ -15,6 +15,9 @@ from quantd.ports import Clock
 
 _SECOND_NS = 1_000_000_000
 _KEPT_MAX = 1_000
+CLOCK_ERROR_NS = 300 * _SECOND_NS
+"""How far our own clock may have been ahead when a write left, and put right since, as by a restart of the machine: what
+the venue dates so much earlier may be that write, and forbids to call it absent."""
 
 
 class Write(Protocol):

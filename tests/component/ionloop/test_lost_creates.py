@@ -166,6 +166,25 @@ def test_a_clock_of_the_venue_that_is_behind_ours_hides_nothing() -> None:
     run(body)
 
 
+@pytest.mark.parametrize(("ahead_s", "is_left"), [(304, True), (306, False)])
+def test_one_that_may_be_it_if_our_clock_was_ahead_when_it_left_is_left_to_a_person(
+    ahead_s: int, is_left: bool
+) -> None:
+    """The clock was put right between the send and the search, as by a restart of the machine."""
+
+    async def body(rig: Rig) -> None:
+        command, sent_at_ns = rig.submit(), rig.clock.now_ns() + ahead_s * 1_000_000_000
+        rig.venue.faults["create_order"] = ["drop_after"]
+        await rig.connector.submit(command)
+        await asyncio.sleep(ahead_s)
+        begun_ns = rig.clock.now_ns()
+        resolution = await rig.resolved(command, sent_at_ns)
+        assert resolution == (Ambiguous(("ord_1",)) if is_left else NotFound())
+        assert rig.clock.now_ns() - begun_ns >= 30_000_000_000, "a person is asked only once nothing else is left"
+
+    run(body)
+
+
 def test_a_single_look_is_never_enough_and_neither_is_a_list_that_cannot_be_read() -> None:
     async def body(rig: Rig) -> None:
         command, sent_at_ns = rig.submit(), rig.clock.now_ns()

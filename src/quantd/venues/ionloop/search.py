@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from quantd.domain.commands import Submit
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, Outcome, Resolution, StillUnknown
+from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Outcome, Resolution, StillUnknown
 from quantd.ports import Clock
-from quantd.venues.absence import Progress, Searches
+from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
 from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.orders import ANY, OrderDesk
@@ -109,30 +109,32 @@ class Search:
         rows, complete = await self._desk.listed(ANY, Lane.RECONCILE, symbol=symbol)
         known = frozenset(self._known_ids(command.spec.instrument))
         since_ns = sent_at_ns + min(0, self._offset_ns()) - CREATED_EARLIER_NS
-        matches = []
+        matches, doubtful = [], []
         for row in rows.values():
             if row.id in known or not _alike(row, command):
                 continue
             order = await self._desk.priced(row, Lane.RECONCILE)
-            if order is not None and _is_it(order, command, since_ns):
+            if order is None or order.price not in (None, command.spec.price):
+                continue
+            created_at_ns = translate.instant_ns(order.created_at)
+            if created_at_ns is None or created_at_ns >= since_ns:
                 matches.append(order)
+            elif created_at_ns >= since_ns - CLOCK_ERROR_NS:
+                doubtful.append(order)
         if len(matches) > 1:
-            return Ambiguous(tuple(sorted(order.id for order in matches)))
+            return _left_to_a_person(matches)
         if matches:
             return Found(self._desk.report(matches[0], command.client_order_id))
         if not complete:
             return StillUnknown("list_not_complete", _RETRY_S)
-        return self._searches.missed(progress, begun, sent_at_ns)
+        resolution = self._searches.missed(progress, begun, sent_at_ns)
+        return _left_to_a_person(doubtful) if doubtful and isinstance(resolution, NotFound) else resolution
+
+
+def _left_to_a_person(orders: Iterable[wire.OrderWire]) -> Ambiguous:
+    return Ambiguous(tuple(sorted(order.id for order in orders)))
 
 
 def _alike(row: wire.OrderWire, command: Submit) -> bool:
-    """Tell whether what the list shows fits."""
+    """Tell whether what the list shows fits; a price or a time that the venue does not tell speaks for it too."""
     return translate.side(row.side) is command.spec.side and row.quantity == command.spec.quantity
-
-
-def _is_it(order: wire.OrderWire, command: Submit, since_ns: int) -> bool:
-    """Tell whether the whole order fits; a price or a time that the venue does not tell speaks for it."""
-    created_at_ns = translate.instant_ns(order.created_at)
-    if created_at_ns is not None and created_at_ns < since_ns:
-        return False
-    return order.price is None or order.price == command.spec.price

@@ -11,7 +11,7 @@ from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.orders import OrderKind
 from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
 from quantd.ports import Clock
-from quantd.venues.absence import Progress, Searches
+from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.tradelocker.closings import closing_orders
@@ -23,8 +23,6 @@ QUIET_PERIOD_S: Final = 15.0
 """How long after a write its absence proves nothing: lists lag by some tenths of a second, at times by seconds."""
 LOOK_EVERY_S = 3.0
 """Least time between two looks that count."""
-CLOSED_EARLIER_NS = 60 * SECOND_NS
-"""A close's order may seem to be placed so much before it was sent, as the venue's clock may differ."""
 _RETRY_S = 2.0
 _GONE_RETRY_S = 30.0
 _PATIENCE_NS = 3 * SECOND_NS
@@ -115,7 +113,7 @@ class Search:
         known = frozenset(self._known_ids(command.instrument))
         sides = {position.id: position.side for position in positions.values()}
         rows = closing_orders({**working, **history.rows}.values(), sides, unfilled=True)
-        since_ns = sent_at_ns - CLOSED_EARLIER_NS
+        since_ns = sent_at_ns - CLOCK_ERROR_NS
         mine = [row for row in rows if row.id not in known and _may_close(row, command, since_ns)]
         # One that ended without a trade has closed nothing, and is the answer only where no other is.
         live = [row for row in mine if row.filled > 0 or not row.final]
