@@ -17,6 +17,7 @@ class Churner(Strategy):
     scale: Decimal = param(Decimal(1), gt=0, doc="of all sizes")
     step: Decimal = param(Decimal("0.000001"), gt=0, doc="of all sizes")
     keeps: int = param(8, ge=1, le=200, doc="orders that may work at once")
+    closes: bool = param(False, doc="sell what is held by market orders, where nothing else closes a lot")
     needs: ClassVar = {Market, Limit}
 
     def setup(self) -> None:
@@ -40,5 +41,7 @@ class Churner(Strategy):
                 self.buy(quote.instrument, quantity, Market())
             elif rng.random() < 0.5:
                 self.buy(quote.instrument, quantity, Limit(quote.mid * (1 - away)))
-            else:
+            elif not self.closes:
                 self.sell(quote.instrument, quantity, Limit(quote.mid * (1 + away)))
+            elif not number and (held := self.position(quote.instrument).quantity) > 0:
+                self.sell(quote.instrument, min(quantity, held), Market())

@@ -191,7 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.process.killing", description=__doc__)
     parser.add_argument("--venue", choices=sorted(STAGES), default="ionloop")
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0, help="of the first folder; each further one has the next")
     arguments = parser.parse_args()
     console, results = Console(), list[Result]()

@@ -169,7 +169,7 @@ class TradeLockerStage(Stage):
     writes = ("place_order", "cancel_order", "close_position")
     currency = "USD"
     secrets: ClassVar = {"password": "simulated"}
-    churner = "{writes: 2, keeps: 4, scale: 20, step: 0.01}"
+    churner = "{writes: 2, keeps: 4, scale: 10, step: 0.01, closes: true}"
     section = """
 venues:
   tradelocker:

@@ -140,11 +140,13 @@ class Api:
         return None if told.s == "no_data" else self._decoded(operation, bytes(told.d), kind)
 
     async def ask(self, operation: str, path: str, lane: Lane, query: Mapping[str, str] | None = None) -> Envelope:
-        """Return the envelope of a read's good answer, whether or not it holds data.
+        """Return the envelope of a read's good answer, whether or not it holds data; nothing is asked before the start.
 
         Raises:
             VenueError: as `read` does.
         """
+        if not self._acc_num:
+            raise Unavailable(self.venue, operation, "the session has no account yet", retry_after_s=1.0)
         target = f"{path}?{urlencode(query)}" if query else path
         response = await self._send_read(operation, "GET", target, lane)
         told = envelope(response.body)
@@ -172,6 +174,8 @@ class Api:
     async def _write_once(
         self, operation: str, wanted: Write, lane: Lane, deadline_at_ns: int
     ) -> tuple[Outcome, bytes]:
+        if not self._acc_num:
+            return NotExecuted("no_session"), b""
         try:
             token = await self._token()
         except VenueError as error:

@@ -5,7 +5,7 @@ from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, ra
 from quantd.venues.tradelocker.api import Credentials
 from quantd.venues.tradelocker.connector import TradeLockerConnector
 from quantd.venues.tradelocker.kill import TradeLockerKillSwitch
-from quantd.venues.tradelocker.limits import configured
+from quantd.venues.tradelocker.limits import UNTIL_TOLD, configured
 from quantd.venues.tradelocker.options import TradeLockerOptions
 from quantd.venues.tradelocker.settings import TradeLockerSettings
 
@@ -14,7 +14,8 @@ def build(name: str, settings: TradeLockerSettings, around: Surroundings) -> Ven
     """Return the venue's parts; nothing is opened yet."""
     assert settings.password is not None, "the loader requires a password"
     limits = configured(rates_of(settings.rates))
-    line = line_to(name, settings.address, limits, timeout_s=settings.timeout_s, around=around)
+    assumed = (*limits, *UNTIL_TOLD)
+    line = line_to(name, settings.address, assumed, timeout_s=settings.timeout_s, around=around)
     key = settings.developer_key
     credentials = Credentials(
         settings.email,

@@ -1,7 +1,7 @@
 """Rate budgets from the server's own table; ours are only for what it lists none for.
 
 Which type counts for which route follows the names in the official client's documentation (dossier, section 3). Until
-the table is read, only `BEFORE_CONFIG` holds, which is enough to log in and to read it.
+the table is read, `BEFORE_CONFIG` and `UNTIL_TOLD` hold.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,6 +40,8 @@ BEFORE_CONFIG = (
     Limit("deletes", Window(5, 1.0), dict.fromkeys(UNLISTED, 1)),
 )
 """Assumed, for the server lists none: deletes as its other writes, log-in rarely."""
+UNTIL_TOLD = tuple(Limit(kind.lower(), Window(1, 1.0), {operation: 1}) for kind, operation in OPERATIONS.items())
+"""Assumed until the table is read: after a restart, writes of unknown outcome are asked after before that."""
 _SECONDS = {"SECONDS": 1.0, "MINUTES": 60.0}
 
 
