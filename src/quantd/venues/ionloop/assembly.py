@@ -2,9 +2,10 @@
 
 from quantd.domain.instruments import FeeSchedule
 from quantd.domain.numbers import BPS
+from quantd.venues.budget import with_models
 from quantd.venues.ionloop.connector import IonloopConnector
 from quantd.venues.ionloop.kill import IonloopKillSwitch
-from quantd.venues.ionloop.limits import configured
+from quantd.venues.ionloop.limits import LIMITS
 from quantd.venues.ionloop.options import IonloopOptions
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, rates_of
@@ -13,7 +14,7 @@ from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, ra
 def build(name: str, settings: IonloopSettings, around: Surroundings) -> VenueParts:
     """Return the venue's parts; nothing is opened yet."""
     assert settings.api_key is not None, "the loader requires a key"
-    limits = configured(rates_of(settings.rates))
+    limits = with_models(LIMITS, rates_of(settings.rates))
     line = line_to(name, settings.address, limits, timeout_s=settings.timeout_s, around=around)
     options = IonloopOptions(
         api_key=settings.api_key.get_secret_value(),

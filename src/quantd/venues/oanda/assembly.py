@@ -3,10 +3,11 @@
 import random
 
 from quantd.domain.cash import PositionMode
+from quantd.venues.budget import with_models
 from quantd.venues.lines import AiohttpLines
 from quantd.venues.oanda.connector import OandaConnector
 from quantd.venues.oanda.kill import OandaKillSwitch
-from quantd.venues.oanda.limits import configured
+from quantd.venues.oanda.limits import LIMITS
 from quantd.venues.oanda.options import OandaOptions
 from quantd.venues.oanda.settings import OandaSettings
 from quantd.venues.oanda.streams import Streams
@@ -16,7 +17,7 @@ from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, ra
 def build(name: str, settings: OandaSettings, around: Surroundings) -> VenueParts:
     """Return the venue's parts; nothing is opened yet."""
     assert settings.token is not None, "the loader requires a token"
-    limits = configured(rates_of(settings.rates))
+    limits = with_models(LIMITS, rates_of(settings.rates))
     line = line_to(name, settings.address, limits, timeout_s=settings.timeout_s, around=around)
     options = OandaOptions(
         settings.token.get_secret_value(),
