@@ -37,7 +37,7 @@ from quantd.simulators.hummingbot.orders import ACCOUNT, OrderDesk, quantised, s
 from quantd.simulators.hummingbot.requests import ORDER_TYPES, read_listing, read_object, read_placement
 from quantd.simulators.hummingbot.routes import Asked, is_known_path, match
 from quantd.simulators.prices import quotes_of
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 _NO_LIMIT, _NO_STEP = 1e56, 1e-56
 
@@ -49,7 +49,7 @@ class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["online", "halted"]
 
 
-class HummingbotVenue:
+class HummingbotVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -61,9 +61,9 @@ class HummingbotVenue:
     name = VENUE
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         tag = f"{now_ns // NS_PER_S % 0xFFFFFF:06X}"  # ids differ from those of an earlier run
         rules = ExchangeRules(
@@ -322,21 +322,6 @@ class HummingbotVenue:
             "opening_balances": {ACCOUNT: {asset: f"{amount:f}" for asset, amount in self.setup.balances.items()}},
             "orders": [self.desk.truth(order) for order in self.desk.orders.values() if order.at_exchange],
         }
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do ``deposit`` or ``withdraw`` (asset, amount) at the exchange, or set a ``market`` (symbol, status).

@@ -38,7 +38,7 @@ from quantd.simulators.tradelocker.orders import OrderDesk
 from quantd.simulators.tradelocker.positions import PositionDesk
 from quantd.simulators.tradelocker.routes import Asked, match
 from quantd.simulators.tradelocker.terms import read_create
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 _STATUSES = {"open": MarketStatus.OPEN, "closed": MarketStatus.CLOSED, "halted": MarketStatus.HALTED,
              "reduce_only": MarketStatus.REDUCE_ONLY}  # fmt: skip
@@ -51,7 +51,7 @@ class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["open", "closed", "halted", "reduce_only"]
 
 
-class TradeLockerVenue:
+class TradeLockerVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -63,9 +63,9 @@ class TradeLockerVenue:
     name = VENUE
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         rules = {str(one.tradable_id): one for one in setup.instruments}
         accounts = {
@@ -275,21 +275,6 @@ class TradeLockerVenue:
                     }
                 )  # fmt: skip
         return told
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do ``deposit`` or ``withdraw`` (account, amount), set a ``market`` (symbol, status), or ``revoke`` tokens.
