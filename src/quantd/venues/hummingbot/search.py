@@ -21,6 +21,7 @@ from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.options import QUIET_PERIOD_S
 from quantd.venues.hummingbot.orders import STALE_NS, Look, OrderReader
 from quantd.venues.hummingbot.translate import SECOND_NS
+from quantd.venues.parsing import instant_ns
 
 LOOK_EVERY_S = 5.0
 """Least time between two looks that count."""
@@ -131,5 +132,5 @@ def _is_it(row: wire.OrderRow, command: Submit, rules: Instrument, sent_at_ns: i
     is_market = spec.kind is OrderKind.MARKET
     if is_market is not (row.order_type == "MARKET") or (not is_market and row.price != spec.price):
         return False
-    created_at_ns = translate.instant_ns(row.created_at)
+    created_at_ns = instant_ns(row.created_at)
     return created_at_ns is None or created_at_ns >= sent_at_ns - STALE_NS

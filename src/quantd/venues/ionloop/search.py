@@ -17,6 +17,7 @@ from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.orders import ANY, OrderDesk
 from quantd.venues.ionloop.translate import SECOND_NS
+from quantd.venues.parsing import instant_ns
 
 KEY_TTL_S = 60.0
 """How long after the first send a key is used again; the venue does not say how long it remembers one."""
@@ -116,7 +117,7 @@ class Search:
             order = await self._desk.priced(row, Lane.RECONCILE)
             if order is None or order.price not in (None, command.spec.price):
                 continue
-            created_at_ns = translate.instant_ns(order.created_at)
+            created_at_ns = instant_ns(order.created_at)
             if created_at_ns is None or created_at_ns >= since_ns:
                 matches.append(order)
             elif created_at_ns >= since_ns - CLOCK_ERROR_NS:

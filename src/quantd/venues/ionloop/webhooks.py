@@ -10,8 +10,8 @@ import msgspec
 
 from quantd.ports import Clock, Observer
 from quantd.venues.ionloop import wire
-from quantd.venues.ionloop.translate import instant_ns
 from quantd.venues.ionloop.verify import MAX_AGE_NS, EventIds, is_signed
+from quantd.venues.parsing import instant_ns
 
 SIGNATURE_HEADER = "x-ionloop-signature"
 EVENT_ID_HEADER = "x-ionloop-event-id"

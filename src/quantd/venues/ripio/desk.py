@@ -15,6 +15,7 @@ from quantd.domain.reports import OrderReport
 from quantd.errors import VenueError
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.parsing import instant_ns
 from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api, Message
 from quantd.venues.ripio.classify import ASK_FINAL_STATE
@@ -197,7 +198,7 @@ class OrderDesk:
             known = frozenset(self._known_ids(translate.instrument_id(self._api.venue, symbol)))
             ours = [order_id for order_id in standing if order_id in known]
             if len(ours) > 1 and len(ours) == len(standing):
-                oldest_ns = min(translate.instant_ns(rows[one].create_date) or 0 for one in ours)
+                oldest_ns = min(instant_ns(rows[one].create_date) or 0 for one in ours)
                 ended = await self._cancel_pair(symbol, ours, oldest_ns)
                 reports.extend(ended)
                 gone = {report.venue_order_id for report in ended}
