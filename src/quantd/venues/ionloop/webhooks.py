@@ -21,6 +21,8 @@ EVENT_TYPES = frozenset({
     "wallet.withdrawal.created", "transaction.completed", "price.alert.triggered", "account.updated",
 })  # fmt: skip
 """All that the venue documents."""
+USED_TYPES = ("order.filled", "order.cancelled", "order.updated")
+"""What the venue is asked to tell: all that the connector makes use of."""
 
 
 class WebhookReceiver:

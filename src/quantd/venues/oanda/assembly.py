@@ -11,7 +11,7 @@ from quantd.venues.oanda.limits import LIMITS
 from quantd.venues.oanda.options import OandaOptions
 from quantd.venues.oanda.settings import OandaSettings
 from quantd.venues.oanda.streams import Streams
-from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, rates_of
+from quantd.venues.parts import LogPlace, Surroundings, VenueKind, VenueParts, line_to, rates_of
 
 
 def build(name: str, settings: OandaSettings, around: Surroundings) -> VenueParts:
@@ -33,7 +33,13 @@ def build(name: str, settings: OandaSettings, around: Surroundings) -> VenuePart
         known_venue_ids=around.known_venue_ids,
         auth_failed=lambda reason: around.auth_failed(name, reason),
     )
-    parts = VenueParts(settings, connector, line.budget, line.kill(OandaKillSwitch(line.blocking, options)))
+    parts = VenueParts(
+        settings,
+        connector,
+        line.budget,
+        line.kill(OandaKillSwitch(line.blocking, options)),
+        log=LogPlace(connector.ledger.resume, lambda: connector.handed_out_id),
+    )
     if settings.stream_address is None:
         return parts
     streams = Streams(

@@ -37,7 +37,11 @@ def build(name: str, settings: RipioSettings, around: Surroundings) -> VenuePart
         connect=over_aiohttp(settings.stream_address) if settings.stream_address is not None else None,
     )
     switch = RipioKillSwitch(line.blocking, signer, settings.path_prefix)
-    return VenueParts(settings, connector, line.budget, line.kill(switch))
+    parts = VenueParts(settings, connector, line.budget, line.kill(switch))
+    stream = connector.stream
+    if stream is None:
+        return parts
+    return parts._replace(stream=lambda instruments, emit: stream.run([one.symbol for one in instruments], emit))
 
 
 KIND = VenueKind(RipioSettings, build)
