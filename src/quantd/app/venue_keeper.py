@@ -13,6 +13,7 @@ from quantd.app.warm_up import history
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import TradingState, VenueChanged
 from quantd.domain.facts import Fact, OperationSettled
+from quantd.domain.instruments import symbol_of
 from quantd.errors import AuthFailed
 from quantd.runtime.accounts import AccountFollower
 
@@ -91,10 +92,10 @@ class VenueKeeper:
     def _symbols(self) -> list[str]:
         """What strategies trade there, and what is held or ordered there from before."""
         engine, venue = self._shared.engine, self._name
-        symbols = {one.partition(":")[2] for one in wants(engine, venue).instruments}
+        symbols = {symbol_of(one) for one in wants(engine, venue).instruments}
         for order in engine.state.orders.open_orders():
             if order.instrument.partition(":")[0] == venue:
-                symbols.add(order.instrument.partition(":")[2])
+                symbols.add(symbol_of(order.instrument))
         for book in engine.state.portfolio.books():
             if book.quantity and book.instrument.venue == venue:
                 symbols.add(book.instrument.symbol)

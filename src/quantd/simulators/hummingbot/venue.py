@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from quantd.domain.cash import AccountKind, CashFlow, CashFlowKind
-from quantd.domain.instruments import MarketStatus
+from quantd.domain.instruments import MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import ZERO, decimal_from_text
 from quantd.domain.orders import Side
@@ -89,7 +89,7 @@ class HummingbotVenue(Switched[Switches]):
     def on_market(self, event: Quote | Book | Bar) -> None:
         """Take in a market event, stamped with the server's own time; a bar counts as the four quotes of its path."""
         if isinstance(event, Bar):
-            rules = self._pairs[event.instrument.partition(":")[2]].instrument()
+            rules = self._pairs[symbol_of(event.instrument)].instrument()
             for quote in quotes_of(event, rules):
                 self.on_market(quote)
             return

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from quantd.domain.cash import AccountKind, PositionMode
+from quantd.domain.instruments import symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.ports import Clock, HttpRequest, HttpResponse
@@ -108,7 +109,7 @@ class OandaVenue(Switched[Switches]):
 
     def on_market(self, event: Quote | Book | Bar) -> None:
         """Take in a market event, stamped with the server's own time; a bar counts as the four quotes of its path."""
-        name = event.instrument.partition(":")[2]
+        name = symbol_of(event.instrument)
         if isinstance(event, Bar):
             for quote in quotes_of(event, self.instruments[name].instrument()):
                 self.on_market(quote)

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from quantd.domain.cash import AccountKind, CashFlow, CashFlowKind
-from quantd.domain.instruments import MarketStatus
+from quantd.domain.instruments import MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import ZERO, decimal_from_text, plain
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules, Refused
@@ -95,7 +95,7 @@ class TradeLockerVenue(Switched[Switches]):
     def on_market(self, event: Quote | Book | Bar) -> None:
         """Take in a market event, stamped with the server's own time; a bar counts as the four quotes of its path."""
         if isinstance(event, Bar):
-            for quote in quotes_of(event, self._by_name[event.instrument.partition(":")[2]].instrument()):
+            for quote in quotes_of(event, self._by_name[symbol_of(event.instrument)].instrument()):
                 self.on_market(quote)
             return
         now_ns = self._clock.now_ns()
@@ -258,7 +258,7 @@ class TradeLockerVenue(Switched[Switches]):
                 told["orders"].append(
                     {
                         "id": self.ids.shown(order.venue_order_id), "account": account.id,
-                        "symbol": order.spec.instrument.partition(":")[2], "side": order.spec.side.value,
+                        "symbol": symbol_of(order.spec.instrument), "side": order.spec.side.value,
                         "strategyId": order.tag, "role": order.role.value, "state": order.state.value,
                         "quantity": plain(order.spec.quantity), "filledQuantity": plain(order.filled_quantity),
                         "fees": {asset: plain(amount) for asset, amount in order.fees},
@@ -269,7 +269,7 @@ class TradeLockerVenue(Switched[Switches]):
                 told["lots"].append(
                     {
                         "id": self.ids.shown(lot.venue_id), "account": account.id, "side": lot.side.value,
-                        "symbol": lot.instrument.partition(":")[2], "quantity": plain(lot.quantity),
+                        "symbol": symbol_of(lot.instrument), "quantity": plain(lot.quantity),
                         "openPrice": plain(lot.open_price), "stop": _text(lot.protection.stop),
                         "take": _text(lot.protection.take),
                     }

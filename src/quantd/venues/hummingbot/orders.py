@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from quantd.domain.instruments import Instrument
+from quantd.domain.instruments import Instrument, symbol_of
 from quantd.domain.orders import OrderRef
 from quantd.domain.reports import OrderReport
 from quantd.errors import Unavailable
@@ -130,7 +130,7 @@ class OrderReader:
             trades = await self.trades(lane)
         reports = []
         for ref, row in rows:
-            report = self.report(row, trades.get(row.order_id, ()), pair=translate.symbol_of(ref.spec.instrument))
+            report = self.report(row, trades.get(row.order_id, ()), pair=symbol_of(ref.spec.instrument))
             ended = row.status in translate.ENDED
             if ended or report.filled_quantity != ref.filled_quantity:
                 reports.append(report)

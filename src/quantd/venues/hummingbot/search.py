@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.instruments import Instrument, InstrumentId, symbol_of
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
@@ -64,7 +64,7 @@ class Search:
         begun = self._searches.now()
         look = await self._orders.look(Lane.RECONCILE, since_ns=sent_at_ns - STALE_NS)
         spec = command.spec
-        rules = self._orders.rules(translate.symbol_of(spec.instrument))
+        rules = self._orders.rules(symbol_of(spec.instrument))
         known = frozenset(self._known_ids(spec.instrument))
         ids = {*look.active, *look.recorded} - known
         rows = [row for one in ids if (row := look.row(one)) is not None and _is_it(row, command, rules, sent_at_ns)]
@@ -107,7 +107,7 @@ class Search:
         if row.status in translate.ENDED:
             self.cancels.pop(order_id, None)
             trades = await self._orders.trades(Lane.CANCEL) if row.filled_amount or row.status == "FILLED" else {}
-            pair = translate.symbol_of(command.instrument)
+            pair = symbol_of(command.instrument)
             return Found(self._orders.report(row, trades.get(order_id, ()), pair=pair))
         if self._clock.now_ns() - sent_at_ns < _RETRY_S * SECOND_NS or row.status == "PENDING_CANCEL":
             return StillUnknown("cancel_without_effect_yet", 1.0)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from quantd.domain.fills import Fill, Quality
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, TickTier, instrument_id, symbol_of
 from quantd.domain.numbers import ZERO, Rounding, plain, snap
 from quantd.domain.orders import OrderKind, OrderSpec, OrderState, Side
 from quantd.domain.reports import OrderReport
@@ -40,7 +40,7 @@ def instrument(venue: str, pair: str, rules: wire.Rules, fees: FeeSchedule) -> I
     notionals = [value for value in (rules.min_notional_size, rules.min_order_value) if value and TINY < value < HUGE]
     most = rules.max_order_size
     return Instrument(
-        InstrumentId(f"{venue}:{pair}"),
+        instrument_id(venue, pair),
         base=base,
         quote=quote,
         ticks=(TickTier(ZERO, _step(rules.min_price_increment)),),
@@ -68,11 +68,6 @@ def new_order(account: str, connector: str, spec: OrderSpec) -> wire.NewOrder:
         kind,
         None if spec.price is None else plain(spec.price),
     )
-
-
-def symbol_of(instrument_id: str) -> str:
-    """Return the pair of an instrument's id."""
-    return instrument_id.partition(":")[2]
 
 
 def state_of(row: wire.OrderRow) -> tuple[OrderState, str]:

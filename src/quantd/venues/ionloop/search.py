@@ -9,7 +9,7 @@ was not placed. What a look cannot show for sure stays unknown.
 from collections.abc import Awaitable, Callable, Iterable
 
 from quantd.domain.commands import Submit
-from quantd.domain.instruments import InstrumentId
+from quantd.domain.instruments import InstrumentId, symbol_of
 from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Outcome, Resolution, StillUnknown
 from quantd.ports import Clock
 from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
@@ -106,7 +106,7 @@ class Search:
     async def _looked(self, command: Submit, sent_at_ns: int, progress: Progress) -> Resolution:
         """Look for the order by its terms."""
         begun = self._searches.now()
-        symbol = translate.symbol_of(command.spec.instrument)
+        symbol = symbol_of(command.spec.instrument)
         rows, complete = await self._desk.listed(ANY, Lane.RECONCILE, symbol=symbol)
         known = frozenset(self._known_ids(command.spec.instrument))
         since_ns = sent_at_ns + min(0, self._offset_ns()) - CREATED_EARLIER_NS

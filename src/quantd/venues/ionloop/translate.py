@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from quantd.domain.cash import Balance, CashFlow, CashFlowKind
 from quantd.domain.commands import Submit
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus, TickTier, instrument_id, symbol_of
 from quantd.domain.market import Book, Quote
 from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import ClientOrderId, OrderState, Side
@@ -30,16 +30,6 @@ _CASH_FLOWS = {
     "withdrawal": (CashFlowKind.WITHDRAWAL, -1),
     "fee": (CashFlowKind.FEE, -1),
 }
-
-
-def instrument_id(venue: str, symbol: str) -> InstrumentId:
-    """Return the id of a venue symbol."""
-    return InstrumentId(f"{venue}:{symbol}")
-
-
-def symbol_of(instrument: InstrumentId) -> str:
-    """Return the venue's symbol in an instrument id."""
-    return instrument.partition(":")[2]
 
 
 def instant_text(at_ns: int, *, round_up: bool = False) -> str:

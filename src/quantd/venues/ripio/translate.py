@@ -10,7 +10,7 @@ from decimal import Decimal
 from quantd.domain.cash import Balance
 from quantd.domain.commands import Submit
 from quantd.domain.fills import Fill, Liquidity
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus, TickTier, instrument_id, symbol_of
 from quantd.domain.market import Book, Quote
 from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import ENDS, ClientOrderId, OrderKind, OrderSpec, OrderState, Side, TimeInForce
@@ -30,16 +30,6 @@ _ALIVE = frozenset({"open", "executed_partially", "pending_creation", "waiting"}
 OPEN = "open,executed_partially"
 ANY = "open,executed_partially,executed_completely,canceled"
 """Values of the list's filter by status: it has a stray default of its own, so one is always sent."""
-
-
-def instrument_id(venue: str, pair: str) -> InstrumentId:
-    """Return the id of a pair."""
-    return InstrumentId(f"{venue}:{pair}")
-
-
-def symbol_of(instrument: InstrumentId) -> str:
-    """Return the venue's pair in an instrument id."""
-    return instrument.partition(":")[2]
 
 
 def instant_text(at_ns: int) -> str:
