@@ -18,7 +18,7 @@ from quantd.domain.orders import ClientOrderId, OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Accepted, Scheduled
 from quantd.ports import Connector
 from quantd.telemetry.metrics import PrometheusObserver
-from quantd.venues.budget import Bucket, Limit, RateBudget
+from quantd.venues.budget import Bucket, Limit, RateBudget, with_models
 from quantd.venues.http import VenueHttp
 from quantd.venues.hummingbot import limits as hummingbot_limits
 from quantd.venues.hummingbot.connector import HummingbotConnector
@@ -57,14 +57,14 @@ def http(name: str, url: str, limits: tuple[Limit, ...], observer: PrometheusObs
 def oanda_connector(url: str) -> OandaConnector:
     """Return our connector to OANDA."""
     observer = PrometheusObserver()
-    line = http("oanda", url, oanda_limits.configured({"requests": WIDE}), observer)
+    line = http("oanda", url, with_models(oanda_limits.LIMITS, {"requests": WIDE}), observer)
     return OandaConnector(line, OandaOptions(TOKEN, ACCOUNT), observer=observer, known_venue_ids=lambda instrument: ())
 
 
 def hummingbot_connector(url: str) -> HummingbotConnector:
     """Return our connector to the Hummingbot API."""
     observer = PrometheusObserver()
-    line = http("hummingbot", url, hummingbot_limits.configured({"orders": WIDE, "reads": WIDE}), observer)
+    line = http("hummingbot", url, with_models(hummingbot_limits.LIMITS, {"orders": WIDE, "reads": WIDE}), observer)
     options = HummingbotOptions("admin", "admin", "master_account", "binance", FeeSchedule())
     return HummingbotConnector(line, options, observer=observer, known_venue_ids=lambda instrument: ())
 

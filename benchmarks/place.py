@@ -31,11 +31,11 @@ from quantd.domain.numbers import use_exact_arithmetic
 from quantd.domain.orders import ClientOrderId, OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Accepted
 from quantd.telemetry.metrics import PrometheusObserver
-from quantd.venues.budget import Bucket, RateBudget, Window
+from quantd.venues.budget import Bucket, RateBudget, Window, with_models
 from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop import translate
 from quantd.venues.ionloop.connector import IonloopConnector
-from quantd.venues.ionloop.limits import configured
+from quantd.venues.ionloop.limits import LIMITS
 from quantd.venues.ionloop.options import IonloopOptions
 from quantd.venues.transport import AiohttpTransport
 
@@ -56,7 +56,7 @@ def command(number: int) -> Submit:
 def connector(url: str) -> IonloopConnector:
     """Return our connector; its limits are wide enough never to wait."""
     clock, observer = SystemClock(), PrometheusObserver()
-    limits = configured({"key": Window(10_000_000, 60.0), "orders": Bucket(1e6, 100_000)})
+    limits = with_models(LIMITS, {"key": Window(10_000_000, 60.0), "orders": Bucket(1e6, 100_000)})
     budget = RateBudget("ionloop", limits, clock=clock, observer=observer)
     http = VenueHttp("ionloop", AiohttpTransport(url, connections_max=100), budget, clock, observer)
     http.last_look = lambda lane: None

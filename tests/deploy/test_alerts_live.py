@@ -17,7 +17,7 @@ import yaml
 from tests.deploy.prometheus import Prometheus
 from tests.deploy.tools import ROOT, RULES, tool
 from tests.process.harness import Process, free_port, quantd, until
-from tests.process.test_ionloop_process import _port
+from tests.process.site import port_of
 from tests.process.test_systemd_process import AWAY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -32,10 +32,6 @@ STUCK = """strategies:
 """
 
 OURS = {"QuantdHalted", "QuantdReducing", "QuantdFeedDown", "QuantdDown", "QuantdStrategyQuarantined"}
-
-
-def address(process: Process) -> str:
-    return _port(process.text())
 
 
 class Site:
@@ -62,7 +58,7 @@ class Site:
         """Start the simulator."""
         started = quantd(["simulate", "ionloop", "--port", str(self._venue_port)], self.folder)
         process = self._stack.enter_context(started)
-        until(partial(address, process), 20, "the simulator's address")
+        until(partial(port_of, process), 20, "the simulator's address")
         return process
 
     def command(self, *arguments: str) -> None:

@@ -12,13 +12,9 @@ from tests.deploy.dashboards import expressions
 from tests.deploy.prometheus import Prometheus
 from tests.deploy.tools import ROOT, tool
 from tests.process.harness import Process, quantd, until
-from tests.process.test_ionloop_process import _port
+from tests.process.site import port_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-def address(process: Process) -> str:
-    return _port(process.text())
 
 
 @pytest.fixture
@@ -29,7 +25,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Process, Prometheus]]:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     with ExitStack() as stack:
         venue = stack.enter_context(quantd(["simulate", "ionloop", "--port", "0"], tmp_path))
-        port = until(partial(address, venue), 20, "the simulator's address")
+        port = until(partial(port_of, venue), 20, "the simulator's address")
         environ = {
             "QUANTD__VENUES__IONLOOP__BASE_URL": f"http://127.0.0.1:{port}",
             "QUANTD__HEALTH__PORT": "0",

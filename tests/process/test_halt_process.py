@@ -11,7 +11,8 @@ from quantd.domain.events import TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.journal.store import JournalStore
 from tests.process.harness import SIGKILL, SIGTERM, quantd, until
-from tests.process.test_ionloop_process import Site, fills
+from tests.process.site import fills
+from tests.process.test_ionloop_process import Site
 from tests.process.test_ionloop_process import site as ionloop
 
 site = ionloop

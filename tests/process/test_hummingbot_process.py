@@ -1,17 +1,14 @@
 """The daemon against the simulated Hummingbot API, both as real processes: trades, quiescence, kills."""
 
 import os
-import random
-import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, quantd, until
-from tests.process.test_ionloop_process import fills, walk_of_minutes
-from tests.process.truth import Venue, differences, folded
+from tests.process.harness import ROOT, SIGTERM, quantd, until
+from tests.process.site import JOURNAL, VenueSite, fills, killed_at_random_moments, walk_of_minutes
+from tests.process.truth import differences, folded
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
 KILLS = int(os.environ.get("QUANTD_KILLS", "2"))
@@ -52,30 +49,14 @@ logging: {{format: json}}
 """
 
 
-class Site:
-    """A folder with the simulated server running and a daemon's configuration."""
+class Site(VenueSite):
+    """The simulated server, and a daemon with two strategies."""
 
-    def __init__(self, directory: Path, simulator: Process) -> None:
-        self.directory = directory
-        port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
-        self.venue = Venue(port)
-        (directory / "q.yaml").write_text(CONFIG.format(port=port, strategies=ROOT / "strategies"))
+    name = "hummingbot"
 
-    def settle(self, daemon: Process) -> list[str]:
-        """Freeze the market, wait until we and the exchange agree, and return what is still different."""
-        self.venue.freeze()
-        state: list[str] = ["not compared yet"]
-        deadline = time.monotonic() + 60
-        while state and time.monotonic() < deadline:
-            time.sleep(1)
-            state = differences(folded(self.directory / "var/q.db"), self.venue.read("state"), venue="hummingbot")
-        assert daemon.popen.poll() is None, daemon.text()[-3000:]
-        return state
-
-
-def _port(text: str) -> str:
-    found = re.search(r"hummingbot on http://127\.0\.0\.1:(\d+)", text)
-    return found[1] if found else ""
+    def differences(self) -> list[str]:
+        """Compare with the exchange behind the server."""
+        return differences(folded(self.directory / JOURNAL), self.venue.read("state"), venue="hummingbot")
 
 
 @pytest.fixture
@@ -83,7 +64,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "password").write_text("admin")
     prices = str(walk_of_minutes(tmp_path / "prices.csv"))
     with quantd(["simulate", "hummingbot", "--port", "0", "--replay", prices, "--speed", "600"], tmp_path) as simulator:
-        yield Site(tmp_path, simulator)
+        site = Site(tmp_path, simulator)
+        site.write(CONFIG.format(port=site.port, strategies=ROOT / "strategies"))
+        yield site
 
 
 @pytest.mark.timeout(300)
@@ -99,15 +82,5 @@ def test_it_trades_through_the_server_and_agrees_with_the_exchange_behind_it(sit
 
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_doubles_and_loses_nothing(site: Site) -> None:
-    seed = random.SystemRandom().randrange(100_000)
-    print(f"seed {seed}")  # shown when it fails
-    chance = random.Random(seed)
-    for _ in range(KILLS):
-        with quantd(["run", "q.yaml"], site.directory) as daemon:
-            daemon.wait_line("venue_ready", 60)
-            time.sleep(chance.uniform(1, 6))
-            daemon.signal(SIGKILL)
-    with quantd(["run", "q.yaml"], site.directory) as daemon:
-        daemon.wait_line("venue_ready", 90)
-        assert site.settle(daemon) == []
-        assert daemon.signal(SIGTERM) == 0
+    with killed_at_random_moments(site, KILLS):
+        assert site.venue.read("counters")["rate_limited"]["total"] == 0

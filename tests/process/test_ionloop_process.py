@@ -5,16 +5,14 @@ Prices are a walk of minutes at 600 times their speed, or the file that `QUANTD_
 """
 
 import os
-import random
-import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, free_port, quantd, until
-from tests.process.truth import Venue, differences, folded, qualities
+from tests.process.harness import ROOT, SIGTERM, free_port, quantd, until
+from tests.process.site import JOURNAL, VenueSite, fills, killed_at_random_moments, walk_of_minutes
+from tests.process.truth import differences, folded, qualities
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
 KILLS = int(os.environ.get("QUANTD_KILLS", "5"))
@@ -58,14 +56,10 @@ logging: {{format: json}}
 """
 
 
-class Site:
-    """A folder with a simulator running and the configuration of a daemon against it."""
+class Site(VenueSite):
+    """A simulator, and a daemon with two strategies."""
 
-    def __init__(self, directory: Path, simulator: Process) -> None:
-        self.directory = directory
-        self.simulator = simulator
-        self.port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
-        self.venue = Venue(self.port)
+    name = "ionloop"
 
     def configure(self, *, idempotency: bool = True, webhooks: str = "") -> None:
         """Write the daemon's configuration."""
@@ -75,23 +69,11 @@ class Site:
             idempotency=str(idempotency).lower(),
             register=str(bool(webhooks)).lower(),
         )
-        (self.directory / "q.yaml").write_text(text + webhooks)
+        self.write(text + webhooks)
 
-    def settle(self, daemon: Process) -> list[str]:
-        """Freeze the market, wait until we and the venue agree, and return what is still different."""
-        self.venue.freeze()
-        state: list[str] = ["not compared yet"]
-        deadline = time.monotonic() + 60
-        while state and time.monotonic() < deadline:
-            time.sleep(1)
-            state = differences(folded(self.directory / "var/q.db"), self.venue.read("state"))
-        assert daemon.popen.poll() is None, daemon.text()[-3000:]
-        return state
-
-
-def _port(text: str) -> str:
-    found = re.search(r"ionloop on http://127\.0\.0\.1:(\d+)", text)
-    return found[1] if found else ""
+    def differences(self) -> list[str]:
+        """Compare orders, fills, fees and balances."""
+        return differences(folded(self.directory / JOURNAL), self.venue.read("state"))
 
 
 @pytest.fixture
@@ -103,23 +85,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     arguments = ["simulate", "ionloop", "--port", "0", "--webhook-http", "--replay", prices, "--speed", "600"]
     with quantd(arguments, tmp_path) as simulator:
         yield Site(tmp_path, simulator)
-
-
-def walk_of_minutes(path: Path) -> Path:
-    """Write two weeks of minutes whose closes move about as much as bitcoin's."""
-    chance, price, rows = random.Random(7), 46_000.0, ["timestamp,open,high,low,close,volume"]
-    for minute in range(20_000):
-        close = price * (1 + chance.gauss(0, 0.0008))
-        low, high = min(price, close) * 0.9998, max(price, close) * 1.0002
-        rows.append(f"{1_640_995_200 + 60 * minute},{price:.2f},{high:.2f},{low:.2f},{close:.2f},{100}")
-        price = close
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
-def fills(process: Process) -> int:
-    """Fills that the process has logged."""
-    return len(process.lines("order_filled"))
 
 
 @pytest.mark.timeout(300)
@@ -166,20 +131,6 @@ def test_webhooks_confirm_the_prices_of_fills(site: Site) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("idempotency", [True, False], ids=["keys", "search"])
 def test_killed_at_random_moments_it_loses_nothing_and_doubles_nothing(site: Site, *, idempotency: bool) -> None:
-    seed = int(os.environ.get("QUANTD_SEED", str(random.SystemRandom().randrange(1_000_000))))
-    print(f"QUANTD_SEED={seed}")
-    chance = random.Random(seed)
     site.configure(idempotency=idempotency)
-    for number in range(KILLS if idempotency else max(2, KILLS // 4)):
-        with quantd(["run", "q.yaml"], site.directory) as daemon:
-            daemon.wait_line("venue_ready", 90)
-            time.sleep(chance.uniform(0.0, 6.0))
-            daemon.signal(SIGKILL)
-            assert len(daemon.lines("reconciled")) == 1, f"kill {number}, seed {seed}"
-    with quantd(["run", "q.yaml"], site.directory) as daemon:
-        daemon.wait_line("venue_ready", 90)
-        assert site.settle(daemon) == [], f"seed {seed}"
-        assert site.venue.read("counters")["rate_limited"] == {"total": 0}, f"seed {seed}"
-        assert daemon.metric("quantd_unknown_operations", venue="ionloop") == 0
-        assert not folded(site.directory / "var/q.db").latches
-        assert daemon.signal(SIGTERM) == 0
+    with killed_at_random_moments(site, KILLS if idempotency else max(2, KILLS // 4)):
+        assert site.venue.read("counters")["rate_limited"] == {"total": 0}

@@ -1,18 +1,15 @@
 """The daemon against the simulated OANDA, both as real processes: trades, streams, quiescence, kills."""
 
 import os
-import random
-import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, quantd, until
+from tests.process.harness import ROOT, SIGTERM, quantd, until
 from tests.process.oanda_truth import ACCOUNT, TOKEN, differences
-from tests.process.test_ionloop_process import fills
-from tests.process.truth import Venue, folded
+from tests.process.site import JOURNAL, VenueSite, fills, killed_at_random_moments
+from tests.process.truth import folded
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
 KILLS = int(os.environ.get("QUANTD_KILLS", "2"))
@@ -46,38 +43,27 @@ logging: {{format: json}}
 """
 
 
-class Site:
-    """A folder with the simulated venue running and a daemon's configuration."""
+class Site(VenueSite):
+    """The simulated venue, and a daemon with one strategy."""
 
-    def __init__(self, directory: Path, simulator: Process) -> None:
-        self.directory = directory
-        self.port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
-        self.venue = Venue(self.port)
-        text = CONFIG.format(port=self.port, strategies=ROOT / "strategies", account=ACCOUNT)
-        (directory / "q.yaml").write_text(text)
-        (directory / "token").write_text(TOKEN)
+    name = "oanda"
 
-    def settle(self, daemon: Process) -> list[str]:
-        """Freeze the market, wait until we and the venue agree, and return what is still different."""
+    def freeze(self) -> None:
+        """Halt the instrument."""
         self.venue.post("market", {"instrument": "EUR_USD", "status": "halted"})
-        state: list[str] = ["not compared yet"]
-        deadline = time.monotonic() + 60
-        while state and time.monotonic() < deadline:
-            time.sleep(1)
-            state = differences(folded(self.directory / "var/q.db", "USD"), self.port)
-        assert daemon.popen.poll() is None, daemon.text()[-3000:]
-        return state
 
-
-def _port(text: str) -> str:
-    found = re.search(r"oanda on http://127\.0\.0\.1:(\d+)", text)
-    return found[1] if found else ""
+    def differences(self) -> list[str]:
+        """Compare trades, orders and money."""
+        return differences(folded(self.directory / JOURNAL, "USD"), self.port)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
+    (tmp_path / "token").write_text(TOKEN)
     with quantd(["simulate", "oanda", "--port", "0", "--speed", "300"], tmp_path) as simulator:
-        yield Site(tmp_path, simulator)
+        site = Site(tmp_path, simulator)
+        site.write(CONFIG.format(port=site.port, strategies=ROOT / "strategies", account=ACCOUNT))
+        yield site
 
 
 @pytest.mark.timeout(300)
@@ -94,15 +80,5 @@ def test_it_trades_streams_and_agrees_with_the_account(site: Site) -> None:
 
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_doubles_and_loses_nothing(site: Site) -> None:
-    seed = random.SystemRandom().randrange(100_000)
-    print(f"seed {seed}")  # shown when it fails
-    chance = random.Random(seed)
-    for _ in range(KILLS):
-        with quantd(["run", "q.yaml"], site.directory) as daemon:
-            daemon.wait_line("venue_ready", 60)
-            time.sleep(chance.uniform(1, 6))
-            daemon.signal(SIGKILL)
-    with quantd(["run", "q.yaml"], site.directory) as daemon:
-        daemon.wait_line("venue_ready", 90)
-        assert site.settle(daemon) == []
-        assert daemon.signal(SIGTERM) == 0
+    with killed_at_random_moments(site, KILLS):
+        assert site.venue.read("counters")["rate_limited"]["total"] == 0

@@ -1,9 +1,6 @@
 """The daemon against the simulated Ripio Trade, both as real processes: trades, quiescence, kills."""
 
 import os
-import random
-import re
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, quantd, until
-from tests.process.test_ionloop_process import fills, walk_of_minutes
-from tests.process.truth import Venue, differences, folded
+from tests.process.harness import ROOT, SIGTERM, quantd, until
+from tests.process.site import JOURNAL, VenueSite, fills, killed_at_random_moments, walk_of_minutes
+from tests.process.truth import differences, folded
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "30"))
 KILLS = int(os.environ.get("QUANTD_KILLS", "1"))
@@ -56,31 +53,19 @@ logging: {{format: json}}
 """
 
 
-class Site:
-    """A folder with the simulated venue running and a daemon's configuration."""
+class Site(VenueSite):
+    """The simulated venue, and a daemon with two strategies."""
 
-    def __init__(self, directory: Path, simulator: Process) -> None:
-        self.directory = directory
-        port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
-        self.venue = Venue(port)
-        (directory / "q.yaml").write_text(CONFIG.format(port=port, strategies=ROOT / "strategies"))
+    name = "ripio"
 
-    def settle(self, daemon: Process) -> list[str]:
-        """Let prices stand still, wait until we and the venue agree, and return what is still different."""
+    def freeze(self) -> None:
+        """Let prices stand still: a disabled pair would end its orders."""
         self.venue.post("switches", {"market_paused": True})
-        state: list[str] = ["not compared yet"]
-        deadline = time.monotonic() + 60
-        while state and time.monotonic() < deadline:
-            time.sleep(1)
-            told, truth = folded(self.directory / "var/q.db", "BRL"), self.venue.read("state")
-            state = differences(told, _in_common_words(truth), venue="ripio") + _fees(told, truth)
-        assert daemon.popen.poll() is None, daemon.text()[-3000:]
-        return state
 
-
-def _port(text: str) -> str:
-    found = re.search(r"ripio on http://127\.0\.0\.1:(\d+)", text)
-    return found[1] if found else ""
+    def differences(self) -> list[str]:
+        """Compare orders, fills and balances, and the fees of each order."""
+        told, truth = folded(self.directory / JOURNAL, "BRL"), self.venue.read("state")
+        return differences(told, _in_common_words(truth), venue="ripio") + _fees(told, truth)
 
 
 def _in_common_words(truth: Any) -> Any:
@@ -117,7 +102,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "secret").write_text("sim-secret")
     prices = str(walk_of_minutes(tmp_path / "prices.csv"))
     with quantd(["simulate", "ripio", "--port", "0", "--replay", prices, "--speed", "600"], tmp_path) as simulator:
-        yield Site(tmp_path, simulator)
+        site = Site(tmp_path, simulator)
+        site.write(CONFIG.format(port=site.port, strategies=ROOT / "strategies"))
+        yield site
 
 
 @pytest.mark.timeout(300)
@@ -138,16 +125,5 @@ def test_it_trades_and_agrees_with_the_venue_to_the_last_digit(site: Site) -> No
 
 @pytest.mark.timeout(3_600)
 def test_killed_at_random_moments_it_doubles_and_loses_nothing(site: Site) -> None:
-    seed = random.SystemRandom().randrange(100_000)
-    print(f"seed {seed}")  # shown when it fails
-    chance = random.Random(seed)
-    for _ in range(KILLS):
-        with quantd(["run", "q.yaml"], site.directory) as daemon:
-            daemon.wait_line("venue_ready", 60)
-            time.sleep(chance.uniform(1, 6))
-            daemon.signal(SIGKILL)
-    with quantd(["run", "q.yaml"], site.directory) as daemon:
-        daemon.wait_line("venue_ready", 90)
-        assert site.settle(daemon) == []
+    with killed_at_random_moments(site, KILLS):
         assert site.venue.read("counters")["violations"] == {}
-        assert daemon.signal(SIGTERM) == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.harness import ROOT, SIGTERM, Process, quantd, until
-from tests.process.test_ionloop_process import _port
+from tests.process.harness import ROOT, SIGTERM, quantd, until
+from tests.process.site import port_of
 from tests.process.test_paper_process import CONFIG
 
 STUCK = """
@@ -71,10 +71,6 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     made.close()
 
 
-def address(process: Process) -> str:
-    return _port(process.text())
-
-
 @pytest.mark.timeout(120)
 def test_the_service_is_ready_after_reconciliation_and_not_before(tmp_path: Path, manager: Manager) -> None:
     """The venue is away at first: the start is extended again and again, however long it takes, and nothing is ready."""
@@ -89,7 +85,7 @@ def test_the_service_is_ready_after_reconciliation_and_not_before(tmp_path: Path
         assert manager.heard("STATUS=venue ionloop: ")
         assert not manager.heard("READY=1")
         with quantd(["simulate", "ionloop", "--port", str(port)], tmp_path) as venue:
-            until(partial(address, venue), 20, "the simulator's address")
+            until(partial(port_of, venue), 20, "the simulator's address")
             until(lambda: manager.heard("READY=1"), 40, "READY")
             assert daemon.lines("venue_ready")
             assert len(manager.heard("READY=1")) == 1

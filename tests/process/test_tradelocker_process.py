@@ -1,20 +1,17 @@
 """The daemon against the simulated TradeLocker, both as real processes: trades with exits at the venue, quiescence, kills."""
 
 import os
-import random
-import re
 import shutil
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.process.harness import SIGKILL, SIGTERM, Process, quantd, until
-from tests.process.test_ionloop_process import fills, walk_of_minutes
+from tests.process.harness import SIGTERM, quantd, until
+from tests.process.site import JOURNAL, VenueSite, fills, killed_at_random_moments, walk_of_minutes
 from tests.process.tradelocker_truth import differences
-from tests.process.truth import Venue, folded
+from tests.process.truth import folded
 
 RUN_S = float(os.environ.get("QUANTD_RUN_S", "12"))
 KILLS = int(os.environ.get("QUANTD_KILLS", "1"))
@@ -49,35 +46,23 @@ logging: {{format: json}}
 """
 
 
-class Site:
-    """A folder with the simulated server running and a daemon's configuration."""
+class Site(VenueSite):
+    """The simulated server, and a daemon with one strategy that holds its exits there."""
 
-    def __init__(self, directory: Path, simulator: Process) -> None:
-        self.directory = directory
-        port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
-        self.venue = Venue(port)
-        (directory / "q.yaml").write_text(CONFIG.format(port=port))
+    name = "tradelocker"
 
     def has_closed(self) -> bool:
         """Tell whether a position was closed, by its stop or target or by the daemon."""
         told = self.venue.read("state")["orders"]
         return any(one["role"] != "entry" and Decimal(one["filledQuantity"]) for one in told)
 
-    def settle(self, daemon: Process) -> list[str]:
-        """Freeze the market, wait until we and the server agree, and return what is still different."""
+    def freeze(self) -> None:
+        """Halt the instrument."""
         self.venue.freeze("BTCUSD")
-        state: list[str] = ["not compared yet"]
-        deadline = time.monotonic() + 60
-        while state and time.monotonic() < deadline:
-            time.sleep(1)
-            state = differences(folded(self.directory / "var/q.db", "USD"), self.venue.read("state"))
-        assert daemon.popen.poll() is None, daemon.text()[-3000:]
-        return state
 
-
-def _port(text: str) -> str:
-    found = re.search(r"tradelocker on http://127\.0\.0\.1:(\d+)", text)
-    return found[1] if found else ""
+    def differences(self) -> list[str]:
+        """Compare orders, positions and money."""
+        return differences(folded(self.directory / JOURNAL, "USD"), self.venue.read("state"))
 
 
 @pytest.fixture
@@ -88,7 +73,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     prices = str(walk_of_minutes(tmp_path / "prices.csv"))
     arguments = ["simulate", "tradelocker", "--port", "0", "--replay", prices, "--speed", "600"]
     with quantd(arguments, tmp_path) as simulator:
-        yield Site(tmp_path, simulator)
+        site = Site(tmp_path, simulator)
+        site.write(CONFIG.format(port=site.port))
+        yield site
 
 
 @pytest.mark.timeout(300)
@@ -106,15 +93,5 @@ def test_it_trades_with_exits_at_the_venue_and_agrees_with_it(site: Site) -> Non
 
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_doubles_and_loses_nothing(site: Site) -> None:
-    seed = random.SystemRandom().randrange(100_000)
-    print(f"seed {seed}")  # shown when it fails
-    chance = random.Random(seed)
-    for _ in range(KILLS):
-        with quantd(["run", "q.yaml"], site.directory) as daemon:
-            daemon.wait_line("venue_ready", 60)
-            time.sleep(chance.uniform(1, 4))
-            daemon.signal(SIGKILL)
-    with quantd(["run", "q.yaml"], site.directory) as daemon:
-        daemon.wait_line("venue_ready", 90)
-        assert site.settle(daemon) == []
-        assert daemon.signal(SIGTERM) == 0
+    with killed_at_random_moments(site, KILLS, longest_s=4.0):
+        assert site.venue.read("counters")["rate_limited"]["total"] == 0

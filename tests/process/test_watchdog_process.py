@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, python, quantd, until
-from tests.process.test_ionloop_process import _port
+from tests.process.site import port_of
 from tests.process.test_paper_process import CONFIG as PAPER
 from tests.process.truth import Venue
 from tests.report import write_section
@@ -109,11 +109,6 @@ def test_a_stuck_strategy_is_quarantined_the_other_trades_on_and_the_replay_is_t
 # -- kill -------------------------------------------------------------------------------------------------------------
 
 
-def address(process: Process) -> str:
-    """The port that a simulator has told, empty before."""
-    return _port(process.text())
-
-
 class Site:
     """A folder with simulators and a daemon that has orders working at each of them."""
 
@@ -129,7 +124,7 @@ class Site:
         for _ in range(count):
             arguments = ["simulate", "ionloop", "--port", "0", "--seed", "7", "--balance", "USDT=10000000"]
             process = self._stack.enter_context(python(FAST, arguments, self.folder))
-            port = int(until(partial(address, process), 20, "the simulator's address"))
+            port = int(until(partial(port_of, process), 20, "the simulator's address"))
             self.simulators.append(process)
             self.venues.append(Venue(port))
             self._ports.append(port)

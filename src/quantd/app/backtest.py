@@ -26,7 +26,7 @@ from quantd.domain.capabilities import LotWrite
 from quantd.domain.cash import AccountKind
 from quantd.domain.events import MarketEvent
 from quantd.domain.facts import RunStarted
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier, symbol_of
 from quantd.domain.market import Bar
 from quantd.domain.numbers import BPS, ZERO
 from quantd.engine.context import EngineSettings
@@ -171,7 +171,7 @@ def _rules(
 def _plain(
     instrument: InstrumentId, tick: Decimal, lot: Decimal, fees: FeeSchedule, margin_rate: Decimal | None
 ) -> Instrument:
-    symbol = instrument.partition(":")[2]
+    symbol = symbol_of(instrument)
     base, separator, quote = symbol.replace("_", "-").replace("/", "-").partition("-")
     if not separator:
         raise ConfigError(f"{instrument}: expected a symbol of base and quote such as BTC-USDT")

@@ -16,10 +16,13 @@ from quantd.app.budgets import BudgetKeeper
 from quantd.app.control import build_control
 from quantd.app.ending import cancel_entries, end_trading
 from quantd.app.engine import build_engine
+from quantd.app.feeds import log_change
 from quantd.app.latches import LatchFollower
+from quantd.app.listeners import Listeners
 from quantd.app.readiness import reasons_of
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
+from quantd.app.starter import start_strategies
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venue_keeper import VenueKeeper
@@ -27,8 +30,7 @@ from quantd.app.venues import build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
-from quantd.control.dead_man import DeadMan
-from quantd.domain.events import StrategyStarted, TimePassed, TradingState, VenueChanged
+from quantd.domain.events import TimePassed, TradingState, VenueChanged
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.protection_facts import ProtectionIntended
@@ -37,10 +39,9 @@ from quantd.engine.images import dump
 from quantd.engine.tallies import RESTART
 from quantd.errors import JournalFailed
 from quantd.feeds.conflation import Inbox
-from quantd.feeds.polling import FeedChange
 from quantd.feeds.store import BarStore
 from quantd.journal.writer import JournalWriter
-from quantd.ports import Clock, Service
+from quantd.ports import Clock
 from quantd.runtime.accounts import AccountFollower, sent_at_ns, write_of
 from quantd.runtime.executor import Executor
 from quantd.runtime.jobs import Jobs
@@ -103,8 +104,7 @@ class Daemon:
         self.executor: Executor
         self._watcher: Watcher
         self.bars: BarStore
-        self._services: list[Service] = []
-        self._dead_man: DeadMan | None = None
+        self._listeners: Listeners | None = None
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Daemon:
             bars=self.bars,
             venues=self.venues,
             followers=self.followers,
-            feed_changed=self._feed_changed,
+            feed_changed=log_change,
         )
 
     def _build_runner(self) -> None:
@@ -169,7 +169,7 @@ class Daemon:
             self.emit,
             clock=clock,
             observer=observer,
-            scopes=self._scopes,
+            scopes=self.safety.scopes,
             halted=self.safety.halted,
         )
         store, version = self._storage.store, quantd.__version__
@@ -197,12 +197,6 @@ class Daemon:
     def _known_venue_ids(self, instrument: InstrumentId) -> Iterable[str]:
         orders = self.engine.state.orders.all_orders()
         return {one for order in orders if order.instrument == instrument for one in order.venue_order_ids}
-
-    def _scopes(self, write: Any) -> tuple[str, ...]:
-        instrument = write.instrument
-        order = self.engine.state.orders.get(write.client_order_id)
-        strategy = order.strategy if order is not None else ""
-        return (f"venue:{instrument.partition(':')[0]}", f"instrument:{instrument}", f"strategy:{strategy}")
 
     # -- what happens on the way ---------------------------------------------------------------------------------
 
@@ -238,12 +232,6 @@ class Daemon:
         latch_state_set(self._storage.latch, StateSet("all", TradingState.HALTED, "journal", str(error), 0, now_ns))
         _log.critical("journal_failed", error=str(error))
         self.stop("journal failed")
-
-    def _feed_changed(self, change: FeedChange) -> None:
-        log = _log.info if change.state.value == "up" else _log.warning
-        log(
-            "feed_changed", venue=change.venue, endpoint=change.endpoint, state=change.state.value, reason=change.reason
-        )
 
     def reasons(self) -> Sequence[str]:
         """Return why the daemon is not ready; empty when it trades."""
@@ -314,19 +302,11 @@ class Daemon:
             raise
 
     async def _start_services(self) -> None:
-        health = self.settings.health
-        listener = HealthListener(
-            health.host, health.port, reasons=self.reasons, observer=self.observer, clean=self._clean
-        )
-        webhooks = build_webhooks(self._shared)
+        at = self.settings.health
+        health = HealthListener(at.host, at.port, reasons=self.reasons, observer=self.observer, clean=self._clean)
         control = build_control(self._shared, self._storage, self.strategies, self.reasons, self._clean)
-        self._dead_man = None if control is None else control.dead_man
-        services = (("health_listens", listener), ("webhooks_listen", webhooks), ("control_listens", control))
-        for told, service in services:
-            if service is not None:
-                await service.start()
-                self._services.append(service)
-                _log.info(told, port=service.port)
+        self._listeners = Listeners(health, build_webhooks(self._shared), control)
+        await self._listeners.start()
 
     async def _background(self) -> None:
         """Everything that runs beside the engine; ends by cancellation."""
@@ -335,14 +315,14 @@ class Daemon:
             tasks.create_task(LoopLag(self.clock, self.observer).run(), name="loop lag")
             tasks.create_task(watch_wall(self.clock, self.emit, self.observer), name="wall clock")
             tasks.create_task(self._tick(), name="tick")
-            if self._dead_man is not None:
-                tasks.create_task(self._dead_man.run(), name="dead-man's switch")
+            if self._listeners is not None and self._listeners.dead_man is not None:
+                tasks.create_task(self._listeners.dead_man.run(), name="dead-man's switch")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
             for name in self.venues:
                 keeper = VenueKeeper(self._shared, name)
                 self.followers[name] = keeper.follower
                 tasks.create_task(keeper.run(), name=f"venue {name}")
-            tasks.create_task(self._start_strategies(), name="strategy starter")
+            tasks.create_task(start_strategies(self._shared), name="strategy starter")
             self._phase = "running"
 
     async def _tick(self) -> None:
@@ -358,23 +338,6 @@ class Daemon:
                 self._runner.records = 0
                 await self._journal.snapshot(dump(self.engine.state))
 
-    async def _start_strategies(self) -> None:
-        """Start each strategy once its venues are ready, prices are there, and its indicators are warm; renewed ones too."""
-        asked: dict[str, object] = {}
-        while True:
-            await asyncio.sleep(0.05)
-            marks = self.engine.state.rates.marks
-            for desk in self.engine.desks.values():
-                if desk.is_started or asked.get(desk.id) is desk.strategy:
-                    continue
-                venues = {one.partition(":")[0] for one in desk.instruments}
-                ready = all(venue in self.followers and self.followers[venue].is_ready for venue in venues)
-                priced = all(one in marks and marks[one].last > 0 for one in desk.instruments)
-                if ready and priced and desk.is_warm:
-                    asked[desk.id] = desk.strategy
-                    self.emit(StrategyStarted(desk.id, self.clock.now_ns()))
-                    _log.info("strategy_started", strategy=desk.id)
-
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def _end(self, background: "asyncio.Task[None]") -> None:
@@ -387,8 +350,8 @@ class Daemon:
         background.cancel()
 
     async def _close(self) -> None:
-        for service in reversed(self._services):
-            await service.stop()
+        if self._listeners is not None:
+            await self._listeners.stop()
         for parts in self.venues.values():
             await parts.connector.close()
         await self.bars.stop()

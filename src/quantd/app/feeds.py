@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 
 from quantd.config import Settings
 from quantd.domain.events import Event
@@ -33,6 +34,7 @@ FeedTask = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 StreamedPrices = Callable[[Iterable[Instrument], Emit], Coroutine[Any, Any, None]]
 """Emits quotes of these instruments for ever."""
 
+_log = structlog.get_logger("quantd.app")
 _SYNTHETIC_STEP_S = 0.1
 _SECONDS_A_YEAR = 365.25 * 86_400
 
@@ -247,3 +249,9 @@ def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) ->
             )
         )
     return specs
+
+
+def log_change(change: FeedChange) -> None:
+    """Log that a source answers, or no longer does."""
+    log = _log.info if change.state.value == "up" else _log.warning
+    log("feed_changed", venue=change.venue, endpoint=change.endpoint, state=change.state.value, reason=change.reason)

@@ -4,10 +4,11 @@ Each window's flows and the place up to which it was read reach the journal in o
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from quantd.app.shared import Shared
+from quantd.domain.cash import CashFlow
 from quantd.domain.events import CashMoved, CursorAdvanced
-from quantd.venues.ionloop.connector import IonloopConnector
 
 CURSOR = "cash_flows_until"
 _EVERY_S = 60.0
@@ -15,7 +16,7 @@ _SETTLE_NS = 5_000_000_000
 """Flows younger than this may still be missing from the venue's list."""
 
 
-async def follow_cash(shared: Shared, venue: str, connector: IonloopConnector) -> None:
+async def follow_cash(shared: Shared, venue: str, read: Callable[[int, int], Awaitable[Sequence[CashFlow]]]) -> None:
     """Read new cash flows for ever; the first look begins at the present."""
     told = shared.engine.state.cursors.get((venue, CURSOR))
     read_until_ns = int(told) if told else shared.clock.now_ns()
@@ -24,7 +25,7 @@ async def follow_cash(shared: Shared, venue: str, connector: IonloopConnector) -
         until_ns = shared.clock.now_ns() - _SETTLE_NS
         if until_ns <= read_until_ns:
             continue
-        flows = await connector.ledger.cash_flows(read_until_ns, until_ns)
+        flows = await read(read_until_ns, until_ns)
         now_ns = shared.clock.now_ns()
         for flow in flows:
             shared.emit(CashMoved(flow, now_ns))

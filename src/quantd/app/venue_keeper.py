@@ -1,7 +1,7 @@
 """One venue from its first question to the last: account up, warm-up, feeds, and looking after all of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 
@@ -13,11 +13,9 @@ from quantd.app.warm_up import history
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import TradingState, VenueChanged
 from quantd.domain.facts import Fact, OperationSettled
+from quantd.domain.instruments import symbol_of
 from quantd.errors import AuthFailed
 from quantd.runtime.accounts import AccountFollower
-from quantd.venues.ionloop.connector import IonloopConnector
-from quantd.venues.oanda.connector import OandaConnector
-from quantd.venues.ripio.connector import RipioConnector
 
 _log = structlog.get_logger("quantd.app")
 
@@ -56,8 +54,8 @@ class VenueKeeper:
     async def run(self) -> None:
         """Bring the venue up, then keep its data and its account coming; for ever."""
         shared, parts = self._shared, self._parts
-        if isinstance(parts.connector, OandaConnector):
-            resume_log(shared, self._name, parts.connector)
+        if parts.log is not None:
+            resume_log(shared, self._name, parts.log)
         try:
             await self.follower.bring_up()
         except AuthFailed as error:
@@ -74,31 +72,30 @@ class VenueKeeper:
         )
         wanted = wants(shared.engine, self._name)
         feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted, streamed=parts.prices)
-        feeds.append((f"orders {self._name}", self.follower.follow_orders))
-        feeds.append((f"account {self._name}", self.follower.follow_account))
-        connector, hints = parts.connector, parts.hints
+        await self._supervise([*feeds, *self._followed()])
+
+    def _followed(self) -> Iterator[FeedTask]:
+        """Yield what follows the account: looks at it, and all by which the venue tells of it unasked."""
+        shared, name, parts = self._shared, self._name, self._parts
+        yield f"orders {name}", self.follower.follow_orders
+        yield f"account {name}", self.follower.follow_account
+        hints, log, stream, cash_flows = parts.hints, parts.log, parts.stream, parts.cash_flows
         if hints is not None:
-            feeds.append((f"hints {self._name}", lambda: hints(self.follower.look_now)))
-        if isinstance(connector, OandaConnector):
-            feeds.append((f"log {self._name}", lambda: follow_log(shared, self._name, connector)))
-        if isinstance(connector, RipioConnector) and connector.stream is not None:
-            stream, pairs = connector.stream, [one.symbol for one in self.follower.instruments]
-            feeds.append((f"stream {self._name}", lambda: stream.run(pairs, shared.emit)))
-        if isinstance(connector, IonloopConnector):
-            feeds.append((f"cash {self._name}", lambda: follow_cash(shared, self._name, connector)))
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(keep_registered(shared, self._name, connector), name=f"webhook {self._name}")
-                tasks.create_task(self._supervise(feeds), name=f"feeds {self._name}")
-        else:
-            await self._supervise(feeds)
+            yield f"hints {name}", lambda: hints(self.follower.look_now)
+        if log is not None:
+            yield f"log {name}", lambda: follow_log(shared, name, log)
+        if stream is not None:
+            yield f"stream {name}", lambda: stream(self.follower.instruments, shared.emit)
+        if cash_flows is not None:
+            yield f"cash {name}", lambda: follow_cash(shared, name, cash_flows)
 
     def _symbols(self) -> list[str]:
         """What strategies trade there, and what is held or ordered there from before."""
         engine, venue = self._shared.engine, self._name
-        symbols = {one.partition(":")[2] for one in wants(engine, venue).instruments}
+        symbols = {symbol_of(one) for one in wants(engine, venue).instruments}
         for order in engine.state.orders.open_orders():
             if order.instrument.partition(":")[0] == venue:
-                symbols.add(order.instrument.partition(":")[2])
+                symbols.add(symbol_of(order.instrument))
         for book in engine.state.portfolio.books():
             if book.quantity and book.instrument.venue == venue:
                 symbols.add(book.instrument.symbol)
@@ -111,6 +108,9 @@ class VenueKeeper:
             shared.emit(VenueChanged(self._name, TradingState.REDUCING, reason, shared.clock.now_ns()))
 
         async with asyncio.TaskGroup() as tasks:
+            if self._parts.webhook is not None:
+                register = keep_registered(shared, self._name, self._parts.webhook)
+                tasks.create_task(register, name=f"webhook {self._name}")
             for name, work in feeds:
                 tasks.create_task(shared.supervisor.keep(name, work, unwell), name=name)
 

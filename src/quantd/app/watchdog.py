@@ -14,6 +14,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
 from quantd.journal.latch import Halt, HaltLatch
 from quantd.ports import Clock
+from quantd.runtime.executor import Write
 from quantd.runtime.kill import KillPath, WorkingOrders
 from quantd.runtime.watchdog import Watchdog
 from quantd.venues.parts import VenueParts
@@ -50,6 +51,13 @@ class Safety:
             clock=clock,
             ended=self._ended,
         )
+
+    def scopes(self, write: Write) -> tuple[str, ...]:
+        """Return the scopes whose halts concern a write."""
+        order = self._engine.state.orders.get(write.client_order_id)
+        strategy = order.strategy if order is not None else ""
+        venue = write.instrument.partition(":")[0]
+        return (f"venue:{venue}", f"instrument:{write.instrument}", f"strategy:{strategy}")
 
     def halted(self, scopes: tuple[str, ...]) -> TradingState:
         """Return the strictest state for these scopes: what the file says, and a kill that no disk has taken yet."""

@@ -4,7 +4,6 @@ Mounted by the command line as a group; each simulated venue is a command of it.
 with exit code 0; 2 when an option is wrong, a file cannot be read or the port is taken.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +13,7 @@ import msgspec
 import typer
 import yaml
 
-from quantd.cli.simulation import (
-    Place,
-    Prices,
-    balances_of,
-    plan_of,
-    replayed,
-    serve,
-    switches_of,
-    symbols_of,
-)
+from quantd.cli.simulation import Market, Place, balances_of, serve, switches_of, symbols_of
 from quantd.domain.cash import PositionMode
 from quantd.domain.numbers import use_exact_arithmetic
 from quantd.errors import ConfigError
@@ -81,8 +71,8 @@ def _usage() -> Iterator[None]:
         raise typer.Exit(EXIT_USAGE) from None
 
 
-def _check(speed: float, price: float, level_quantity: float, spread_bps: float) -> None:
-    if not speed > 0 or not price > 0 or not level_quantity > 0 or spread_bps < 0:
+def _check(market: Market, level_quantity: float) -> None:
+    if not market.speed > 0 or not market.price > 0 or not level_quantity > 0 or market.spread_bps < 0:
         raise typer.BadParameter("expected --speed, --price and --level-quantity above 0, --spread-bps of 0 or more")
 
 
@@ -118,7 +108,8 @@ def simulate_ionloop(
     ] = None,
 ) -> None:
     """Serve ionloop.trade's API over a simulated exchange, on this machine."""
-    _check(speed, price, level_quantity, spread_bps)
+    market = Market(replay or (), price, spread_bps, speed, seed)
+    _check(market, level_quantity)
     with _usage():
         secret = _text(webhook_secret_file) if webhook_secret_file is not None else ""
         if webhook_url is not None and not secret:
@@ -135,15 +126,12 @@ def simulate_ionloop(
             webhooks=() if webhook_url is None else (Webhook("wh_console", webhook_url, EVENTS, secret),),
         )
         switches = switches_of(switch or [], Switches)
-        instruments = [market.instrument() for market in setup.markets]
-        asyncio.run(
-            serve(
-                lambda clock: IonloopVenue(setup, clock=clock, switches=switches),
-                instruments,
-                plan_of(faults, seed),
-                place=Place(host, port),
-                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
-            )
+        serve(
+            lambda clock: IonloopVenue(setup, clock=clock, switches=switches),
+            [one.instrument() for one in setup.markets],
+            place=Place(host, port),
+            market=market,
+            faults=faults,
         )
 
 
@@ -167,7 +155,8 @@ def simulate_hummingbot(
     level_quantity: LevelQuantity = 0.5,
 ) -> None:
     """Serve the Hummingbot API over a simulated exchange, on this machine."""
-    _check(speed, price, level_quantity, spread_bps)
+    market = Market(replay or (), price, spread_bps, speed, seed)
+    _check(market, level_quantity)
     with _usage():
         balances = balances_of(balance or ["USDT=100000"])
         if set(balances) != {"main"}:
@@ -183,15 +172,12 @@ def simulate_hummingbot(
             seed=seed,
         )
         switches = switches_of(switch or [], hummingbot.Switches)
-        instruments = [pair.instrument() for pair in setup.pairs]
-        asyncio.run(
-            serve(
-                lambda clock: HummingbotVenue(setup, clock=clock, switches=switches),
-                instruments,
-                plan_of(faults, seed),
-                place=Place(host, port),
-                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
-            )
+        serve(
+            lambda clock: HummingbotVenue(setup, clock=clock, switches=switches),
+            [one.instrument() for one in setup.pairs],
+            place=Place(host, port),
+            market=market,
+            faults=faults,
         )
 
 
@@ -218,7 +204,8 @@ def simulate_tradelocker(
     level_quantity: LevelQuantity = 5.0,
 ) -> None:
     """Serve TradeLocker's API over a simulated exchange, on this machine."""
-    _check(speed, price, level_quantity, spread_bps)
+    market = Market(replay or (), price, spread_bps, speed, seed)
+    _check(market, level_quantity)
     with _usage():
         held = list(balances_of(balance or ["USD=100000"]).get("main", {}).items())
         if len(held) != 1:
@@ -237,15 +224,12 @@ def simulate_tradelocker(
             seed=seed,
         )
         switches = switches_of(switch or [], tradelocker.Switches)
-        instruments = [one.instrument() for one in setup.instruments]
-        asyncio.run(
-            serve(
-                lambda clock: TradeLockerVenue(setup, clock=clock, switches=switches),
-                instruments,
-                plan_of(faults, seed),
-                place=Place(host, port),
-                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
-            )
+        serve(
+            lambda clock: TradeLockerVenue(setup, clock=clock, switches=switches),
+            [one.instrument() for one in setup.instruments],
+            place=Place(host, port),
+            market=market,
+            faults=faults,
         )
 
 
@@ -271,7 +255,8 @@ def simulate_oanda(
     level_quantity: LevelQuantity = 1_000_000.0,
 ) -> None:
     """Serve OANDA's v20 API over a simulated exchange, REST and streams, on this machine."""
-    _check(speed, price, level_quantity, spread_bps)
+    market = Market(replay or (), price, spread_bps, speed, seed)
+    _check(market, level_quantity)
     with _usage():
         held = list(balances_of(balance or ["USD=100000"]).get("main", {}).items())
         if len(held) != 1:
@@ -288,15 +273,12 @@ def simulate_oanda(
             seed=seed,
         )
         switches = switches_of(switch or [], oanda.Switches)
-        instruments = [one.instrument() for one in setup.instruments]
-        asyncio.run(
-            serve(
-                lambda clock: OandaVenue(setup, clock=clock, switches=switches),
-                instruments,
-                plan_of(faults, seed),
-                place=Place(host, port),
-                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
-            )
+        serve(
+            lambda clock: OandaVenue(setup, clock=clock, switches=switches),
+            [one.instrument() for one in setup.instruments],
+            place=Place(host, port),
+            market=market,
+            faults=faults,
         )
 
 
@@ -330,7 +312,8 @@ def simulate_ripio(
     level_quantity: LevelQuantity = 0.5,
 ) -> None:
     """Serve Ripio Trade's API over a simulated exchange, on this machine."""
-    _check(speed, price, level_quantity, spread_bps)
+    market = Market(replay or (), price, spread_bps, speed, seed)
+    _check(market, level_quantity)
     with _usage():
         secret = "sim-secret" if secret_file is None else _text(secret_file)
         given = _listed(credentials, ripio.Credential) if credentials is not None else ()
@@ -344,15 +327,12 @@ def simulate_ripio(
             seed=seed,
         )
         switches = switches_of(switch or [], ripio.Switches)
-        instruments = [pair.instrument() for pair in setup.pairs]
-        asyncio.run(
-            serve(
-                lambda clock: RipioVenue(setup, clock=clock, switches=switches),
-                instruments,
-                plan_of(faults, seed),
-                place=Place(host, port),
-                source=Prices(replayed(instruments, replay or [], spread_bps), price, speed, seed),
-            )
+        serve(
+            lambda clock: RipioVenue(setup, clock=clock, switches=switches),
+            [one.instrument() for one in setup.pairs],
+            place=Place(host, port),
+            market=market,
+            faults=faults,
         )
 
 

@@ -6,7 +6,7 @@ Used by the commands in `simulate`, one for each venue. Knows no venue's options
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -50,11 +50,15 @@ class Place(msgspec.Struct, frozen=True):
     port: int
 
 
-class Prices(msgspec.Struct, frozen=True):
-    """Where prices come from: recorded quotes by instrument, else synthetic ones."""
+class Market(msgspec.Struct, frozen=True):
+    """Where prices come from."""
 
-    recorded: Mapping[InstrumentId, Iterator[Quote]]
+    replay: Sequence[Path]
+    """Recorded ones for the first instruments, a file each; the others are synthetic."""
     price: float
+    """Where a synthetic one starts."""
+    spread_bps: float
+    """Between bid and ask of recorded bars."""
     speed: float
     seed: int
 
@@ -144,31 +148,36 @@ def replayed(
 # --- running ------------------------------------------------------------------------------------------------------
 
 
-async def serve(
+def serve(
     make: Callable[[Clock], Shown],
     instruments: Sequence[Instrument],
-    plan: FaultPlan,
     *,
     place: Place,
-    source: Prices,
+    market: Market,
+    faults: Path | None,
 ) -> None:
     """Serve a venue until SIGINT or SIGTERM.
 
     Raises:
         ConfigError: when the port is taken or a file cannot be read.
     """
+    plan = plan_of(faults, market.seed)
+    recorded = replayed(instruments, market.replay, market.spread_bps)
     clock = SystemClock()
-    venue = make(clock)
-    script = FaultScript(plan.rules, clock=clock, rng=random.Random(plan.seed))
-    server = SimulatorServer(venue, script, host=place.host, port=place.port)
     feeds: list[Feed] = []
     for number, instrument in enumerate(instruments):
-        recorded = source.recorded.get(instrument.id)
-        if recorded is not None:
-            feeds.append(ReplayFeed(recorded, clock, speed=source.speed))
+        quotes = recorded.get(instrument.id)
+        if quotes is not None:
+            feeds.append(ReplayFeed(quotes, clock, speed=market.speed))
         else:
-            made = prices.synthetic(instrument, price=source.price, seed=source.seed + number, speed=source.speed)
+            made = prices.synthetic(instrument, price=market.price, seed=market.seed + number, speed=market.speed)
             feeds.append(SyntheticFeed(made, clock))
+    asyncio.run(_serve(make(clock), feeds, plan, place=place, clock=clock))
+
+
+async def _serve(venue: Shown, feeds: Sequence[Feed], plan: FaultPlan, *, place: Place, clock: Clock) -> None:
+    script = FaultScript(plan.rules, clock=clock, rng=random.Random(plan.seed))
+    server = SimulatorServer(venue, script, host=place.host, port=place.port)
     session = Session(venue, server, clock=clock, feeds=feeds, on_market=venue.on_market)
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):

@@ -17,6 +17,16 @@ InstrumentId = NewType("InstrumentId", str)
 """``venue:SYMBOL``, e.g. ``ionloop:BTC-USDT``; the venue part is the key in the configuration."""
 
 
+def instrument_id(venue: str, symbol: str) -> InstrumentId:
+    """Return the id of what a venue calls by a symbol of its own."""
+    return InstrumentId(f"{venue}:{symbol}")
+
+
+def symbol_of(instrument: str) -> str:
+    """Return the venue's symbol in an instrument's id."""
+    return instrument.partition(":")[2]
+
+
 class MarketStatus(Enum):
     """What a market accepts now. Freshness and time without protection count only while it is open."""
 
@@ -115,7 +125,7 @@ class Instrument(msgspec.Struct, frozen=True):
     @property
     def symbol(self) -> str:
         """The venue's own name of the instrument."""
-        return self.id.partition(":")[2]
+        return symbol_of(self.id)
 
     @property
     def settlement_currency(self) -> str:

@@ -14,13 +14,11 @@ from aiohttp import web
 
 from quantd.ports import HttpRequest, HttpResponse, NotSent, ReplyLost
 from quantd.simulators.faults import Action, FaultRule, FaultScript
+from quantd.simulators.passage import REFUSED, hang_up, hold, is_lost, on_their_way, until_news
 
 TICK_S = 0.25
 """How long a stream may be unlooked at: what time alone brings comes so late at most."""
-_LOST = (Action.DROP_BEFORE, Action.DROP_AFTER)
-_HELD = (Action.DELAY, Action.DELAY_AFTER)
-_REFUSED = (Action.ERROR, Action.ERROR_AFTER, Action.THROTTLE)
-_BROKEN = (*_REFUSED, Action.TRUNCATE)
+_BROKEN = (*REFUSED, Action.TRUNCATE)
 _GARBAGE = b"\x00\xff<<not what you asked for>>\n"
 
 
@@ -52,28 +50,13 @@ class Followed(Protocol):
 
 
 def _refusal(venue: Followed, rule: FaultRule | None) -> HttpResponse | None:
-    if rule is None or rule.action not in _REFUSED:
+    if rule is None or rule.action not in REFUSED:
         return None
     return venue.failure(429 if rule.action is Action.THROTTLE else rule.status, rule.retry_after_s)
 
 
-async def _on_their_way(lines: Iterable[bytes], faults: FaultScript) -> AsyncIterator[tuple[bytes, bool]]:
-    """Yield what arrives of the lines, and whether the connection breaks with it."""
-    for line in lines:
-        rule = faults.decide("line")
-        if rule is None:
-            yield line, False
-            continue
-        if rule.action in _LOST:
-            continue
-        if rule.action in _BROKEN:
-            yield line[: len(line) // 2], True
-            return
-        if rule.action in _HELD:
-            await asyncio.sleep(rule.delay_s)
-        yield _GARBAGE if rule.action is Action.GARBAGE else line, False
-        if rule.action is Action.DUPLICATE:
-            yield line, False
+def _on_their_way(lines: Iterable[bytes], faults: FaultScript) -> AsyncIterator[tuple[bytes, bool]]:
+    return on_their_way(lines, faults, route="line", garbage=_GARBAGE, breaking=_BROKEN)
 
 
 class LineServer:
@@ -93,11 +76,9 @@ class LineServer:
         """Carry one stream to its end."""
         assert isinstance(self._venue, Followed)
         rule = self._faults.decide(self._venue.operation(asked))
-        if rule is not None and rule.action in _LOST and request.transport is not None:
-            request.transport.abort()
-            return web.Response()  # goes nowhere
-        if rule is not None and rule.action in _HELD:
-            await asyncio.sleep(rule.delay_s)
+        if is_lost(rule):
+            return hang_up(request)
+        await hold(rule)
         news = asyncio.Event()
         opened = _refusal(self._venue, rule) or self._venue.follow(asked, news.set)
         if isinstance(opened, HttpResponse):
@@ -125,7 +106,7 @@ class LineServer:
                 if breaks and request.transport is not None:
                     request.transport.close()
                     return
-            await _news(news)
+            await until_news(news, TICK_S)
 
     def close(self) -> None:
         """End all streams."""
@@ -154,10 +135,9 @@ class MemoryLines:
             ReplyLost: the stream broke off, or said nothing for `silence_s` seconds.
         """
         rule = self._faults.decide(self._venue.operation(request))
-        if rule is not None and rule.action in _LOST:
+        if is_lost(rule):
             raise NotSent("refused by the simulated venue")
-        if rule is not None and rule.action in _HELD:
-            await asyncio.sleep(rule.delay_s)
+        await hold(rule)
         news = asyncio.Event()
         opened = _refusal(self._venue, rule) or self._venue.follow(request, news.set)
         if isinstance(opened, HttpResponse):
@@ -171,17 +151,7 @@ class MemoryLines:
                         raise ReplyLost("the stream breaks off")
                     heard = loop.time()
                     on_line(part.rstrip(b"\n"))
-                await _news(news)
+                await until_news(news, TICK_S)
         finally:
             opened.close()
         raise ReplyLost(f"nothing came for {silence_s} s")
-
-
-async def _news(news: asyncio.Event) -> None:
-    """Wait until there is news, or for a tick."""
-    try:
-        async with asyncio.timeout(TICK_S):
-            await news.wait()
-    except TimeoutError:
-        pass
-    news.clear()

@@ -12,13 +12,11 @@ from typing import Protocol, runtime_checkable
 import aiohttp
 from aiohttp import web
 
-from quantd.simulators.faults import Action, FaultScript
+from quantd.simulators.faults import FaultScript
+from quantd.simulators.passage import LOST, REFUSED, hang_up, hold, is_lost, on_their_way, until_news
 
 TICK_S = 1.0
 """How long a connection may be unlooked at: what time alone brings comes so late at most."""
-_LOST = (Action.DROP_BEFORE, Action.DROP_AFTER)
-_HELD = (Action.DELAY, Action.DELAY_AFTER)
-_BROKEN = (Action.ERROR, Action.ERROR_AFTER, Action.THROTTLE)
 _REFUSED_STATUS = 503
 _GARBAGE = "\x00<<not what you asked for>>"
 
@@ -48,28 +46,8 @@ class Streaming(Protocol):
         """Return a connection to a path, None where there is nothing; `wake` is called when it has something to say."""
 
 
-async def _on_their_way(frames: Iterable[str], faults: FaultScript) -> AsyncIterator[str | None]:
-    """Yield what arrives of the frames; None where the connection breaks."""
-    for text in frames:
-        rule = faults.decide("frame")
-        if rule is None:
-            yield text
-            continue
-        if rule.action in _LOST:
-            continue
-        if rule.action in _BROKEN:
-            yield None
-            return
-        if rule.action in _HELD:
-            await asyncio.sleep(rule.delay_s)
-        if rule.action is Action.GARBAGE:
-            yield _GARBAGE
-        elif rule.action is Action.TRUNCATE:
-            yield text[: len(text) // 2]
-        else:
-            yield text
-        if rule.action is Action.DUPLICATE:
-            yield text
+def _on_their_way(frames: Iterable[str], faults: FaultScript) -> AsyncIterator[tuple[str, bool]]:
+    return on_their_way(frames, faults, route="frame", garbage=_GARBAGE, breaking=REFUSED)
 
 
 class Sockets:
@@ -88,13 +66,11 @@ class Sockets:
         """Carry one connection to its end."""
         assert isinstance(self._venue, Streaming)
         rule = self._faults.decide("stream")
-        if rule is not None and rule.action in _LOST and request.transport is not None:
-            request.transport.abort()
-            return web.Response()  # goes nowhere
-        if rule is not None and rule.action in _BROKEN:
+        if is_lost(rule):
+            return hang_up(request)
+        if rule is not None and rule.action in REFUSED:
             return web.Response(status=_REFUSED_STATUS)
-        if rule is not None and rule.action in _HELD:
-            await asyncio.sleep(rule.delay_s)
+        await hold(rule)
         news = asyncio.Event()
         socket = self._venue.connect(request.path, news.set)
         if socket is None:
@@ -117,9 +93,9 @@ class Sockets:
 
     async def _send(self, socket: VenueSocket, wire: web.WebSocketResponse, news: asyncio.Event) -> None:
         while socket.is_open:
-            await _news(news, TICK_S)
-            async for text in _on_their_way(socket.take(), self._faults):
-                if text is None:
+            await until_news(news, TICK_S)
+            async for text, breaks in _on_their_way(socket.take(), self._faults):
+                if breaks:
                     await wire.close(code=aiohttp.WSCloseCode.INTERNAL_ERROR)
                     return
                 try:
@@ -148,7 +124,7 @@ class MemorySocket:
 
     def __init__(self, venue: Streaming, faults: FaultScript, *, path: str = "/") -> None:
         rule = faults.decide("stream")
-        if rule is not None and rule.action in (*_LOST, *_BROKEN):
+        if rule is not None and rule.action in (*LOST, *REFUSED):
             raise ConnectionRefusedError(f"refused by the simulated venue: {rule.action.value}")
         self._faults = faults
         self._news = asyncio.Event()
@@ -156,7 +132,7 @@ class MemorySocket:
         if socket is None:
             raise ConnectionRefusedError(f"nothing listens at {path}")
         self._socket = socket
-        self._arriving: AsyncIterator[str | None] | None = None
+        self._arriving: AsyncIterator[tuple[str, bool]] | None = None
         self._broken = False
 
     async def send(self, text: bytes) -> None:
@@ -182,19 +158,19 @@ class MemorySocket:
                     self._news.clear()
                     self._arriving = _on_their_way(self._socket.take(), self._faults)
                 try:
-                    text = await anext(self._arriving)
+                    text, breaks = await anext(self._arriving)
                 except StopAsyncIteration:
                     self._arriving = None
                     await self._wait()
                     continue
-                if text is None:
+                if breaks:
                     self._broken = True
                     continue
                 return text.encode()
 
     async def _wait(self) -> None:
         if self._socket.is_open:
-            await _news(self._news, TICK_S)
+            await until_news(self._news, TICK_S)
         else:
             self._broken = True
 
@@ -206,13 +182,3 @@ class MemorySocket:
     def _check(self) -> None:
         if self._broken:
             raise ConnectionResetError("the connection is closed")
-
-
-async def _news(news: asyncio.Event, patience_s: float) -> None:
-    """Wait until there is news, or for a while."""
-    try:
-        async with asyncio.timeout(patience_s):
-            await news.wait()
-    except TimeoutError:
-        pass
-    news.clear()

@@ -4,7 +4,7 @@ The shell (`server`, `delivery`, `courier`) and the in-memory transport (`memory
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +12,8 @@ from quantd.ports import HttpRequest, HttpResponse
 
 Json = dict[str, Any]
 """A JSON object as Python builtins; decimals as text."""
+
+_Switches = TypeVar("_Switches", bound=msgspec.Struct)
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -66,3 +68,29 @@ class SimulatedVenue(Protocol):
 
     def settle(self, notice: Notice, status: int | None) -> None:
         """Take note of how a notice was answered; None when it could not be delivered."""
+
+
+class Switched(Generic[_Switches]):
+    """A venue's switches, which the parts of the venue look at and an administrator changes in place.
+
+    Args:
+        switches: How it behaves, each of them a field.
+    """
+
+    def __init__(self, switches: _Switches) -> None:
+        self._switches = switches
+
+    def switches(self) -> Json:
+        """Return how it behaves now."""
+        shown: Json = msgspec.to_builtins(self._switches)
+        return shown
+
+    def adjust(self, changes: Json) -> None:
+        """Change switches by name.
+
+        Raises:
+            ValueError: when a name or a value is none of theirs.
+        """
+        fresh = msgspec.convert({**self.switches(), **changes}, type(self._switches))
+        for name in fresh.__struct_fields__:
+            setattr(self._switches, name, getattr(fresh, name))

@@ -4,9 +4,11 @@ Each venue's `assembly` module holds its `VenueKind`; an outside package registe
 `quantd.venues` (docs/venues/adding.md).
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
+from quantd.domain.cash import CashFlow
+from quantd.domain.events import Event
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.ports import Clock, Connector, Emit, KillSwitch, KillTarget, Observer, Transport
 from quantd.venues.blocking import BlockingTransport
@@ -36,8 +38,42 @@ class Surroundings(NamedTuple):
     transport: MakeTransport
 
 
+class LogPlace(NamedTuple):
+    """How far the log of an account has been taken in: kept in the journal, so that a restart goes on from there."""
+
+    resume: Callable[[int], None]
+    """Called before the venue is asked for anything, with the place that the journal knows, if it knows one."""
+    reached: Callable[[], int]
+    """Returns the place; it never runs ahead of what the engine has taken in, nor past a write of unknown outcome."""
+
+
+class WebhookReceiver(Protocol):
+    """Takes one venue's notices: only signed, fresh ones, and each once."""
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        """Return the HTTP status to answer with and the bounded name of why; headers are in lower case. Never waits."""
+
+    def export(self) -> str:
+        """Return what it must remember over a restart, as text for the journal."""
+
+    def restore(self, exported: str) -> None:
+        """Take over what `export` returned in an earlier process; empty text is nothing."""
+
+
+class Webhook(NamedTuple):
+    """How a venue tells by HTTP that something has happened."""
+
+    receiver: Callable[[Callable[[Iterable[Event]], None]], WebhookReceiver]
+    """(what takes the events of a notice) -> what takes the notices."""
+    register: Callable[[str], Awaitable[str]] | None = None
+    """Tells the venue our address and returns the registration's id; None where the owner does that by hand.
+
+    Raises VenueErrors: `Unavailable` where the venue may know the address now, other `Temporary` ones where it does not.
+    """
+
+
 class VenueParts(NamedTuple):
-    """One venue: its connector, and what must be kept over restarts."""
+    """One venue: its connector, what must be kept over restarts, and whatever it has beyond being asked."""
 
     settings: VenueSettings
     connector: Connector
@@ -48,6 +84,14 @@ class VenueParts(NamedTuple):
     """Emits the quotes that the venue streams of these instruments, for ever, beside the polls."""
     hints: Callable[[Callable[[], None]], Coroutine[Any, Any, None]] | None = None
     """Calls back whenever the venue tells that something has happened in the account, for ever."""
+    stream: Callable[[Sequence[Instrument], Emit], Coroutine[Any, Any, None]] | None = None
+    """Emits, for ever, what the venue streams of the account; from its books the connector answers reads."""
+    log: LogPlace | None = None
+    """Where the account's log of transactions is the truth."""
+    cash_flows: Callable[[int, int], Awaitable[Sequence[CashFlow]]] | None = None
+    """Reads deposits, withdrawals and fees between two times in nanoseconds UTC, where nothing else tells them."""
+    webhook: Webhook | None = None
+    """None where the venue has none, or no secret is configured."""
 
 
 class VenueKind(NamedTuple):

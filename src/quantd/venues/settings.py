@@ -3,13 +3,47 @@
 Used by the venues' settings, the configuration loader and the composition root. Opens nothing.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar, Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 ReconcilePolicy = Literal["adopt", "close", "ignore", "refuse"]
 """What is done about differences between our books and the venue."""
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def is_on_this_machine(address: str) -> bool:
+    """Whether an address is one that never leaves this machine."""
+    return urlsplit(address).hostname in _LOOPBACK
+
+
+def is_safe(url: SplitResult, scheme: str) -> bool:
+    """Whether what is sent there can be read by nobody else, and the address holds no user.
+
+    Args:
+        url: The address.
+        scheme: Without encryption, `http` or `ws`; with it, an `s` follows.
+    """
+    encrypted = url.scheme == f"{scheme}s" or (url.scheme == scheme and url.hostname in _LOOPBACK)
+    return encrypted and bool(url.hostname) and url.username is None
+
+
+def http_address(value: str | None) -> str | None:
+    """Return an address that keys may be sent to, without a trailing slash; for a field validator.
+
+    Raises:
+        ValueError: it is none; says what one looks like.
+    """
+    if value is None:
+        return None
+    url = urlsplit(value)
+    if not is_safe(url, "http") or url.path not in ("", "/") or url.query:
+        raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
+    return value.rstrip("/")
 
 
 class RateOverride(BaseModel):
@@ -78,3 +112,56 @@ class VenueSettings(BaseModel):
     def is_armed(self) -> bool:
         """Whether the owner has allowed orders that move real money."""
         return False
+
+
+class RealMoneySettings(VenueSettings):
+    """What every venue has in common where orders may move real money."""
+
+    armed: Literal["live"] | None = None
+    """`live` allows orders that move real money; a venue whose orders do does not start without it."""
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the owner has allowed orders that move real money."""
+        return self.armed == "live"
+
+
+class HostedSettings(RealMoneySettings):
+    """A venue with a host for play money and one for real money, or a simulator at an address of one's own."""
+
+    hosts: ClassVar[Mapping[str, str]]
+    """Address of the API by environment."""
+    play: ClassVar[str]
+    """The environment that has no real money."""
+
+    environment: str
+    """Which host, or `custom`."""
+    base_url: str | None = None
+    """Address of the API with `environment: custom`, without a path; https, or http on this machine."""
+
+    _safe_address = field_validator("base_url")(http_address)
+
+    @model_validator(mode="after")
+    def _address_given_where_needed(self) -> Self:
+        if self.environment == "custom" and self.base_url is None:
+            raise ValueError("`base_url` with `environment: custom`")
+        if self.environment != "custom" and self.base_url is not None:
+            raise ValueError(f"no `base_url` with `environment: {self.environment}`; `custom` takes one")
+        return self
+
+    @property
+    def is_production(self) -> bool:
+        """Whether orders at this venue move real money: anywhere but on this machine and at the host for play money."""
+        if self.environment == "custom":
+            return not self.is_local and self.address != self.hosts[self.play]
+        return self.environment != self.play
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address is on this machine: a simulator."""
+        return is_on_this_machine(self.address)
+
+    @property
+    def address(self) -> str:
+        """The address of the API, without a trailing slash."""
+        return self.base_url or self.hosts[self.environment]

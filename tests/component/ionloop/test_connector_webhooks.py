@@ -1,6 +1,6 @@
 """What the connector makes of the venue's webhooks, and how it asks for them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -11,6 +11,7 @@ from quantd.domain.events import Event, OrderReport
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
 from quantd.errors import Refused, Unavailable
+from quantd.venues.ionloop.webhooks import USED_TYPES
 from tests.component.ionloop.rig import Rig, cancel, run
 
 
@@ -110,10 +111,14 @@ def test_a_webhook_is_registered_and_a_refusal_raises() -> None:
 URL = "https://x.example/webhooks/ionloop"
 
 
+def registration(rig: Rig) -> Callable[[str], Awaitable[str]]:
+    return lambda url: rig.connector.create_webhook(url, USED_TYPES, "s")
+
+
 def test_an_address_that_could_not_be_told_is_told_again_and_one_that_was_is_not() -> None:
     async def body(rig: Rig) -> None:
         rig.venue.answers["create_webhook"] = [rig.venue.error(429, "RATE_LIMITED")]
-        assert await register_webhook(rig.connector, URL, "s")
+        assert await register_webhook("ionloop", URL, registration(rig))
         assert rig.venue.count("POST", "/v1/webhooks") == 2
 
     run(body)
@@ -122,7 +127,7 @@ def test_an_address_that_could_not_be_told_is_told_again_and_one_that_was_is_not
 def test_an_address_of_which_nobody_knows_whether_it_was_told_is_not_told_twice() -> None:
     async def body(rig: Rig) -> None:
         rig.venue.faults["create_webhook"] = ["drop_after"]
-        assert await register_webhook(rig.connector, URL, "s")
+        assert await register_webhook("ionloop", URL, registration(rig))
         assert rig.venue.count("POST", "/v1/webhooks") == 1
 
     run(body)
@@ -130,7 +135,7 @@ def test_an_address_of_which_nobody_knows_whether_it_was_told_is_not_told_twice(
 
 def test_a_refused_address_is_left_for_the_next_start() -> None:
     async def body(rig: Rig) -> None:
-        assert not await register_webhook(rig.connector, "http://x.example", "s")
+        assert not await register_webhook("ionloop", "http://x.example", registration(rig))
         assert rig.venue.count("POST", "/v1/webhooks") == 1
 
     run(body)

@@ -126,7 +126,8 @@ class House:
 
     async def scrape(self) -> dict[str, float]:
         """Return what one scrape tells, by name with labels."""
-        port = next(one.port for one in self.daemon._services if hasattr(one, "port"))
+        assert self.daemon._listeners is not None
+        port = self.daemon._listeners.health.port
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
             lines = (await answer.text()).splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}

@@ -12,7 +12,6 @@ from quantd.ports import HttpRequest
 from quantd.simulators.ionloop.options import MarketRules, Setup, Switches, Webhook
 from quantd.simulators.ionloop.venue import IonloopVenue
 from quantd.simulators.ionloop.webhooks import EVENTS
-from quantd.venues.ionloop.connector import IonloopConnector
 from quantd.venues.ionloop.settings import IonloopSettings
 from tests.sim.scenes.scene import Receive, Scene, count_lags, depth_of
 from tests.sim.scenes.writes import CancelOne, Create, Writes
@@ -89,8 +88,5 @@ class IonloopScene(Scene):
 
     def receiver(self, shared: Any, parts: Any) -> Receive | None:
         """Return the webhooks' receiver."""
-        settings, connector = parts.settings, parts.connector
-        assert isinstance(settings, IonloopSettings)
-        assert isinstance(connector, IonloopConnector)
-        assert settings.webhook_secret is not None
-        return receiver_of(shared, self.name, connector, settings.webhook_secret.get_secret_value()).receive
+        assert parts.webhook is not None
+        return receiver_of(shared, self.name, parts.webhook).receive

@@ -124,16 +124,3 @@ def test_a_placement_is_text_in_the_venue_s_words(spec: OrderSpec, kind: str, pr
 def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="finite"):
         msgspec.json.decode(msgspec.json.encode({**msgspec.to_builtins(row()), "amount": "NaN"}), type=wire.OrderRow)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-11-20T10:00:00.000001+00:00", 1_763_632_800_000_001_000 + 31_536_000_000_000_000),
-        ("2026-11-20T10:00:00", 1_763_632_800_000_000_000 + 31_536_000_000_000_000),
-        ("yesterday", None),
-        (None, None),
-    ],
-)
-def test_times_are_nanoseconds_utc(text: str | None, expected: int | None) -> None:
-    assert translate.instant_ns(text) == expected

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from quantd.venues.budget import Bucket, Window
-from quantd.venues.ionloop.limits import LIMITS, ORDERS, budget_route, configured, ticker_limit
+from quantd.venues.budget import Bucket, Window, with_models
+from quantd.venues.ionloop.limits import LIMITS, ORDERS, budget_route, ticker_limit
 from quantd.venues.ionloop.paging import read_pages
 from quantd.venues.ionloop.routes import PATH_NAMES, ROUTES, Evidence, route_table, target
 from quantd.venues.ionloop.settings import IonloopPaths
@@ -44,12 +44,12 @@ def test_order_routes_draw_on_the_burst_control_and_tickers_on_their_symbol() ->
 
 
 def test_limits_can_be_configured_by_name() -> None:
-    limits = {limit.name: limit for limit in configured({"orders": Bucket(2.0, 3)})}
+    limits = {limit.name: limit for limit in with_models(LIMITS, {"orders": Bucket(2.0, 3)})}
     assert limits["orders"].model == Bucket(2.0, 3)
     assert limits["orders"].routes == ORDERS.routes
     assert {limit.name for limit in LIMITS} == set(limits)
     with pytest.raises(ValueError, match="no such rate limit: order"):
-        configured({"order": Window(1, 1.0)})
+        with_models(LIMITS, {"order": Window(1, 1.0)})
 
 
 class Row(msgspec.Struct):

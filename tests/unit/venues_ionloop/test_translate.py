@@ -103,21 +103,6 @@ def test_the_envelope_reads_good_and_bad_and_nothing_else() -> None:
         assert wire.envelope(body) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-05-14T12:00:00Z", NOON_NS),
-        ("2026-05-14T14:00:00+02:00", NOON_NS),
-        ("2026-05-14T12:00:00", NOON_NS),
-        ("2026-05-14T12:00:00.000123Z", NOON_NS + 123_000),
-        ("", None),
-        ("noon", None),
-    ],
-)
-def test_times_are_read_to_the_nanosecond_or_not_at_all(text: str, expected: int | None) -> None:
-    assert translate.instant_ns(text) == expected
-
-
 def test_times_are_written_in_whole_seconds_outwards() -> None:
     assert translate.instant_text(NOON_NS + 1) == "2026-05-14T12:00:00Z"
     assert translate.instant_text(NOON_NS + 1, round_up=True) == "2026-05-14T12:00:01Z"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from quantd.venues.budget import Bucket
-from quantd.venues.oanda.limits import LIMITS, configured
+from quantd.venues.budget import Bucket, with_models
+from quantd.venues.oanda.limits import LIMITS
 from quantd.venues.oanda.settings import OandaSettings
 
 ACCOUNT = "101-001-1234567-001"
@@ -78,6 +78,6 @@ def test_the_budget_stays_below_what_is_documented_and_takes_overrides_by_name()
     assert isinstance(limit.model, Bucket)
     assert limit.model.rate_per_s + limit.model.burst <= 120
     assert limit.scope == "address"
-    assert configured({"requests": Bucket(5.0, 1)})[0].model == Bucket(5.0, 1)
+    assert with_models(LIMITS, {"requests": Bucket(5.0, 1)})[0].model == Bucket(5.0, 1)
     with pytest.raises(ValueError, match="no such rate limit: orders"):
-        configured({"orders": Bucket(5.0, 1)})
+        with_models(LIMITS, {"orders": Bucket(5.0, 1)})

@@ -7,26 +7,28 @@ import msgspec
 import pytest
 
 from quantd.testing.loop import run_virtual
-from quantd.venues.budget import Bucket, Window
+from quantd.venues.budget import Bucket, Window, with_models
 from quantd.venues.ripio import wire
-from quantd.venues.ripio.limits import LIMITS, configured
+from quantd.venues.ripio.limits import limits_of
 from quantd.venues.ripio.orders import next_page
 from quantd.venues.ripio.paging import PAGES_MAX, read_pages
 
 
 def test_the_documented_limits_of_both_kinds_of_user() -> None:
-    approved = {limit.name: limit.model for limit in configured({})}
-    assert approved == {limit.name: limit.model for limit in LIMITS}
+    approved = {limit.name: limit.model for limit in limits_of(documents_approved=True)}
     assert (approved["second"], approved["day"]) == (Window(3, 1.0), Window(302_400, 86_400.0))
-    other = {limit.name: limit.model for limit in configured({}, documents_approved=False)}
+    other = {limit.name: limit.model for limit in limits_of(documents_approved=False)}
     assert (other["second"], other["day"]) == (Window(1, 1.0), Window(86_400, 86_400.0))
 
 
 def test_an_override_counts_before_either() -> None:
-    own = {limit.name: limit.model for limit in configured({"second": Bucket(10.0, 10)}, documents_approved=False)}
+    own = {
+        limit.name: limit.model
+        for limit in with_models(limits_of(documents_approved=False), {"second": Bucket(10.0, 10)})
+    }
     assert own["second"] == Bucket(10.0, 10)
     with pytest.raises(ValueError, match="expected some of day, public, second"):
-        configured({"minute": Bucket(1.0, 1)})
+        with_models(limits_of(documents_approved=True), {"minute": Bucket(1.0, 1)})
 
 
 class Row(msgspec.Struct, frozen=True):

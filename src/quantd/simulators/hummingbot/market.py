@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from quantd.domain.instruments import symbol_of
 from quantd.domain.market import Book, Quote
 from quantd.domain.numbers import Rounding
 from quantd.exchange import Exchange
@@ -36,7 +37,7 @@ class MarketData:
 
     def note(self, event: Quote | Book) -> None:
         """Take note of a price."""
-        pair = event.instrument.partition(":")[2]
+        pair = symbol_of(event.instrument)
         rules = self._pairs[pair]
         middle = event.mid if isinstance(event, Quote) else (event.bids[0][0] + event.asks[0][0]) * 0.5
         price = float(rules.instrument().price(middle, Rounding.NEAREST))

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, TickTier, instrument_id
 from quantd.domain.numbers import ZERO
 from quantd.exchange import DepthRules
 
@@ -43,7 +43,7 @@ class PairRules(msgspec.Struct, frozen=True):
     def instrument(self) -> Instrument:
         """Return the pair in the exchange's words."""
         return Instrument(
-            id=InstrumentId(f"{VENUE}:{self.pair}"),
+            id=instrument_id(VENUE, self.pair),
             base=self.base,
             quote=self.quote,
             ticks=(TickTier(ZERO, self.tick),),

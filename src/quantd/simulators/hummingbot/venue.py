@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from quantd.domain.cash import AccountKind, CashFlow, CashFlowKind
-from quantd.domain.instruments import MarketStatus
+from quantd.domain.instruments import MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import ZERO, decimal_from_text
 from quantd.domain.orders import Side
@@ -37,7 +37,7 @@ from quantd.simulators.hummingbot.orders import ACCOUNT, OrderDesk, quantised, s
 from quantd.simulators.hummingbot.requests import ORDER_TYPES, read_listing, read_object, read_placement
 from quantd.simulators.hummingbot.routes import Asked, is_known_path, match
 from quantd.simulators.prices import quotes_of
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 _NO_LIMIT, _NO_STEP = 1e56, 1e-56
 
@@ -49,7 +49,7 @@ class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["online", "halted"]
 
 
-class HummingbotVenue:
+class HummingbotVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -61,9 +61,9 @@ class HummingbotVenue:
     name = VENUE
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         tag = f"{now_ns // NS_PER_S % 0xFFFFFF:06X}"  # ids differ from those of an earlier run
         rules = ExchangeRules(
@@ -89,7 +89,7 @@ class HummingbotVenue:
     def on_market(self, event: Quote | Book | Bar) -> None:
         """Take in a market event, stamped with the server's own time; a bar counts as the four quotes of its path."""
         if isinstance(event, Bar):
-            rules = self._pairs[event.instrument.partition(":")[2]].instrument()
+            rules = self._pairs[symbol_of(event.instrument)].instrument()
             for quote in quotes_of(event, rules):
                 self.on_market(quote)
             return
@@ -322,21 +322,6 @@ class HummingbotVenue:
             "opening_balances": {ACCOUNT: {asset: f"{amount:f}" for asset, amount in self.setup.balances.items()}},
             "orders": [self.desk.truth(order) for order in self.desk.orders.values() if order.at_exchange],
         }
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do ``deposit`` or ``withdraw`` (asset, amount) at the exchange, or set a ``market`` (symbol, status).

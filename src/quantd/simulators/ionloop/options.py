@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, TickTier, instrument_id
 from quantd.domain.numbers import ZERO
 from quantd.exchange.rules import DepthRules
 
@@ -65,7 +65,7 @@ class MarketRules(msgspec.Struct, frozen=True):
     def instrument(self) -> Instrument:
         """Return the market in the exchange's words."""
         return Instrument(
-            id=InstrumentId(f"{VENUE}:{self.symbol}"),
+            id=instrument_id(VENUE, self.symbol),
             base=self.base,
             quote=self.quote,
             ticks=(TickTier(ZERO, self.tick_size),),

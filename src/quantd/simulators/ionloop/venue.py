@@ -34,7 +34,7 @@ from quantd.simulators.ionloop.routes import Asked, match
 from quantd.simulators.ionloop.terms import read_object
 from quantd.simulators.ionloop.webhooks import Webhooks
 from quantd.simulators.prices import quotes_of
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -46,7 +46,7 @@ class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: MarketWord
 
 
-class IonloopVenue:
+class IonloopVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -58,9 +58,9 @@ class IonloopVenue:
     name = "ionloop"
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         # Ids differ from those of an earlier run: a client's journal may outlive the simulator.
         tag = _base36(now_ns // NS_PER_S) + "x"
@@ -250,21 +250,6 @@ class IonloopVenue:
             },
             **self.ledger.state(),
         }
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do ``deposit`` or ``withdraw`` (asset, amount, account), or set a ``market`` (symbol, status).

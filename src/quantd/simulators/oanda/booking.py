@@ -8,6 +8,7 @@ no resting order at OANDA that is partly filled.
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from quantd.domain.instruments import symbol_of
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import ENDS, OrderState, Role, Side
 from quantd.exchange import ExchangeReport, NewOrder, OrderView, Refused, Trade
@@ -117,7 +118,7 @@ class Booking:
 
     def _closed_out(self, account: Account, view: OrderView) -> OrderRecord:
         """Enter the order with which the exchange closes an account out."""
-        rules = self._instruments[view.spec.instrument.partition(":")[2]]
+        rules = self._instruments[symbol_of(view.spec.instrument)]
         units = view.spec.quantity if view.spec.side is Side.BUY else -view.spec.quantity
         fields: Json = {
             "instrument": rules.name, "units": units_text(units), "timeInForce": "FOK", "positionFill": "REDUCE_ONLY",

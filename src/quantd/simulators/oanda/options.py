@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, QuantityUnit, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, QuantityUnit, TickTier, instrument_id
 from quantd.domain.numbers import ONE, ZERO
 from quantd.exchange import DepthRules
 
@@ -61,7 +61,7 @@ class InstrumentRules(msgspec.Struct, frozen=True):
     @property
     def id(self) -> InstrumentId:
         """The id in the exchange."""
-        return InstrumentId(f"{VENUE}:{self.name}")
+        return instrument_id(VENUE, self.name)
 
     def instrument(self) -> Instrument:
         """Return it in the exchange's words."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from quantd.domain.cash import AccountKind, PositionMode
+from quantd.domain.instruments import symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.ports import Clock, HttpRequest, HttpResponse
@@ -44,7 +45,7 @@ from quantd.simulators.oanda.streams import PriceStream, Streams, TransactionStr
 from quantd.simulators.oanda.trades import TradeDesk
 from quantd.simulators.oanda.words import not_found
 from quantd.simulators.prices import quotes_of
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 _UNLISTED = frozenset({"candles", "account_candles", "latest_candles", "pricing"})
 """Answers without the newest transaction's id."""
@@ -52,7 +53,7 @@ _ORDER_STATES = ("PENDING", "FILLED", "TRIGGERED", "CANCELLED", "ALL")
 _FIRST_REQUEST = 42_000_000_000_000_000
 
 
-class OandaVenue:
+class OandaVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -65,9 +66,9 @@ class OandaVenue:
     streams = frozenset({"pricing_stream", "transactions_stream"})
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         self.instruments = {one.name: one for one in setup.instruments}
         rules = ExchangeRules(
@@ -108,7 +109,7 @@ class OandaVenue:
 
     def on_market(self, event: Quote | Book | Bar) -> None:
         """Take in a market event, stamped with the server's own time; a bar counts as the four quotes of its path."""
-        name = event.instrument.partition(":")[2]
+        name = symbol_of(event.instrument)
         if isinstance(event, Bar):
             for quote in quotes_of(event, self.instruments[name].instrument()):
                 self.on_market(quote)
@@ -338,21 +339,6 @@ class OandaVenue:
     def state(self) -> Json:
         """Return the exact truth; decimals are text, ids the venue's."""
         return self.office.state(self._clock.now_ns())
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do something that no client can; see `Office`.

@@ -44,7 +44,7 @@ from quantd.simulators.ripio.terms import breach, read_object, read_text
 from quantd.simulators.ripio.tickets import Tickets
 from quantd.simulators.ripio.ws_api import ApiConnection
 from quantd.simulators.sockets import VenueSocket
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 WS_API = "/ws-api"
 """Path of the WebSocket API, which has a host of its own at the venue."""
@@ -69,7 +69,7 @@ class TokenCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blocked: bool = True
 
 
-class RipioVenue:
+class RipioVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -81,9 +81,9 @@ class RipioVenue:
     name = "ripio"
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         tag = str(now_ns)  # ids differ from those of an earlier run: a client's journal may outlive the simulator
         assets = {asset for rules in setup.pairs for asset in (rules.base, rules.quote)}
@@ -359,21 +359,6 @@ class RipioVenue:
             },
             "balances": self.accounts.state(),
         }
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do ``deposit`` or ``withdraw`` (asset, amount, account), ``market`` (pair, enabled), ``block`` (token).

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from quantd.domain.instruments import MarketStatus
+from quantd.domain.instruments import MarketStatus, symbol_of
 from quantd.domain.market import Quote
 from quantd.exchange import Exchange
 from quantd.simulators.tradelocker.answers import NS_PER_MS, RefusedByVenue
@@ -59,7 +59,7 @@ class MarketDesk:
 
     def note(self, quote: Quote) -> None:
         """Take a price into its minute's bar."""
-        bars, price = self._minutes[quote.instrument.partition(":")[2]], quote.bid
+        bars, price = self._minutes[symbol_of(quote.instrument)], quote.bid
         minute = quote.received_at_ns // NS_PER_MS // _MINUTE_MS * _MINUTE_MS
         if not bars or bars[-1].t < minute:
             bars.append(Candle(minute, price, price, price, price))

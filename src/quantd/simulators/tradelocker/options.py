@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain.cash import PositionMode
-from quantd.domain.instruments import Instrument, InstrumentId, QuantityUnit, TickTier
+from quantd.domain.instruments import Instrument, QuantityUnit, TickTier, instrument_id
 from quantd.domain.numbers import ONE, ZERO
 from quantd.exchange import DepthRules
 
@@ -81,7 +81,7 @@ class InstrumentRules(msgspec.Struct, frozen=True):
     def instrument(self) -> Instrument:
         """Return it in the exchange's words."""
         return Instrument(
-            id=InstrumentId(f"{VENUE}:{self.name}"),
+            id=instrument_id(VENUE, self.name),
             base=self.base,
             quote=self.quote,
             ticks=self.ticks,

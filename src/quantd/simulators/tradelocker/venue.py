@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from quantd.domain.cash import AccountKind, CashFlow, CashFlowKind
-from quantd.domain.instruments import MarketStatus
+from quantd.domain.instruments import MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import ZERO, decimal_from_text, plain
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules, Refused
@@ -38,7 +38,7 @@ from quantd.simulators.tradelocker.orders import OrderDesk
 from quantd.simulators.tradelocker.positions import PositionDesk
 from quantd.simulators.tradelocker.routes import Asked, match
 from quantd.simulators.tradelocker.terms import read_create
-from quantd.simulators.venue import Json, Notice
+from quantd.simulators.venue import Json, Notice, Switched
 
 _STATUSES = {"open": MarketStatus.OPEN, "closed": MarketStatus.CLOSED, "halted": MarketStatus.HALTED,
              "reduce_only": MarketStatus.REDUCE_ONLY}  # fmt: skip
@@ -51,7 +51,7 @@ class MarketCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["open", "closed", "halted", "reduce_only"]
 
 
-class TradeLockerVenue:
+class TradeLockerVenue(Switched[Switches]):
     """A `SimulatedVenue`.
 
     Args:
@@ -63,9 +63,9 @@ class TradeLockerVenue:
     name = VENUE
 
     def __init__(self, setup: Setup, *, clock: Clock, switches: Switches | None = None) -> None:
+        super().__init__(switches or Switches())
         self.setup = setup
         self._clock = clock
-        self._switches = switches or Switches()
         now_ns = clock.now_ns()
         rules = {str(one.tradable_id): one for one in setup.instruments}
         accounts = {
@@ -95,7 +95,7 @@ class TradeLockerVenue:
     def on_market(self, event: Quote | Book | Bar) -> None:
         """Take in a market event, stamped with the server's own time; a bar counts as the four quotes of its path."""
         if isinstance(event, Bar):
-            for quote in quotes_of(event, self._by_name[event.instrument.partition(":")[2]].instrument()):
+            for quote in quotes_of(event, self._by_name[symbol_of(event.instrument)].instrument()):
                 self.on_market(quote)
             return
         now_ns = self._clock.now_ns()
@@ -258,7 +258,7 @@ class TradeLockerVenue:
                 told["orders"].append(
                     {
                         "id": self.ids.shown(order.venue_order_id), "account": account.id,
-                        "symbol": order.spec.instrument.partition(":")[2], "side": order.spec.side.value,
+                        "symbol": symbol_of(order.spec.instrument), "side": order.spec.side.value,
                         "strategyId": order.tag, "role": order.role.value, "state": order.state.value,
                         "quantity": plain(order.spec.quantity), "filledQuantity": plain(order.filled_quantity),
                         "fees": {asset: plain(amount) for asset, amount in order.fees},
@@ -269,27 +269,12 @@ class TradeLockerVenue:
                 told["lots"].append(
                     {
                         "id": self.ids.shown(lot.venue_id), "account": account.id, "side": lot.side.value,
-                        "symbol": lot.instrument.partition(":")[2], "quantity": plain(lot.quantity),
+                        "symbol": symbol_of(lot.instrument), "quantity": plain(lot.quantity),
                         "openPrice": plain(lot.open_price), "stop": _text(lot.protection.stop),
                         "take": _text(lot.protection.take),
                     }
                 )  # fmt: skip
         return told
-
-    def switches(self) -> Json:
-        """Return how it behaves now."""
-        shown: Json = msgspec.to_builtins(self._switches)
-        return shown
-
-    def adjust(self, changes: Json) -> None:
-        """Change switches by name.
-
-        Raises:
-            ValueError: when a name or a value is none of theirs.
-        """
-        fresh = msgspec.convert({**self.switches(), **changes}, Switches)
-        for name in fresh.__struct_fields__:
-            setattr(self._switches, name, getattr(fresh, name))
 
     def command(self, name: str, arguments: Json) -> Json:
         """Do ``deposit`` or ``withdraw`` (account, amount), set a ``market`` (symbol, status), or ``revoke`` tokens.

@@ -4,7 +4,7 @@ Used by `VenueHttp` and the connectors. `limits` is the data that a venue declar
 the lanes, `rate` the budget itself. Never sends anything.
 """
 
-from quantd.venues.budget.limits import Bucket, Lane, Limit, Window
+from quantd.venues.budget.limits import Bucket, Lane, Limit, Window, with_models
 from quantd.venues.budget.queues import Permit
 from quantd.venues.budget.rate import AddressPool, BudgetState, KillAllowance, NoBudget, RateBudget
 
@@ -19,4 +19,5 @@ __all__ = [
     "Permit",
     "RateBudget",
     "Window",
+    "with_models",
 ]

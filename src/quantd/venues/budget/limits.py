@@ -7,7 +7,7 @@ A `Bucket` refills steadily and lets an idle caller send a burst (GCRA). A `Wind
 window of (limit, seconds) also satisfy a fixed window and a bucket of that burst.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Literal
 
@@ -99,3 +99,16 @@ class Limit(msgspec.Struct, frozen=True):
     def weight(self, route: str) -> float | None:
         """Return what one request to `route` weighs here, None where it does not count."""
         return self.routes.get(route, self.routes.get("*"))
+
+
+def with_models(limits: Sequence[Limit], models: Mapping[str, Bucket | Window]) -> tuple[Limit, ...]:
+    """Return limits with other models for those named, as an owner sets them instead of the documented ones.
+
+    Raises:
+        ValueError: when a name is none of theirs.
+    """
+    names = {limit.name for limit in limits}
+    unknown = sorted(set(models) - names)
+    if unknown:
+        raise ValueError(f"no such rate limit: {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
+    return tuple(msgspec.structs.replace(limit, model=models.get(limit.name, limit.model)) for limit in limits)

@@ -2,9 +2,10 @@
 
 from quantd.domain.instruments import FeeSchedule
 from quantd.domain.numbers import BPS
+from quantd.venues.budget import with_models
 from quantd.venues.hummingbot.connector import HummingbotConnector
 from quantd.venues.hummingbot.kill import HummingbotKillSwitch
-from quantd.venues.hummingbot.limits import configured
+from quantd.venues.hummingbot.limits import LIMITS
 from quantd.venues.hummingbot.options import HummingbotOptions
 from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, rates_of
@@ -13,7 +14,7 @@ from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, ra
 def build(name: str, settings: HummingbotSettings, around: Surroundings) -> VenueParts:
     """Return the venue's parts; nothing is opened yet."""
     assert settings.password is not None, "the loader requires a password"
-    limits = configured(rates_of(settings.rates))
+    limits = with_models(LIMITS, rates_of(settings.rates))
     line = line_to(name, settings.base_url, limits, timeout_s=settings.timeout_s, around=around)
     options = HummingbotOptions(
         settings.username,

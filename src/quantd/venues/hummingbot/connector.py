@@ -11,7 +11,7 @@ from typing import Any
 
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import Instrument, MarketStatus
+from quantd.domain.instruments import Instrument, MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, TimeInForce
@@ -190,7 +190,7 @@ class HummingbotConnector:
         failed = 0
         for row in look.active.values():
             path = cancel_path(self._options.account, self._options.connector, row.order_id)
-            if command.instrument is not None and row.trading_pair != translate.symbol_of(command.instrument):
+            if command.instrument is not None and row.trading_pair != symbol_of(command.instrument):
                 continue
             deadline_at_ns = self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS)
             outcome = await self._api.write("cancel_order", path, {}, lane=Lane.CANCEL, deadline_at_ns=deadline_at_ns)

@@ -3,11 +3,7 @@
 Orders that wait there are sent late, at prices that nobody wants any more (dossier, section 5). All figures are assumed.
 """
 
-from collections.abc import Mapping
-
-import msgspec
-
-from quantd.venues.budget import Bucket, Limit, Window
+from quantd.venues.budget import Bucket, Limit
 
 ORDERS = Limit("orders", Bucket(8.0, 8), {"place_order": 1, "cancel_order": 1})
 """Binance lets 100 orders pass in 10 s, looks and cancels included; a steady 8 a second never makes a queue there."""
@@ -15,16 +11,3 @@ READS = Limit("reads", Bucket(20.0, 20))
 """One process serves everybody: 20 requests a second leave it room."""
 
 LIMITS = (ORDERS, READS)
-
-
-def configured(models: Mapping[str, Bucket | Window]) -> tuple[Limit, ...]:
-    """Return `LIMITS` with other models for those named.
-
-    Raises:
-        ValueError: when a name is none of theirs.
-    """
-    names = {limit.name for limit in LIMITS}
-    unknown = sorted(set(models) - names)
-    if unknown:
-        raise ValueError(f"no such rate limit: {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
-    return tuple(msgspec.structs.replace(limit, model=models.get(limit.name, limit.model)) for limit in LIMITS)

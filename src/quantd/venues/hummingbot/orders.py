@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from quantd.domain.instruments import Instrument
+from quantd.domain.instruments import Instrument, symbol_of
 from quantd.domain.orders import OrderRef
 from quantd.domain.reports import OrderReport
 from quantd.errors import Unavailable
@@ -20,6 +20,7 @@ from quantd.venues.hummingbot.api import LIST_LIMIT, Api
 from quantd.venues.hummingbot.classify import failure_of
 from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.translate import SECOND_NS
+from quantd.venues.parsing import instant_ns
 
 STALE_NS = 360 * SECOND_NS
 """Times in the lists may be so old: the server stamps with its last pass, five minutes apart, and we allow one more."""
@@ -85,7 +86,7 @@ class OrderReader:
             page = await self._api.ask("search_orders", path, body, wire.Page[wire.OrderRow], lane)
             before = len(rows)
             rows.update((row.order_id, row) for row in page.data)
-            oldest_ns = min((translate.instant_ns(row.created_at) or 0 for row in page.data), default=0)
+            oldest_ns = min((instant_ns(row.created_at) or 0 for row in page.data), default=0)
             if len(page.data) < LIST_LIMIT or len(rows) == before:
                 break
             if wanted <= rows.keys() and (since_ns is None or oldest_ns < since_ns):
@@ -129,7 +130,7 @@ class OrderReader:
             trades = await self.trades(lane)
         reports = []
         for ref, row in rows:
-            report = self.report(row, trades.get(row.order_id, ()), pair=translate.symbol_of(ref.spec.instrument))
+            report = self.report(row, trades.get(row.order_id, ()), pair=symbol_of(ref.spec.instrument))
             ended = row.status in translate.ENDED
             if ended or report.filled_quantity != ref.filled_quantity:
                 reports.append(report)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.instruments import Instrument, InstrumentId, symbol_of
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
@@ -21,6 +21,7 @@ from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.options import QUIET_PERIOD_S
 from quantd.venues.hummingbot.orders import STALE_NS, Look, OrderReader
 from quantd.venues.hummingbot.translate import SECOND_NS
+from quantd.venues.parsing import instant_ns
 
 LOOK_EVERY_S = 5.0
 """Least time between two looks that count."""
@@ -63,7 +64,7 @@ class Search:
         begun = self._searches.now()
         look = await self._orders.look(Lane.RECONCILE, since_ns=sent_at_ns - STALE_NS)
         spec = command.spec
-        rules = self._orders.rules(translate.symbol_of(spec.instrument))
+        rules = self._orders.rules(symbol_of(spec.instrument))
         known = frozenset(self._known_ids(spec.instrument))
         ids = {*look.active, *look.recorded} - known
         rows = [row for one in ids if (row := look.row(one)) is not None and _is_it(row, command, rules, sent_at_ns)]
@@ -106,7 +107,7 @@ class Search:
         if row.status in translate.ENDED:
             self.cancels.pop(order_id, None)
             trades = await self._orders.trades(Lane.CANCEL) if row.filled_amount or row.status == "FILLED" else {}
-            pair = translate.symbol_of(command.instrument)
+            pair = symbol_of(command.instrument)
             return Found(self._orders.report(row, trades.get(order_id, ()), pair=pair))
         if self._clock.now_ns() - sent_at_ns < _RETRY_S * SECOND_NS or row.status == "PENDING_CANCEL":
             return StillUnknown("cancel_without_effect_yet", 1.0)
@@ -131,5 +132,5 @@ def _is_it(row: wire.OrderRow, command: Submit, rules: Instrument, sent_at_ns: i
     is_market = spec.kind is OrderKind.MARKET
     if is_market is not (row.order_type == "MARKET") or (not is_market and row.price != spec.price):
         return False
-    created_at_ns = translate.instant_ns(row.created_at)
+    created_at_ns = instant_ns(row.created_at)
     return created_at_ns is None or created_at_ns >= sent_at_ns - STALE_NS

@@ -6,16 +6,13 @@ Used by the configuration loader and the composition root. Opens nothing.
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from quantd.venues.settings import RateOverride, VenueSettings
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from quantd.venues.settings import RateOverride, RealMoneySettings, http_address, is_on_this_machine
 
 
-class HummingbotSettings(VenueSettings):
+class HummingbotSettings(RealMoneySettings):
     """A Hummingbot API server of your own, and one exchange's keys in it. Spot only."""
 
     required_secrets: ClassVar[tuple[str, ...]] = ("password",)
@@ -45,14 +42,7 @@ class HummingbotSettings(VenueSettings):
     taker_fee_bps: Decimal = Field(default=Decimal(10), ge=0, le=10_000)
     """Fee of an order that took from the book, in basis points of its value."""
 
-    @field_validator("base_url")
-    @classmethod
-    def _safe_address(cls, value: str) -> str:
-        url = urlsplit(value)
-        encrypted = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
-        if not encrypted or not url.hostname or url.username is not None or url.path not in ("", "/") or url.query:
-            raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
-        return value.rstrip("/")
+    _safe_address = field_validator("base_url")(http_address)
 
     @model_validator(mode="after")
     def _spot_only(self) -> Self:
@@ -68,9 +58,4 @@ class HummingbotSettings(VenueSettings):
     @property
     def is_local(self) -> bool:
         """Whether it is a simulator on this machine."""
-        return not self.real_money and urlsplit(self.base_url).hostname in _LOOPBACK
-
-    @property
-    def is_armed(self) -> bool:
-        """Whether the owner has allowed orders that move real money."""
-        return self.armed == "live"
+        return not self.real_money and is_on_this_machine(self.base_url)

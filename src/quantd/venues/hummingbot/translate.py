@@ -4,17 +4,17 @@ Amounts are JSON floats: they are brought to the nearest lot, which undoes what 
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from quantd.domain.fills import Fill, Quality
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, TickTier, instrument_id, symbol_of
 from quantd.domain.numbers import ZERO, Rounding, plain, snap
 from quantd.domain.orders import OrderKind, OrderSpec, OrderState, Side
 from quantd.domain.reports import OrderReport
 from quantd.errors import Unavailable
 from quantd.venues.hummingbot import wire
 from quantd.venues.hummingbot.classify import failure_of
+from quantd.venues.parsing import instant_ns
 
 SECOND_NS = 1_000_000_000
 HUGE, TINY = Decimal("1e30"), Decimal("1e-30")
@@ -40,7 +40,7 @@ def instrument(venue: str, pair: str, rules: wire.Rules, fees: FeeSchedule) -> I
     notionals = [value for value in (rules.min_notional_size, rules.min_order_value) if value and TINY < value < HUGE]
     most = rules.max_order_size
     return Instrument(
-        InstrumentId(f"{venue}:{pair}"),
+        instrument_id(venue, pair),
         base=base,
         quote=quote,
         ticks=(TickTier(ZERO, _step(rules.min_price_increment)),),
@@ -68,23 +68,6 @@ def new_order(account: str, connector: str, spec: OrderSpec) -> wire.NewOrder:
         kind,
         None if spec.price is None else plain(spec.price),
     )
-
-
-def symbol_of(instrument_id: str) -> str:
-    """Return the pair of an instrument's id."""
-    return instrument_id.partition(":")[2]
-
-
-def instant_ns(text: str | None) -> int | None:
-    """Return nanoseconds UTC of an ISO time, None when it is none; without an offset it counts as UTC."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    whole = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return int(whole.timestamp()) * SECOND_NS + whole.microsecond * 1_000
 
 
 def state_of(row: wire.OrderRow) -> tuple[OrderState, str]:

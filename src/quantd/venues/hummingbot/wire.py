@@ -8,18 +8,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from quantd.venues.parsing import Finite
+
 _T = TypeVar("_T")
 
 
-class Wire(msgspec.Struct, frozen=True):
+class Wire(Finite, frozen=True):
     """Base of all payloads: no Decimal that is not a number."""
-
-    def __post_init__(self) -> None:
-        """Refuse ``NaN`` and ``Infinity``."""
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise ValueError(f"expected a finite decimal in {name}, found {value}")
 
 
 class NewOrder(msgspec.Struct, frozen=True):

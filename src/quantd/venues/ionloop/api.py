@@ -17,7 +17,7 @@ from quantd.venues.ionloop import wire
 from quantd.venues.ionloop.classify import classify_read, is_auth_failure, judge
 from quantd.venues.ionloop.limits import budget_route
 from quantd.venues.ionloop.routes import Route, route_table, target
-from quantd.venues.ionloop.translate import instant_ns
+from quantd.venues.parsing import instant_ns
 
 _T = TypeVar("_T")
 

@@ -13,7 +13,7 @@ import msgspec
 from quantd.domain.cash import Account, AccountKind, PositionMode
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.events import Event
-from quantd.domain.instruments import Instrument, MarketStatus
+from quantd.domain.instruments import Instrument, MarketStatus, instrument_id, symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.orders import ENDS, OrderKind, OrderRef, TimeInForce
 from quantd.domain.outcomes import (
@@ -166,7 +166,7 @@ class IonloopConnector:
             return outcome
         spec = command.spec
         told = (order.symbol, translate.side(order.side), order.quantity)
-        if told != (translate.symbol_of(spec.instrument), spec.side, spec.quantity) or (
+        if told != (symbol_of(spec.instrument), spec.side, spec.quantity) or (
             order.price is not None and order.price != spec.price
         ):
             self._alerts.note("reply_contradicts", order.id, client_order_id=command.client_order_id)
@@ -231,14 +231,14 @@ class IonloopConnector:
 
     async def cancel_all(self, command: CancelAll) -> Outcome:
         """Cancel all our open orders one by one; the venue has no route for it."""
-        symbol = translate.symbol_of(command.instrument) if command.instrument is not None else ""
+        symbol = symbol_of(command.instrument) if command.instrument is not None else ""
         try:
             rows, complete = await self._desk.listed(OPEN, Lane.CANCEL, symbol=symbol)
         except VenueError as error:
             return NotExecuted(f"list_unread: {type(error).__name__}")
         reports: list[OrderReport] = []
         failed = 0
-        instruments = {translate.instrument_id(self.venue, row.symbol) for row in rows.values()}
+        instruments = {instrument_id(self.venue, row.symbol) for row in rows.values()}
         ours = {order_id for instrument in instruments for order_id in self._known_venue_ids(instrument)}
         for row in rows.values():
             if row.id not in ours:

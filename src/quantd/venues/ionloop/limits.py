@@ -4,10 +4,6 @@ Used by the composition root to build the account's `RateBudget`, and by the con
 of each symbol. The venue names none of its models: a window is declared unless an assumption is ours anyway.
 """
 
-from collections.abc import Mapping
-
-import msgspec
-
 from quantd.venues.budget import Bucket, Limit, Window
 from quantd.venues.ionloop.routes import ROUTES, Route
 
@@ -34,19 +30,6 @@ def ticker_limit(symbol: str) -> Limit:
     """Return the documented limit of one symbol's ticker: one request a second."""
     name = f"ticker:{symbol}"
     return Limit(name, Window(1, 1.0), {name: 1})
-
-
-def configured(models: Mapping[str, Bucket | Window]) -> tuple[Limit, ...]:
-    """Return `LIMITS` with other models for those named.
-
-    Raises:
-        ValueError: when a name is none of theirs.
-    """
-    names = {limit.name for limit in LIMITS}
-    unknown = sorted(set(models) - names)
-    if unknown:
-        raise ValueError(f"no such rate limit: {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
-    return tuple(msgspec.structs.replace(limit, model=models.get(limit.name, limit.model)) for limit in LIMITS)
 
 
 def budget_route(route: Route, symbol: str = "") -> str:

@@ -9,7 +9,7 @@ was not placed. What a look cannot show for sure stays unknown.
 from collections.abc import Awaitable, Callable, Iterable
 
 from quantd.domain.commands import Submit
-from quantd.domain.instruments import InstrumentId
+from quantd.domain.instruments import InstrumentId, symbol_of
 from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Outcome, Resolution, StillUnknown
 from quantd.ports import Clock
 from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
@@ -17,6 +17,7 @@ from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.orders import ANY, OrderDesk
 from quantd.venues.ionloop.translate import SECOND_NS
+from quantd.venues.parsing import instant_ns
 
 KEY_TTL_S = 60.0
 """How long after the first send a key is used again; the venue does not say how long it remembers one."""
@@ -105,7 +106,7 @@ class Search:
     async def _looked(self, command: Submit, sent_at_ns: int, progress: Progress) -> Resolution:
         """Look for the order by its terms."""
         begun = self._searches.now()
-        symbol = translate.symbol_of(command.spec.instrument)
+        symbol = symbol_of(command.spec.instrument)
         rows, complete = await self._desk.listed(ANY, Lane.RECONCILE, symbol=symbol)
         known = frozenset(self._known_ids(command.spec.instrument))
         since_ns = sent_at_ns + min(0, self._offset_ns()) - CREATED_EARLIER_NS
@@ -116,7 +117,7 @@ class Search:
             order = await self._desk.priced(row, Lane.RECONCILE)
             if order is None or order.price not in (None, command.spec.price):
                 continue
-            created_at_ns = translate.instant_ns(order.created_at)
+            created_at_ns = instant_ns(order.created_at)
             if created_at_ns is None or created_at_ns >= since_ns:
                 matches.append(order)
             elif created_at_ns >= since_ns - CLOCK_ERROR_NS:

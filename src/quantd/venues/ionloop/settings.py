@@ -4,19 +4,14 @@ Used by the configuration loader and the composition root. Opens nothing.
 """
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from quantd.venues.settings import RateOverride, VenueSettings
-
-HOSTS = {"production": "https://api.ionloop.trade", "sandbox": "https://api-sandbox.ionloop.trade"}
-"""The venue's two environments."""
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from quantd.venues.settings import HostedSettings, RateOverride
 
 
 class IonloopPaths(BaseModel):
@@ -58,19 +53,20 @@ class IonloopPaths(BaseModel):
         return value
 
 
-class IonloopSettings(VenueSettings):
+class IonloopSettings(HostedSettings):
     """The ionloop.trade spot exchange: sandbox, production, or a simulator at an address of your own."""
 
     required_secrets: ClassVar[tuple[str, ...]] = ("api_key",)
+    hosts: ClassVar[Mapping[str, str]] = {
+        "production": "https://api.ionloop.trade",
+        "sandbox": "https://api-sandbox.ionloop.trade",
+    }
+    play: ClassVar[str] = "sandbox"
 
     type: Literal["ionloop"] = "ionloop"
     """Always `ionloop`."""
     environment: Literal["sandbox", "production", "custom"] = "sandbox"
     """Which host: the venue's `sandbox`, `production` (needs `armed`), or `custom` with a `base_url`."""
-    base_url: str | None = None
-    """Address of the API with `environment: custom`, without a path; https, or http on this machine."""
-    armed: Literal["live"] | None = None
-    """`live` allows orders that move real money; `environment: production` does not start without it."""
     api_key: SecretStr | None = Field(default=None, min_length=1)
     """The API key, by the environment only."""
     api_key_file: Path | None = None
@@ -95,44 +91,3 @@ class IonloopSettings(VenueSettings):
     """Seconds between two polls of a quote; the venue throttles below 1."""
     status_every_s: float = Field(default=15.0, ge=15, allow_inf_nan=False)
     """Seconds between two looks at the state of the venue, which asks for at least 15."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _safe_address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        url = urlsplit(value)
-        encrypted = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
-        if not encrypted or not url.hostname or url.username is not None or url.path not in ("", "/") or url.query:
-            raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _address_given_where_needed(self) -> Self:
-        if self.environment == "custom" and self.base_url is None:
-            raise ValueError("`base_url` with `environment: custom`")
-        if self.environment != "custom" and self.base_url is not None:
-            raise ValueError(f"no `base_url` with `environment: {self.environment}`; `custom` takes one")
-        return self
-
-    @property
-    def is_production(self) -> bool:
-        """Whether orders at this venue move real money: production, or any host that is not this machine."""
-        if self.environment == "custom":
-            return not self.is_local and self.address != HOSTS["sandbox"]
-        return self.environment == "production"
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the address is on this machine: a simulator."""
-        return urlsplit(self.address).hostname in _LOOPBACK
-
-    @property
-    def is_armed(self) -> bool:
-        """Whether the owner has allowed orders that move real money."""
-        return self.armed == "live"
-
-    @property
-    def address(self) -> str:
-        """The address of the API, without a trailing slash."""
-        return self.base_url or HOSTS[self.environment]

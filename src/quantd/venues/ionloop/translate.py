@@ -3,21 +3,20 @@
 Used by the connector, `search` and the webhook receiver. Decides nothing about outcomes and asks nobody.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from quantd.domain.cash import Balance, CashFlow, CashFlowKind
 from quantd.domain.commands import Submit
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus, TickTier, instrument_id, symbol_of
 from quantd.domain.market import Book, Quote
 from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import ClientOrderId, OrderState, Side
 from quantd.domain.reports import OrderReport
 from quantd.venues.ionloop import wire
+from quantd.venues.parsing import EPOCH, instant_ns
 
 SECOND_NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 _MARKET_STATUS = {
@@ -33,33 +32,10 @@ _CASH_FLOWS = {
 }
 
 
-def instrument_id(venue: str, symbol: str) -> InstrumentId:
-    """Return the id of a venue symbol."""
-    return InstrumentId(f"{venue}:{symbol}")
-
-
-def symbol_of(instrument: InstrumentId) -> str:
-    """Return the venue's symbol in an instrument id."""
-    return instrument.partition(":")[2]
-
-
-def instant_ns(text: str | None) -> int | None:
-    """Return nanoseconds UTC of an ISO-8601 text, None when it cannot be read; no zone means UTC."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND * 1000
-
-
 def instant_text(at_ns: int, *, round_up: bool = False) -> str:
     """Return ISO-8601 in UTC with whole seconds, the resolution that the venue shows."""
     seconds = -(-at_ns // SECOND_NS) if round_up else at_ns // SECOND_NS
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_order_body(command: Submit) -> bytes:

@@ -10,8 +10,8 @@ import msgspec
 
 from quantd.ports import Clock, Observer
 from quantd.venues.ionloop import wire
-from quantd.venues.ionloop.translate import instant_ns
 from quantd.venues.ionloop.verify import MAX_AGE_NS, EventIds, is_signed
+from quantd.venues.parsing import instant_ns
 
 SIGNATURE_HEADER = "x-ionloop-signature"
 EVENT_ID_HEADER = "x-ionloop-event-id"
@@ -21,6 +21,8 @@ EVENT_TYPES = frozenset({
     "wallet.withdrawal.created", "transaction.completed", "price.alert.triggered", "account.updated",
 })  # fmt: skip
 """All that the venue documents."""
+USED_TYPES = ("order.filled", "order.cancelled", "order.updated")
+"""What the venue is asked to tell: all that the connector makes use of."""
 
 
 class WebhookReceiver:

@@ -5,13 +5,14 @@ malformed field that we need does. Money is an exact, finite Decimal; nothing he
 """
 
 from decimal import Decimal
-from functools import cache
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 import msgspec
 
+from quantd.venues.parsing import Finite
+
 Instant = str
-"""ISO-8601 in UTC, read by `translate.instant_ns`: a time that cannot be read must not make an order unreadable."""
+"""ISO-8601 in UTC, read by `parsing.instant_ns`: a time that cannot be read must not make an order unreadable."""
 
 Price = str | float
 """Market data: text as the venue sends it, or a number should it ever change its mind."""
@@ -19,22 +20,8 @@ Price = str | float
 _Payload = TypeVar("_Payload")
 
 
-class Wire(msgspec.Struct, frozen=True, rename="camel"):
+class Wire(Finite, frozen=True, rename="camel"):
     """Base of all payloads: camelCase names, and no Decimal that is not a number."""
-
-    def __post_init__(self) -> None:
-        """Refuse ``NaN`` and ``Infinity``, which Decimal would take."""
-        for name in _decimals(type(self)):
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise ValueError(f"expected a finite decimal in {name}, found {value}")
-
-
-@cache
-def _decimals(kind: type[Wire]) -> tuple[str, ...]:
-    """Return the fields that hold a Decimal, or one or nothing."""
-    fields = msgspec.structs.fields(kind)
-    return tuple(field.name for field in fields if field.type is Decimal or Decimal in get_args(field.type))
 
 
 class Meta(Wire, frozen=True):

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain.cash import Account, PositionMode
+from quantd.domain.instruments import instrument_id
 from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import ClientOrderId, OrderState
@@ -17,7 +18,7 @@ from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.venues.budget import Lane
 from quantd.venues.oanda import translate, wire
 from quantd.venues.oanda.api import Api
-from quantd.venues.oanda.formats import instant_ns, instrument_id, side_of
+from quantd.venues.oanda.formats import instant_ns, side_of
 from quantd.venues.oanda.ledger import Ledger
 from quantd.venues.oanda.market import MarketReader
 from quantd.venues.oanda.orders import CREATES, OrderBook

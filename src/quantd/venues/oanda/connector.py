@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import Instrument, MarketStatus
+from quantd.domain.instruments import Instrument, MarketStatus, instrument_id, symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.orders import OrderKind, OrderRef
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Resolution, StillUnknown, Unknown
@@ -22,7 +22,7 @@ from quantd.venues.oanda.account import AccountReader
 from quantd.venues.oanda.alerts import KINDS
 from quantd.venues.oanda.api import Api, order_path
 from quantd.venues.oanda.classify import ASK_FINAL_STATE
-from quantd.venues.oanda.formats import SECOND_NS, instrument_id, symbol_of
+from quantd.venues.oanda.formats import SECOND_NS
 from quantd.venues.oanda.ledger import Ledger
 from quantd.venues.oanda.market import MarketReader
 from quantd.venues.oanda.options import OandaOptions, capabilities

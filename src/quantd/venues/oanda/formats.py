@@ -7,7 +7,6 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import plain
 from quantd.domain.orders import OrderSpec, Side
 
@@ -38,16 +37,6 @@ def instant_text(at_ns: int) -> str:
     """Return RFC 3339 text with all nine digits."""
     seconds, fraction = divmod(at_ns, SECOND_NS)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
-
-
-def instrument_id(venue: str, name: str) -> InstrumentId:
-    """Return our id of an instrument."""
-    return InstrumentId(f"{venue}:{name}")
-
-
-def symbol_of(instrument: str) -> str:
-    """Return the venue's name of an instrument."""
-    return instrument.partition(":")[2]
 
 
 def signed_units(spec: OrderSpec, quantity: Decimal) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from quantd.domain.fills import Fill
+from quantd.domain.instruments import instrument_id
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import ENDS, ClientOrderId, OrderKind, OrderState
 from quantd.domain.reports import OrderReport
 from quantd.venues.oanda import translate, wire
-from quantd.venues.oanda.formats import instant_ns, instrument_id, reason_of, side_of
+from quantd.venues.oanda.formats import instant_ns, reason_of, side_of
 
 CREATES = {
     "MARKET_ORDER": OrderKind.MARKET,

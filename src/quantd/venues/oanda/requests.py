@@ -7,11 +7,12 @@ have to be unique among open trades, and the rest of a partly filled order opens
 from decimal import Decimal
 from typing import Any
 
+from quantd.domain.instruments import symbol_of
 from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import plain
 from quantd.domain.orders import OrderKind, OrderSpec, TimeInForce
 from quantd.venues.oanda import wire
-from quantd.venues.oanda.formats import instant_text, signed_units, symbol_of
+from quantd.venues.oanda.formats import instant_text, signed_units
 
 TYPES = {OrderKind.MARKET: "MARKET", OrderKind.LIMIT: "LIMIT", OrderKind.STOP: "STOP"}
 """The kinds that the venue takes; a stop limit is the engine's business."""

@@ -8,14 +8,14 @@ from decimal import Decimal
 
 from quantd.domain.cash import Balance, CashFlow, CashFlowKind
 from quantd.domain.fills import Fill, Liquidity
-from quantd.domain.instruments import FeeSchedule, Instrument, QuantityUnit, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, QuantityUnit, TickTier, instrument_id
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import OrderKind, OrderState
 from quantd.domain.reports import OrderReport
 from quantd.errors import Unavailable
 from quantd.venues.oanda import wire
-from quantd.venues.oanda.formats import instant_ns, instrument_id, side_of
+from quantd.venues.oanda.formats import instant_ns, side_of
 
 DEPENDENT_KINDS: Mapping[str, OrderKind | None] = {
     "TAKE_PROFIT": OrderKind.LIMIT,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from quantd.domain.numbers import ZERO
+from quantd.venues.parsing import Finite
 
 T = TypeVar("T")
 _SPELT = {"id": "ID", "ids": "IDs", "pl": "PL", "vwap": "VWAP"}
@@ -21,15 +22,8 @@ def spelt(name: str) -> str:
     return first + "".join(_SPELT.get(one, one.capitalize()) for one in others)
 
 
-class Wire(msgspec.Struct, frozen=True, rename=spelt):
+class Wire(Finite, frozen=True, rename=spelt):
     """Base of all payloads: no Decimal that is not a number."""
-
-    def __post_init__(self) -> None:
-        """Refuse ``NaN`` and ``Infinity``."""
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise ValueError(f"expected a finite decimal in {name}, found {value}")
 
 
 # -- transactions ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
+from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus, instrument_id, symbol_of
 from quantd.domain.lots import Lot
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.orders import OrderRef, OrderState
@@ -94,7 +94,7 @@ class PaperConnector:
         if self.source is not None:
             for theirs in await self.source.instruments(wanted):
                 mine = msgspec.structs.replace(
-                    theirs, id=InstrumentId(f"{self.venue}:{theirs.symbol}"), fees=fees_of(self._settings)
+                    theirs, id=instrument_id(self.venue, theirs.symbol), fees=fees_of(self._settings)
                 )
                 self._own[mine.symbol] = mine
         for symbol in wanted:
@@ -129,7 +129,7 @@ class PaperConnector:
         """Return the data venue's bars under this venue's name; nothing for made-up markets."""
         if self.source is None or interval_s not in self.source.capabilities.native_bars_s:
             return ()
-        theirs = msgspec.structs.replace(instrument, id=InstrumentId(f"{self.source.venue}:{instrument.symbol}"))
+        theirs = msgspec.structs.replace(instrument, id=instrument_id(self.source.venue, instrument.symbol))
         bars = await self.source.bars(theirs, interval_s, count)
         return tuple(msgspec.structs.replace(bar, instrument=instrument.id) for bar in bars)
 
@@ -139,7 +139,7 @@ class PaperConnector:
 
     def on_market(self, event: Quote | Bar | Book | StatusChanged, emit: Emit) -> None:
         """Let the market move; what it does to our orders is emitted before anybody sees the event."""
-        if self._exchange is None or event.instrument.partition(":")[2] not in self._own:
+        if self._exchange is None or symbol_of(event.instrument) not in self._own:
             return
         for told in self._exchange.handle(event):
             emit(told.report)

@@ -6,7 +6,7 @@ import msgspec
 
 from quantd.domain.capabilities import Capabilities, Echo, LotWrite, Support
 from quantd.domain.cash import Account, AccountKind, PositionMode
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, TickTier, instrument_id
 from quantd.domain.numbers import BPS, ZERO
 from quantd.domain.orders import OperationKind, TimeInForce
 from quantd.exchange import AccountSetup, ExchangeRules
@@ -93,7 +93,7 @@ def instruments_of(venue: str, settings: PaperSettings) -> dict[str, Instrument]
         for one in settings.data.synthetic.instruments:
             base, quote = one.currencies
             found[one.symbol] = Instrument(
-                InstrumentId(f"{venue}:{one.symbol}"),
+                instrument_id(venue, one.symbol),
                 base=base,
                 quote=quote,
                 ticks=(TickTier(ZERO, one.tick),),
@@ -108,7 +108,7 @@ def instruments_of(venue: str, settings: PaperSettings) -> dict[str, Instrument]
         for symbol in data.files:
             base, quote = symbol.replace("_", "-").replace("/", "-").split("-")
             found[symbol] = Instrument(
-                InstrumentId(f"{venue}:{symbol}"),
+                instrument_id(venue, symbol),
                 base=base,
                 quote=quote,
                 ticks=(TickTier(ZERO, data.tick),),

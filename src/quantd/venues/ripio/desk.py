@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from quantd.domain.commands import Amend, Cancel, CancelAll, Submit
+from quantd.domain.instruments import instrument_id, symbol_of
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import ENDS, OrderState
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
@@ -15,6 +16,7 @@ from quantd.domain.reports import OrderReport
 from quantd.errors import VenueError
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.parsing import instant_ns
 from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api, Message
 from quantd.venues.ripio.classify import ASK_FINAL_STATE
@@ -183,7 +185,7 @@ class OrderDesk:
 
     async def cancel_all(self, command: CancelAll) -> Outcome:
         """Cancel all our open orders: by pair in one request where none is anybody else's, else one by one."""
-        pair = translate.symbol_of(command.instrument) if command.instrument is not None else ""
+        pair = symbol_of(command.instrument) if command.instrument is not None else ""
         try:
             rows, complete = await self._orders.open_orders(Lane.CANCEL, pair=pair)
         except VenueError as error:
@@ -194,10 +196,10 @@ class OrderDesk:
         reports: list[OrderReport] = []
         failed = 0
         for symbol, standing in sorted(pairs.items()):
-            known = frozenset(self._known_ids(translate.instrument_id(self._api.venue, symbol)))
+            known = frozenset(self._known_ids(instrument_id(self._api.venue, symbol)))
             ours = [order_id for order_id in standing if order_id in known]
             if len(ours) > 1 and len(ours) == len(standing):
-                oldest_ns = min(translate.instant_ns(rows[one].create_date) or 0 for one in ours)
+                oldest_ns = min(instant_ns(rows[one].create_date) or 0 for one in ours)
                 ended = await self._cancel_pair(symbol, ours, oldest_ns)
                 reports.extend(ended)
                 gone = {report.venue_order_id for report in ended}
@@ -239,7 +241,7 @@ def _is_answer_to(order: wire.OrderAnswer, command: Submit) -> bool:
     """Tell whether an answer can be to the order that was sent; what it does not tell speaks for it."""
     spec = command.spec
     told: tuple[tuple[str | Decimal | None, str | Decimal], ...] = (
-        (order.pair, translate.symbol_of(spec.instrument)),
+        (order.pair, symbol_of(spec.instrument)),
         (order.side, spec.side.value),
         (order.external_id.lower() if order.external_id else None, command.client_order_id),
         (order.requested_amount, spec.quantity),

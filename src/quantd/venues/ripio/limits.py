@@ -3,11 +3,7 @@
 Used by the composition root to build the account's `RateBudget`.
 """
 
-from collections.abc import Mapping
-
-import msgspec
-
-from quantd.venues.budget import Bucket, Limit, Window
+from quantd.venues.budget import Limit, Window, with_models
 
 SECOND = Limit("second", Window(3, 1.0))
 """Documented: 3.5 requests a second for each user whose documents are approved. How it is counted is not said: three in any
@@ -22,19 +18,10 @@ PUBLIC = Limit("public", Window(1, 1.0), {"server_time": 1}, scope="address")
 LIMITS = (SECOND, DAY, PUBLIC)
 """What holds for a user whose documents are approved."""
 
-_UNAPPROVED: dict[str, Window] = {"second": Window(1, 1.0), "day": Window(86_400, 86_400.0)}
+_UNAPPROVED = {"second": Window(1, 1.0), "day": Window(86_400, 86_400.0)}
 """Documented: one a second and 86,400 a day until the documents are approved."""
 
 
-def configured(models: Mapping[str, Bucket | Window], *, documents_approved: bool = True) -> tuple[Limit, ...]:
-    """Return the limits of an account, with other models for those named.
-
-    Raises:
-        ValueError: when a name is none of theirs.
-    """
-    names = {limit.name for limit in LIMITS}
-    unknown = sorted(set(models) - names)
-    if unknown:
-        raise ValueError(f"no such rate limit: {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
-    chosen: dict[str, Bucket | Window] = {**({} if documents_approved else _UNAPPROVED), **models}
-    return tuple(msgspec.structs.replace(limit, model=chosen.get(limit.name, limit.model)) for limit in LIMITS)
+def limits_of(*, documents_approved: bool) -> tuple[Limit, ...]:
+    """Return the limits of a user."""
+    return LIMITS if documents_approved else with_models(LIMITS, _UNAPPROVED)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from quantd.domain.fills import Fill
-from quantd.domain.instruments import InstrumentId
+from quantd.domain.instruments import InstrumentId, instrument_id
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import ENDS, ClientOrderId, OrderState
 from quantd.domain.reports import OrderReport
@@ -262,7 +262,7 @@ class OrderReader:
                 _keep(self._owners, external, row.id.upper())
 
     def _known(self, pair: str) -> frozenset[str]:
-        return frozenset(self._known_ids(translate.instrument_id(self._api.venue, pair)))
+        return frozenset(self._known_ids(instrument_id(self._api.venue, pair)))
 
     def is_ours(self, row: wire.OrderRow) -> bool:
         """Tell whether an order is known to be one that we placed."""

@@ -8,6 +8,7 @@ in every list, and several of them are for a person to decide. `absence` says wh
 from decimal import Decimal
 
 from quantd.domain.commands import Submit
+from quantd.domain.instruments import symbol_of
 from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
 from quantd.ports import Clock
 from quantd.venues.absence import Progress, Searches
@@ -63,7 +64,7 @@ class Search:
 
     async def _matches(self, command: Submit, sent_at_ns: int, now_ns: int) -> tuple[dict[str, wire.OrderRow], bool]:
         """Return all orders under our id, by the venue's, and whether the lists were whole."""
-        wanted, pair = command.client_order_id, translate.symbol_of(command.spec.instrument)
+        wanted, pair = command.client_order_id, symbol_of(command.spec.instrument)
         named = await self._orders.by_external_id(wanted, Lane.RECONCILE)
         standing, whole = await self._orders.open_orders(Lane.RECONCILE, pair=pair)
         since_ns = max(sent_at_ns - LOOK_BACK_NS, now_ns - SPAN_MAX_NS)
@@ -81,7 +82,7 @@ def _has_terms(row: wire.OrderRow, command: Submit) -> bool:
         (row.price, spec.price),
     )
     return (
-        row.pair == translate.symbol_of(spec.instrument)
+        row.pair == symbol_of(spec.instrument)
         and translate.side(row.side) is spec.side
         and all(one is None or other is None or one == other for one, other in told)
     )

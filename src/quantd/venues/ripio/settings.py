@@ -10,15 +10,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from quantd.venues.settings import RateOverride, VenueSettings
+from quantd.venues.settings import RateOverride, RealMoneySettings, http_address, is_on_this_machine, is_safe
 
 STREAM = "wss://ws.ripiotrade.co"
 """The venue's stream (documented for the older host; the documents of the present gateway name no other)."""
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-
-class RipioSettings(VenueSettings):
+class RipioSettings(RealMoneySettings):
     """The Ripio Trade spot exchange, or a simulator at an address of your own. The venue has no sandbox."""
 
     required_secrets: ClassVar[tuple[str, ...]] = ("api_token", "api_secret")
@@ -62,23 +60,14 @@ class RipioSettings(VenueSettings):
     status_every_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     """Seconds between two looks at which pairs are enabled."""
 
-    @field_validator("base_url")
-    @classmethod
-    def _safe_address(cls, value: str) -> str:
-        url = urlsplit(value)
-        encrypted = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
-        if not encrypted or not url.hostname or url.username is not None or url.path not in ("", "/") or url.query:
-            raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
-        return value.rstrip("/")
+    _safe_address = field_validator("base_url")(http_address)
 
     @field_validator("stream_url")
     @classmethod
     def _safe_stream(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        url = urlsplit(value)
-        encrypted = url.scheme == "wss" or (url.scheme == "ws" and url.hostname in _LOOPBACK)
-        if not encrypted or not url.hostname or url.username is not None:
+        if not is_safe(urlsplit(value), "ws"):
             raise ValueError("wss://HOST[:PORT], or ws:// on this machine, without user")
         return value
 
@@ -97,9 +86,4 @@ class RipioSettings(VenueSettings):
     @property
     def is_local(self) -> bool:
         """Whether the address is on this machine: a simulator."""
-        return urlsplit(self.base_url).hostname in _LOOPBACK
-
-    @property
-    def is_armed(self) -> bool:
-        """Whether the owner has allowed orders that move real money."""
-        return self.armed == "live"
+        return is_on_this_machine(self.base_url)

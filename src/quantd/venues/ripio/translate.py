@@ -4,23 +4,22 @@ Used by the connector's parts. Decides nothing about outcomes and asks nobody.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from quantd.domain.cash import Balance
 from quantd.domain.commands import Submit
 from quantd.domain.fills import Fill, Liquidity
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus, TickTier
+from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus, TickTier, instrument_id, symbol_of
 from quantd.domain.market import Book, Quote
 from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import ENDS, ClientOrderId, OrderKind, OrderSpec, OrderState, Side, TimeInForce
 from quantd.domain.reports import OrderReport
+from quantd.venues.parsing import EPOCH, instant_ns
 from quantd.venues.ripio import wire
 
 SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _PERCENT = Decimal("0.01")
 
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
@@ -33,32 +32,9 @@ ANY = "open,executed_partially,executed_completely,canceled"
 """Values of the list's filter by status: it has a stray default of its own, so one is always sent."""
 
 
-def instrument_id(venue: str, pair: str) -> InstrumentId:
-    """Return the id of a pair."""
-    return InstrumentId(f"{venue}:{pair}")
-
-
-def symbol_of(instrument: InstrumentId) -> str:
-    """Return the venue's pair in an instrument id."""
-    return instrument.partition(":")[2]
-
-
-def instant_ns(text: str | None) -> int | None:
-    """Return nanoseconds UTC of an ISO-8601 text, None when it cannot be read; no zone means UTC."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND * 1000
-
-
 def instant_text(at_ns: int) -> str:
     """Return ISO-8601 in UTC with milliseconds, as the venue writes it."""
-    moment = _EPOCH + timedelta(milliseconds=at_ns // MS_NS)
+    moment = EPOCH + timedelta(milliseconds=at_ns // MS_NS)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

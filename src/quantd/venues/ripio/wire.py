@@ -11,20 +11,15 @@ from typing import TypeVar
 
 import msgspec
 
+from quantd.venues.parsing import Finite
+
 _Payload = TypeVar("_Payload")
 Read = Callable[[bytes | msgspec.Raw], _Payload]
 """Reads a payload out of an answer's data; raises msgspec.DecodeError or ValueError."""
 
 
-class Wire(msgspec.Struct, frozen=True):
+class Wire(Finite, frozen=True):
     """Base of all payloads: no Decimal that is not a number."""
-
-    def __post_init__(self) -> None:
-        """Refuse ``NaN`` and ``Infinity``, which Decimal would take."""
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise ValueError(f"expected a finite decimal in {name}, found {value}")
 
 
 class Envelope(Wire, frozen=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
+from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, OrderState, TimeInForce
@@ -163,7 +163,7 @@ class TradeLockerConnector:
     async def submit(self, command: Submit) -> Outcome:
         """Place an order with our id as its strategy id."""
         spec = command.spec
-        listed = self._catalogue.known(spec.instrument.partition(":")[2])
+        listed = self._catalogue.known(symbol_of(spec.instrument))
         if listed is None or not listed.trade_route:
             return Rejected("not_listed", f"{spec.instrument} has no TRADE route")
         standing = spec.time_in_force is TimeInForce.GTC or spec.kind is OrderKind.MARKET
@@ -216,7 +216,7 @@ class TradeLockerConnector:
             positions = await self._lists.positions(Lane.CANCEL)
         except VenueError as error:
             return NotExecuted(f"list_unread: {type(error).__name__}")
-        symbol = None if command.instrument is None else command.instrument.partition(":")[2]
+        symbol = None if command.instrument is None else symbol_of(command.instrument)
         listed = None if symbol is None else self._catalogue.known(symbol)
         if symbol is not None and listed is None:
             return Rejected("not_listed", f"{symbol} is not listed")

@@ -4,12 +4,10 @@ Which type counts for which route follows the names in the official client's doc
 the table is read, `BEFORE_CONFIG` and `UNTIL_TOLD` hold.
 """
 
-from collections.abc import Iterable, Mapping
-
-import msgspec
+from collections.abc import Iterable
 
 from quantd.errors import Refused
-from quantd.venues.budget import Bucket, Limit, Window
+from quantd.venues.budget import Limit, Window
 from quantd.venues.tradelocker.columns import RateLimitWire
 
 OPERATIONS = {
@@ -43,19 +41,6 @@ BEFORE_CONFIG = (
 UNTIL_TOLD = tuple(Limit(kind.lower(), Window(1, 1.0), {operation: 1}) for kind, operation in OPERATIONS.items())
 """Assumed until the table is read: after a restart, writes of unknown outcome are asked after before that."""
 _SECONDS = {"SECONDS": 1.0, "MINUTES": 60.0}
-
-
-def configured(models: Mapping[str, Bucket | Window]) -> tuple[Limit, ...]:
-    """Return `BEFORE_CONFIG` with other models for those named.
-
-    Raises:
-        ValueError: when a name is none of theirs.
-    """
-    names = {limit.name for limit in BEFORE_CONFIG}
-    unknown = sorted(set(models) - names)
-    if unknown:
-        raise ValueError(f"no such rate limit: {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
-    return tuple(msgspec.structs.replace(limit, model=models.get(limit.name, limit.model)) for limit in BEFORE_CONFIG)
 
 
 def told(venue: str, table: Iterable[RateLimitWire], ours: tuple[Limit, ...] = BEFORE_CONFIG) -> tuple[Limit, ...]:

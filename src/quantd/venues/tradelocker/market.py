@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus, symbol_of
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import ZERO
 from quantd.errors import Refused, Unavailable
@@ -84,7 +84,7 @@ class MarketReader:
 
     def commission(self, instrument: InstrumentId) -> Commission:
         """Return what a lot of an instrument is charged; nothing where its rules have not been read."""
-        known = self._known.get(instrument.partition(":")[2])
+        known = self._known.get(symbol_of(instrument))
         return ("", ZERO) if known is None else (known.settlement_currency, self._fees.per_unit)
 
     async def _rules(self, listed: Listed, lane: Lane) -> wire.InstrumentWire:

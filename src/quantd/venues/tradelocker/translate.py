@@ -12,7 +12,15 @@ import msgspec
 
 from quantd.domain.commands import Amend, Submit
 from quantd.domain.fills import Fill
-from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, MarketStatus, QuantityUnit, TickTier
+from quantd.domain.instruments import (
+    FeeSchedule,
+    Instrument,
+    InstrumentId,
+    MarketStatus,
+    QuantityUnit,
+    TickTier,
+    instrument_id,
+)
 from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import ONE, ZERO, decimal_from_text, plain
 from quantd.domain.orders import ClientOrderId, OrderKind, OrderState, Side
@@ -329,7 +337,7 @@ def instrument(venue: str, name: str, rules: InstrumentWire, fees: FeeSchedule) 
         raise ValueError(f"{name}: expected steps and sizes above zero, found {found}")
     tiers = sorted((tier.left_range_limit or ZERO, tier.tick_size) for tier in rules.tick_size)
     return Instrument(
-        id=InstrumentId(f"{venue}:{name}"),
+        id=instrument_id(venue, name),
         base=rules.base_currency or name,
         quote=rules.quoting_currency,
         # Below the first limit its own step holds.

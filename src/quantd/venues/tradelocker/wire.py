@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
+from quantd.venues.parsing import Finite
+
 Row = tuple[Any, ...]
 """Text or null, in the order of the configuration's columns; numbers and booleans are taken too."""
 
 
-class Wire(msgspec.Struct, frozen=True, rename="camel"):
-    """Base of all payloads."""
+class Wire(Finite, frozen=True, rename="camel"):
+    """Base of all payloads: camelCase names, and no Decimal that is not a number."""
 
 
 class AccountItem(Wire, frozen=True):
