@@ -11,6 +11,7 @@ from quantd.app.storage import codec
 from quantd.domain.facts import Fact, OrderIntended
 from quantd.journal.store import JournalStore
 from tests.process.harness import SIGKILL, SIGTERM, quantd, until
+from tests.process.receiver import Receiver, receiver
 from tests.process.test_paper_process import config as paper
 from tests.process.test_paper_process import fills
 
@@ -62,9 +63,15 @@ def test_a_flipped_byte_is_named_nothing_starts_and_a_backup_brings_it_back_unde
     assert not after & (before | between), "an id was used a second time"
 
 
+def notify(people: Receiver, folder: Path) -> str:
+    """Write a configuration by which the daemon tells a receiver; its file's name."""
+    (folder / "notify.yaml").write_text(f"notify: {{webhooks: {{desk: {{url: '{people.url}'}}}}}}\n")
+    return "notify.yaml"
+
+
 @pytest.mark.timeout(120)
 def test_a_full_disk_ends_the_daemon_halted_and_loses_nothing_that_was_acknowledged(config: Path) -> None:
-    with quantd(["run", "q.yaml"], config) as daemon:
+    with receiver() as people, quantd(["run", "q.yaml", notify(people, config)], config) as daemon:
         until(lambda: fills(daemon) >= 1, 45, "a fill")
         # Enough for the log and the latch, and too little for the journal's write-ahead log, which grows faster.
         limit = daemon.log.stat().st_size + 100_000
@@ -73,6 +80,9 @@ def test_a_full_disk_ends_the_daemon_halted_and_loses_nothing_that_was_acknowled
         assert daemon.popen.returncode == 1
         assert daemon.lines("journal_failed"), daemon.text()[-2000:]
         told = {line["client_order_id"] for line in daemon.lines("order_intended")}
+        assert [key for key, *_ in people.notices()] == ["journal", "daemon"], (
+            "people hear of it before the process is gone"
+        )
     assert told <= intended(config / "var/q.db"), "what was told had been acknowledged"
     with quantd(["journal", "verify", "var/q.db"], config) as verify:
         assert verify.popen.wait(30) == 0, verify.text()

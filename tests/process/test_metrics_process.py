@@ -53,7 +53,13 @@ NEVER_IN_GOOD_DAYS = {
 ONLY_WITH_MARGIN = {"quantd_venue_equity", "quantd_venue_margin_closeout_ratio"}
 ONLY_WHERE_EXPECTED = {"quantd_heartbeat_age_seconds"}
 """Of the dead-man's switch, which a configuration has or not."""
-ELSEWHERE = NEVER_IN_GOOD_DAYS | ONLY_WITH_MARGIN | ONLY_WHERE_EXPECTED
+ONLY_WITH_CHANNELS = {
+    "quantd_notifications_total",
+    "quantd_notification_attempts_failed_total",
+    "quantd_notification_seconds",
+}
+"""Of receivers that a configuration names; see `test_notify_process`."""
+ELSEWHERE = NEVER_IN_GOOD_DAYS | ONLY_WITH_MARGIN | ONLY_WHERE_EXPECTED | ONLY_WITH_CHANNELS
 ONLY_OVER_HTTP = {
     "quantd_feed_polls_total",
     "quantd_feed_skipped_slots_total",

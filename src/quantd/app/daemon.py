@@ -19,6 +19,7 @@ from quantd.app.engine import build_engine
 from quantd.app.feeds import log_change
 from quantd.app.latches import LatchFollower
 from quantd.app.listeners import Listeners
+from quantd.app.notifications import Notifications
 from quantd.app.readiness import reasons_of
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
@@ -159,6 +160,7 @@ class Daemon:
             followers=self.followers,
             feed_changed=log_change,
         )
+        self._notifications = Notifications(self._shared, self.reasons, self._clean)
 
     def _build_runner(self) -> None:
         """Make what carries commands out and what puts the engine's events through."""
@@ -231,6 +233,7 @@ class Daemon:
         now_ns = self.clock.now_ns()
         latch_state_set(self._storage.latch, StateSet("all", TradingState.HALTED, "journal", str(error), 0, now_ns))
         _log.critical("journal_failed", error=str(error))
+        self._notifications.journal_failed(str(error))
         self.stop("journal failed")
 
     def reasons(self) -> Sequence[str]:
@@ -270,7 +273,10 @@ class Daemon:
                 runner.cancel()
                 writes.cancel()
         finally:
-            await self._close()
+            try:
+                await self._close()
+            finally:
+                await self._notifications.end(self.stop_reason, failed=self.failed)
 
     def _begin(self) -> None:
         """Say what this run is made of, and that what was under way before it may or may not have happened."""
@@ -315,6 +321,7 @@ class Daemon:
             tasks.create_task(LoopLag(self.clock, self.observer).run(), name="loop lag")
             tasks.create_task(watch_wall(self.clock, self.emit, self.observer), name="wall clock")
             tasks.create_task(self._tick(), name="tick")
+            tasks.create_task(self._notifications.run(), name="notifications")
             if self._listeners is not None and self._listeners.dead_man is not None:
                 tasks.create_task(self._listeners.dead_man.run(), name="dead-man's switch")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")

@@ -46,6 +46,8 @@ def announce(observer: PrometheusObserver, settings: Settings, run: str, now_ns:
     for venue in settings.venues:
         observer.declare_known(venue=venue)
         observer.declare_known(scope=f"venue:{venue}")
+    for channel in () if settings.notify is None else settings.notify.channel_names:
+        observer.declare_known(channel=channel)
     currency = settings.risk.base_currency
     for one in settings.strategies:
         if not one.enabled:

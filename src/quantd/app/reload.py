@@ -31,6 +31,7 @@ IN_PLACE: Final = frozenset(
 """Keys of a strategy that take effect with a restart of the strategy alone."""
 _SECTIONS: Final = (
     "journal", "venues", "risk", "protection", "strategies_dir", "feeds", "logging", "health", "webhooks", "control",
+    "notify",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from quantd.cli.halt import halt, resume
 from quantd.cli.journal import app as journal_app
 from quantd.cli.metrics import metrics
 from quantd.cli.new_strategy import new_strategy
+from quantd.cli.notify import notify
 from quantd.cli.replay import replay
 from quantd.cli.run import run
 from quantd.cli.simulate import simulate_app
@@ -56,6 +57,7 @@ app.command("heartbeat")(heartbeat)
 app.command("why")(why)
 app.command("new-strategy")(new_strategy)
 app.command("metrics")(metrics)
+app.command("notify")(notify)
 app.add_typer(config_app, name="config")
 app.add_typer(journal_app, name="journal")
 app.add_typer(simulate_app, name="simulate")

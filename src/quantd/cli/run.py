@@ -45,7 +45,7 @@ def run(files: Files) -> None:
 
 def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     clock, redactor = SystemClock(), Redactor()
-    redactor.register_all(*settings.venues.values(), settings.control)
+    redactor.register_all(*settings.venues.values(), settings.control, settings.notify)
     run = run_id(clock.now_ns())
     context = {"run_id": run, "mode": environment(settings)}
     configure_logging(settings.logging, redactor, clock=clock, context=context)

@@ -66,6 +66,7 @@ def load(
         health=root.health,
         webhooks=root.webhooks,
         control=root.control,
+        notify=root.notify,
         hash=effective_hash(root, risk),
         warnings=_worth_telling((*shape.warnings, *check.warnings), root.venues),
         tree=tree,

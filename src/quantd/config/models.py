@@ -13,6 +13,7 @@ from quantd.control.settings import ControlSettings, WebhookSettings
 from quantd.engine.risk.limits import Limits, Scope
 from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
+from quantd.notify.settings import NotifySettings
 from quantd.plugins.settings import StrategySettings
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
 from quantd.venues.settings import VenueSettings
@@ -86,3 +87,5 @@ class Root(BaseModel):
     """Listener for the venues' notices; none without this section."""
     control: ControlSettings | None = None
     """Listener for operators, on this machine; none without this section."""
+    notify: NotifySettings | None = None
+    """Who is told by the daemon itself, and who watches that it lives; nobody without this section."""

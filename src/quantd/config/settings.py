@@ -14,6 +14,7 @@ from quantd.control.settings import ControlSettings, WebhookSettings
 from quantd.engine.risk.limits import RiskSettings
 from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
+from quantd.notify.settings import NotifySettings
 from quantd.plugins.settings import StrategySettings
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
 from quantd.venues.settings import VenueSettings
@@ -38,6 +39,8 @@ class Settings:
     """None: no listener for webhooks."""
     control: ControlSettings | None = None
     """None: no control API."""
+    notify: NotifySettings | None = None
+    """None: the daemon tells nobody by itself."""
     hash: str
     """SHA-256 of the effective configuration in hexadecimal, without secrets and where they come from."""
     warnings: tuple[str, ...]

@@ -310,9 +310,27 @@ _PROCESS: Final = (
     _counter("quantd_metric_series_folded_total", "metric", "Observations folded into `other`: too many label values."),
 )
 
+_NOTICES: Final = (
+    _counter(
+        "quantd_notifications_total",
+        "channel outcome",
+        "Notices by what became of them: told alone, told in a summary, refused or given up, lost for want of room.",
+        {"outcome": ("sent", "summarised", "failed", "dropped")},
+    ),
+    _counter("quantd_notification_attempts_failed_total", "channel", "Messages that did not reach their receiver."),
+    _counter("quantd_notification_repeats_total", "", "Notices that were not told again: the same was told lately."),
+    _seconds("quantd_notification_seconds", "channel", "From a notice to its receiver's answer.", PATIENT_S),
+    _counter(
+        "quantd_monitor_heartbeats_total",
+        "outcome",
+        "Heartbeats to the monitor outside.",
+        {"outcome": ("sent", "failed")},
+    ),
+)
+
 CATALOGUE: Final[Mapping[str, Metric]] = {
     metric.name: metric
-    for part in (_IDENTITY, _ORDERS, _RISK, _BOOKS, _FEEDS_AND_STRATEGIES, _VENUES, _TRUTH, _PROCESS)
+    for part in (_IDENTITY, _ORDERS, _RISK, _BOOKS, _FEEDS_AND_STRATEGIES, _VENUES, _TRUTH, _PROCESS, _NOTICES)
     for metric in part
 }
 """All metrics by name, in the order of the documentation."""

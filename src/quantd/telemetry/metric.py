@@ -55,6 +55,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 LABELS: Final[Mapping[str, Label]] = {
     "asset": Label("asset or currency code", "assets of the configured instruments"),
+    "channel": Label("channel of notifications, as `slack.NAME`", "channels"),
     "currency": Label("currency of the amount", "1"),
     "endpoint": Label("what is polled, e.g. `quotes`", "few"),
     "environment": Label("`paper`, `practice` or `live`, the strictest of all venues", "1"),
