@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 class Came(NamedTuple):
     """One request."""
 
-    at_s: float
-    """Monotonic."""
+    at_ns: int
+    """UTC."""
     path: str
     body: Any
     """JSON, None for a GET."""
@@ -31,18 +31,18 @@ class Receiver:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def notices(self, since: int = 0) -> list[tuple[str, str, float]]:
-        """Key, state and time of each notice, from that request on."""
-        told = [(one, came.at_s) for came in self.came[since:] if came.body for one in came.body["notices"]]
-        return [(one["key"], one["state"], at_s) for one, at_s in told]
+    def notices(self, since: int = 0) -> list[tuple[str, str]]:
+        """Key and state of each notice, from that request on."""
+        told = [one for came in self.came[since:] if came.body for one in came.body["notices"]]
+        return [(one["key"], one["state"]) for one in told]
 
     def states(self, key: str) -> list[str]:
         """What was told of one key, in order."""
-        return [state for known, state, _ in self.notices() if known == key]
+        return [state for known, state in self.notices() if known == key]
 
-    def beats(self, since_s: float = 0.0) -> int:
-        """How many heartbeats have come since a time."""
-        return sum(one.path.startswith("/beat") and one.at_s >= since_s for one in self.came)
+    def beats(self, since: int = 0) -> int:
+        """How many heartbeats have come, from that request on."""
+        return sum(one.path.startswith("/beat") for one in self.came[since:])
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def receiver() -> Iterator[Receiver]:
             if self.path.startswith("/hang"):
                 over.wait(60)
                 return
-            one.came.append(Came(time.monotonic(), self.path, body))
+            one.came.append(Came(time.time_ns(), self.path, body))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

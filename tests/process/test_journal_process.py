@@ -80,7 +80,7 @@ def test_a_full_disk_ends_the_daemon_halted_and_loses_nothing_that_was_acknowled
         assert daemon.popen.returncode == 1
         assert daemon.lines("journal_failed"), daemon.text()[-2000:]
         told = {line["client_order_id"] for line in daemon.lines("order_intended")}
-        assert [key for key, *_ in people.notices()] == ["journal", "daemon"], (
+        assert [key for key, _ in people.notices()] == ["journal", "daemon"], (
             "people hear of it before the process is gone"
         )
     assert told <= intended(config / "var/q.db"), "what was told had been acknowledged"
