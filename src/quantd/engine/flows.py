@@ -24,6 +24,16 @@ class _Drift(msgspec.Struct, frozen=True):
     """Of the look that showed it."""
 
 
+class _Owed(msgspec.Struct, frozen=True):
+    """A flow that was told and that no balance is known to have shown."""
+
+    amount: Decimal
+    is_due: bool
+    """It occurred after the look before. Else that look may have shown it, unless the venue's clock is behind ours."""
+    looks: int = 0
+    """How many looks have come since and not shown it: a balance may be read before the list that tells the flow."""
+
+
 class CashFlows:
     """Records each told flow once, and what a drift of balances says where the venue tells nothing."""
 
@@ -31,10 +41,8 @@ class CashFlows:
         self._context = context
         self._drifts: dict[tuple[str, str], _Drift] = {}
         """(venue, asset) -> what one quiet look showed, until the next."""
-        self._told: dict[tuple[str, str], Decimal] = {}
-        """(venue, asset) -> what was told and no balance has shown yet."""
-        self._late: dict[tuple[str, str], Decimal] = {}
-        """(venue, asset) -> what was told since the last look, and by its time was shown before; clocks may differ."""
+        self._owed: dict[tuple[str, str], list[_Owed]] = {}
+        """(venue, asset) -> what was told and no balance has shown yet, oldest first."""
         self._inferred: dict[tuple[str, str, Decimal], None] = {}
         """What was recorded before the venue told it."""
 
@@ -57,8 +65,7 @@ class CashFlows:
         elif (*key, flow.amount) in self._inferred:
             del self._inferred[*key, flow.amount]
         else:
-            owed = self._told if flow.occurred_at_ns >= since_ns else self._late
-            owed[key] = owed.get(key, ZERO) + flow.amount
+            self._owed.setdefault(key, []).append(_Owed(flow.amount, flow.occurred_at_ns >= since_ns))
 
     def drifted(self, snapshot: AccountSnapshot) -> dict[str, Decimal]:
         """Return by how much each balance differs from ours; to be asked before the snapshot is taken in."""
@@ -80,13 +87,25 @@ class CashFlows:
         for balance in snapshot.balances:
             key, change = (venue, balance.asset), drifts.get(balance.asset, ZERO)
             drift = self._drifts.pop(key, None)
-            change -= self._told.pop(key, ZERO) if change else ZERO
-            if change == self._late.pop(key, ZERO):
-                change = ZERO  # the venue's clock is behind ours: it was not shown before
+            change = self._unexplained(key, change)
             if drift is not None and quiet and not change:
                 self._infer(venue, balance.asset, drift)
             elif change and quiet:
                 self._drifts[key] = _Drift(change, snapshot.asked_at_ns)
+
+    def _unexplained(self, key: tuple[str, str], change: Decimal) -> Decimal:
+        """Return what of a balance's change no flow explains; flows that it does not show yet wait for the next.
+
+        A balance shows flows in their order, so that those of one look follow each other.
+        """
+        owed = self._owed.pop(key, [])
+        shown = _run(owed, change) if change else 0
+        if change and not shown:
+            return change - sum((one.amount for one in owed if one.is_due), ZERO)
+        left = [one for one in owed[shown:] if one.is_due or not one.looks]
+        if left:
+            self._owed[key] = [_Owed(one.amount, one.is_due, one.looks + 1) for one in left]
+        return ZERO
 
     def _infer(self, venue: str, asset: str, drift: _Drift) -> None:
         name = f"inferred-{asset}-{drift.asked_at_ns}"
@@ -104,3 +123,14 @@ class CashFlows:
             for instrument, at_ns in state.last_order_event_ns.items()
             if instrument.partition(":")[0] == venue
         )
+
+
+def _run(owed: list[_Owed], change: Decimal) -> int:
+    """Return the end of the first flows in a row that add up to `change`, 0 where none do."""
+    for first in range(len(owed)):
+        total = ZERO
+        for last in range(first, len(owed)):
+            total += owed[last].amount
+            if total == change:
+                return last + 1
+    return 0

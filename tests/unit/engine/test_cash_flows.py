@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from quantd.domain.cash import CashFlow, CashFlowKind
 from quantd.domain.events import CashMoved, ReconcileAction, ReconcileOrdered
 from quantd.domain.facts import CashFlowRecorded
@@ -142,3 +144,35 @@ def test_it_does_so_too_when_it_is_told_by_itself() -> None:
     for _ in range(3):
         look(rig, 1_500)
     assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+
+
+def test_it_does_so_too_when_the_balance_was_read_before_it() -> None:
+    """The clock of the venue is behind ours, and a look reads the balance first and then the flows."""
+    rig = house()
+    told = CashFlow("paper", "d1", CashFlowKind.DEPOSIT, "USD", D(500), rig.now_ns - 60 * 10**9)
+    look(rig, 1_000, told)
+    for _ in range(3):
+        look(rig, 1_500, told)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(500), False)]
+
+
+@pytest.mark.parametrize("behind_s", [60, -1])
+def test_two_flows_told_together_explain_two_looks_that_show_one_each(behind_s: int) -> None:
+    rig = house()
+    at_ns = rig.now_ns - behind_s * 10**9
+    came = CashFlow("paper", "d1", CashFlowKind.DEPOSIT, "USD", D(500), at_ns)
+    went = CashFlow("paper", "d2", CashFlowKind.WITHDRAWAL, "USD", D(-500), at_ns + 1)
+    look(rig, 1_500, came, went)
+    for _ in range(3):
+        look(rig, 1_000, came, went)
+    assert [kind for kind, _, _ in flows(rig)] == [CashFlowKind.DEPOSIT, CashFlowKind.WITHDRAWAL]
+
+
+def test_a_flow_that_was_shown_before_it_was_told_explains_only_the_next_look() -> None:
+    rig = house()
+    old = CashFlow("paper", "d0", CashFlowKind.DEPOSIT, "USD", D(100), rig.now_ns - 60 * 10**9)
+    for _ in range(3):
+        look(rig, 1_000, old)
+    for _ in range(3):
+        look(rig, 1_100, old)
+    assert flows(rig) == [(CashFlowKind.DEPOSIT, D(100), False), (CashFlowKind.ADJUSTMENT, D(100), True)]
