@@ -65,6 +65,8 @@ class LotMachine(EngineMachine):
         filled = order.filled + quantity
         price = order.spec.price or self.marks[order.instrument]
         lot = order.lot or f"L{order.client_order_id}"
+        if not order.lot and any(one.lot.venue_id == lot for one in self.rig.state.lots["paper"].gone()):
+            lot = f"{lot}-{len(order.fills)}"  # what is closed stays closed: the rest of an order opens another
         fill = Fill(f"t{len(order.fills)}-{order.client_order_id}", quantity, price, lot=lot)
         state = OrderState.FILLED if filled == order.spec.quantity else OrderState.PARTIALLY_FILLED
         report = self.report(order, filled_quantity=filled, state=state, fills=(fill,))

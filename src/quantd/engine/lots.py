@@ -69,9 +69,26 @@ class Lots:
             lot, quantity = held.lot, held.lot.quantity + fill.quantity
             price = (lot.open_price * lot.quantity + fill.price * fill.quantity) / quantity
             self._put(held, msgspec.structs.replace(lot, quantity=quantity, open_price=price))
-        elif not closes and fill.lot not in self._gone:
-            lot = Lot(fill.lot, fact.instrument, side, fill.quantity, fill.price, opened_at_ns=fill.occurred_at_ns)
+        elif not closes:
+            self._open(fact)
+
+    def _open(self, fact: FillRecorded) -> None:
+        """Book a fill of a lot that is not known to be open: it opens it, or closed it before its opening was told."""
+        fill, gone = fact.fill, self._gone.get(fact.fill.lot)
+        lot = Lot(fill.lot, fact.instrument, fact.side, fill.quantity, fill.price, opened_at_ns=fill.occurred_at_ns)
+        if gone is None and fill.settled is not None and fill.settled[1]:
+            # Only what closes brings profit or loss. What it opened is told later: then as much less is open.
+            self._remember(HeldLot(msgspec.structs.replace(lot, side=fact.side.opposite), fact.strategy))
+        elif gone is None:
             self._lots[fill.lot] = HeldLot(lot, fact.strategy, fact.client_order_id)
+        elif not gone.entry and gone.strategy == fact.strategy and gone.lot.side is fact.side:
+            left = fill.quantity - gone.lot.quantity
+            if left > 0:
+                del self._gone[fill.lot]
+                opened = msgspec.structs.replace(lot, quantity=left)
+                self._lots[fill.lot] = HeldLot(opened, fact.strategy, fact.client_order_id)
+            else:
+                self._gone[fill.lot] = HeldLot(gone.lot, fact.strategy, fact.client_order_id)
 
     def _shrink(self, held: HeldLot, by: Decimal) -> None:
         if held.lot.quantity > by:
