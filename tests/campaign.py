@@ -12,18 +12,15 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.report import VARIABLE, table
+from tests.report import PAGE, ROOT, VARIABLE, commit, table
 
-ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".campaign.json"
 SECTION = ROOT / ".campaign.section.md"
 """Where a running stage puts what the page shall show of it."""
-PAGE = ROOT / "docs" / "campaign.md"
 
 
 class Stage(NamedTuple):
@@ -95,17 +92,6 @@ STAGES = (
     Stage("the state machine of the engine, long", (*PYTEST, "tests/property"), {"HYPOTHESIS_PROFILE": "nightly"}),
     Stage("soak: thirty minutes with faults", ("-m", "tests.soak", "--minutes", "30"), {}),
 )
-
-
-def commit() -> str:
-    """The commit that is checked out, with a mark when files were changed; the page that this writes is none of them."""
-    told = _git("rev-parse", "--short=12", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(ROOT)}")
-    return f"{told}-dirty" if changed else told
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def run(stage: Stage, console: Console) -> dict[str, object]:

@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tests.report import write_section
+from tests.report import commit, write_section
 from tests.sim.many import Summary, run_many, tasks_of
 from tests.sim.planted import PLANTS, hunt
 from tests.sim.scenarios import GUARDED, SCENARIOS, scenarios_at
 from tests.sim.scenes.venues import SCENES
-from tests.sim.simulation import commit
 
 
 def show_planted(console: Console) -> int:

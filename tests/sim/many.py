@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from tests.sim.simulation import Outcome, SimulationFailed, commit, simulate
+from tests.report import commit
+from tests.sim.simulation import Outcome, SimulationFailed, simulate
 
 REPEAT_EVERY = 50
 """Each so many seeds one is run twice: the same seed gives the same bytes."""

@@ -7,11 +7,9 @@ heals, and within `HEALS_WITHIN_S` nothing is unknown any more and the books are
 import asyncio
 import hashlib
 import logging
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import NamedTuple
 
 import structlog
@@ -22,6 +20,7 @@ from quantd.domain.facts import OrderIntended
 from quantd.journal.backup import mint_epoch
 from quantd.journal.latch import Halt
 from quantd.testing.loop import Deadlock, run_virtual
+from tests.report import commit
 from tests.sim.invariants import Violation, require
 from tests.sim.mishaps import draw_switches, draw_weather, heal, run_mishaps, run_person
 from tests.sim.scenarios import Scenario, scenarios_at, settings_of
@@ -69,13 +68,6 @@ def simulate(scenario: str, seed: int, venue: str = "ionloop") -> Outcome:
                 f"{error}\n  scenario {scenario}, seed {seed}, commit {commit()}; see it again with\n"
                 f"  python -m tests.sim --venue {venue} --scenario {scenario} --seeds {seed}"
             ) from error
-
-
-@cache
-def commit() -> str:
-    """Return the commit that is checked out, marked when files have changed."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 @contextmanager

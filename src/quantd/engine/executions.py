@@ -35,8 +35,26 @@ def scheduled_fees(rules: Instrument, spec: OrderSpec, quantity: Decimal, price:
     return tuple(fees)
 
 
+def stood_for(order: LiveOrder, report: OrderReport) -> frozenset[str]:
+    """Return the ids of fills that a report tells and derived ones stand for already: the first, where it tells them all."""
+    if not order.fills or sum((fill.quantity for fill in report.fills), ZERO) != report.filled_quantity:
+        return frozenset()
+    left = order.filled - sum((fill.quantity for fill in report.fills if fill.id in order.fills), ZERO)
+    found = []
+    for fill in report.fills:
+        if left <= 0:
+            break
+        if fill.id not in order.fills:
+            left -= fill.quantity
+            found.append(fill.id)
+    return frozenset(found)
+
+
 def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Decimal | None) -> Fill:
-    """Return the fill that a grown cumulative quantity implies: at the told average, else at the order's bound."""
+    """Return the fill that a grown cumulative quantity implies: at the told average, else at the order's bound.
+
+    Where the report tells of fills that do not add up to it, it is taken for the newest one's lot.
+    """
     quantity = report.filled_quantity - order.filled
     average, spec = report.average_price, order.spec
     if average is not None:
@@ -52,7 +70,8 @@ def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Deci
     if report.fees is not None:
         fees = _less(report.fees, order.fills.values())
     fill_id = f"{report.venue_order_id}/{report.filled_quantity}"
-    return Fill(fill_id, quantity, price, quality, fees, occurred_at_ns=report.occurred_at_ns)
+    lot = report.fills[-1].lot if report.fills else ""
+    return Fill(fill_id, quantity, price, quality, fees, occurred_at_ns=report.occurred_at_ns, lot=lot)
 
 
 def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Iterator[tuple[Fill, Fill]]:

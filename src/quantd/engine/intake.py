@@ -34,7 +34,7 @@ from quantd.domain.outcomes import (
     Unknown,
 )
 from quantd.engine.context import Context
-from quantd.engine.executions import corrections, derived, is_told
+from quantd.engine.executions import corrections, derived, is_told, stood_for
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.settling import settlement_of
@@ -252,9 +252,11 @@ class Intake:
 
     def _fills(self, order: LiveOrder, report: OrderReport) -> bool:
         """Book what is new, correct what is known better."""
-        booked = False
+        booked, passed = False, stood_for(order, report)
         for fill in report.fills:
             known = order.fills.get(fill.id)
+            if fill.id in passed:
+                continue
             if known is None and order.filled + fill.quantity <= max(report.filled_quantity, order.filled):
                 self._book(order, fill, order.filled + fill.quantity)
                 booked = True

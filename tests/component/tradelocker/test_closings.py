@@ -9,6 +9,7 @@ from quantd.domain.orders import OrderKind, OrderState, Side
 from quantd.domain.outcomes import Found, NotFound, Rejected, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import Unavailable
+from quantd.exchange.rules import DepthRules
 from quantd.simulators.faults import Action, FaultRule
 from quantd.simulators.tradelocker.terms import read_create
 from quantd.venues.tradelocker import translate
@@ -123,6 +124,36 @@ def test_a_position_that_lived_between_two_looks_is_told_with_what_closed_it() -
         assert sum(fill.quantity for fill in exit_.fills) == D("0.1")
 
     run(body)
+
+
+def test_an_order_that_opened_two_positions_is_told_with_what_closed_the_first() -> None:
+    """It filled in part, the target took that position, the rest opened another: the order's row names the last alone."""
+
+    async def body(site: Site) -> None:
+        await site.look()
+        command = site.submit(
+            quantity=D("0.13"), price=site.price(0), protection=LotProtection(take=site.price(20))
+        )  # fmt: skip
+        site.move(site.price(-1), site.price(0))
+        order_id, _ = await site.place(command)
+        first = await site.look()
+        (part,) = [one for one in first.orders if one.venue_order_id == order_id]
+        filled = part.filled_quantity
+        assert 0 < filled < command.spec.quantity
+        for above in (21, 22, 23):
+            site.move(site.price(above), site.price(above + 1))
+        site.move(site.price(-1), site.price(0))
+        snapshot = await site.look()
+        (left,) = snapshot.lots
+        assert (left.quantity, snapshot.lots_complete) == (command.spec.quantity - filled, True)
+        (exit_,) = (one for one in closings(snapshot) if one.state is OrderState.FILLED)
+        assert exit_.filled_quantity == filled
+        assert exit_.lot == part.fills[0].lot != left.venue_id
+        site.known.add(exit_.venue_order_id)
+        again = await site.look()
+        assert ([one.filled_quantity for one in closings(again)], again.lots_complete) == ([D(0)], True)
+
+    run(body, depth=DepthRules(levels=1, size=0.08, growth=1.0, step_ticks=1))
 
 
 def test_a_position_of_which_only_a_cancel_told_is_followed_to_its_end() -> None:

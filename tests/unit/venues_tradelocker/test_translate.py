@@ -129,7 +129,8 @@ def test_fills_are_the_session_s_where_they_add_up_and_the_row_s_average_where_n
     assert (whole.id, whole.quantity, whole.price) == (f"{filled.id}/10", D(10), D(90263))
     assert (whole.lot, whole.fees) == ("7277816997846856994", ())
     assert translate.fills_of(filled, parts[:1], ("", D(0)), known=D(4)) == ()
-    assert translate.fills_of(row(LIMIT, filledQty="4", avgPrice="1"), (), ("", D(0)), known=D(0)) == ()
+    (part,) = translate.fills_of(row(LIMIT, filledQty="4", avgPrice="1", positionId="9"), (), ("", D(0)), known=D(0))
+    assert (part.quantity, part.price, part.lot) == (D(4), D(1), "9")
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------

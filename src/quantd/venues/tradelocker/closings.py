@@ -5,6 +5,7 @@ whose order the venue does not name. A position that is gone or smaller without 
 history lags behind, and until it shows the order, the list of positions proves nothing.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -15,11 +16,12 @@ from quantd.domain.orders import Side
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.tradelocker.lists import Lists
-from quantd.venues.tradelocker.translate import SECOND_NS, OrderRow, PositionRow
+from quantd.venues.tradelocker.translate import SECOND_NS, ExecutionRow, OrderRow, PositionRow
 
 LOOK_BACK_NS = 7 * 86_400 * SECOND_NS
 """How far the first look of a process goes back: exits that were executed while nobody looked."""
 _LOOKS_MAX = 10
+_ORDERS_MAX = 1_000
 
 
 def closing_orders(
@@ -91,24 +93,48 @@ class Closings:
         self._alerts = alerts
         self._seen: dict[str, _Seen] = {}
         self._caught_up = False
+        self._given: OrderedDict[str, dict[str, Decimal]] = OrderedDict()
+        """Order -> position -> what the order has opened of it, as far as noted."""
 
-    def opened(self, row: OrderRow) -> None:
-        """Take note of a position that an order of ours has opened: it may be gone before any look shows it.
+    def opened(self, row: OrderRow, executions: Iterable[ExecutionRow] = ()) -> None:
+        """Take note of positions that an order of ours has opened: they may be gone before any look shows them.
 
-        Only orders carry a tag; what closes a position does not.
+        Only orders carry a tag; what closes a position does not. A row names one position only, the last: where the first
+        part of an order was closed before the rest traded, there are two, and the fills tell which.
         """
-        if not row.tag or not row.position or row.side is None or not row.filled or row.average is None:
+        if not row.tag or not row.position or row.side is None or not row.filled:
             return
-        known = self._seen.get(row.position)
+        before, now = self._given.get(row.id, {}), self._split(row, executions)
+        self._given[row.id] = now
+        while len(self._given) > _ORDERS_MAX:
+            self._given.popitem(last=False)
+        for position, quantity in now.items():
+            if quantity > before.get(position, ZERO):
+                self._grow(position, quantity, row, row.side)
+
+    def _split(self, row: OrderRow, executions: Iterable[ExecutionRow] = ()) -> dict[str, Decimal]:
+        """Return what an order has opened, by position; what nothing else tells is of the position that its row names."""
+        given = dict(self._given.get(row.id, {}))
+        told: dict[str, Decimal] = {}
+        for one in executions:
+            if one.order == row.id and one.position:
+                told[one.position] = told.get(one.position, ZERO) + one.quantity
+        given |= {position: max(quantity, given.get(position, ZERO)) for position, quantity in told.items()}
+        rest = row.filled - sum(given.values(), ZERO)
+        if rest > 0:
+            given[row.position] = given.get(row.position, ZERO) + rest
+        return given
+
+    def _grow(self, position: str, quantity: Decimal, row: OrderRow, side: Side) -> None:
+        """Expect `quantity` of a position, as `row` opened it."""
+        known = self._seen.get(position)
         if known is None:
-            position = PositionRow(
-                row.position, row.instrument, row.side, row.filled, row.average, "", "", row.created_ns, row.tag
-            )
-            self._seen[row.position] = _Seen(position, row.filled)
-        elif row.filled > known.total:
-            quantity = known.position.quantity + row.filled - known.total
-            position = msgspec.structs.replace(known.position, quantity=quantity)
-            self._seen[row.position] = msgspec.structs.replace(known, position=position, total=row.filled)
+            price = row.average or row.price or ZERO
+            opened = PositionRow(position, row.instrument, side, quantity, price, "", "", row.created_ns, row.tag)
+            self._seen[position] = _Seen(opened, quantity)
+        elif quantity > known.total:
+            grown = msgspec.structs.replace(known.position, quantity=known.position.quantity + quantity - known.total)
+            self._seen[position] = msgspec.structs.replace(known, position=grown, total=quantity)
 
     async def explain(
         self, positions: Mapping[str, PositionRow], working: Mapping[str, OrderRow], now_ns: int
@@ -130,6 +156,7 @@ class Closings:
         ]
         if self._caught_up and not shrunk:
             self._seen |= {lot: self._grown(position) for lot, position in positions.items()}
+            self._note(working)
             return Explained()
         concerned = shrunk if self._caught_up else list(positions.values())
         since = [one.opened_ns for one in concerned if one.opened_ns is not None]
@@ -144,10 +171,21 @@ class Closings:
         closings = closing_orders(rows.values(), sides)
         closed = {row.id for row in closings}
         openings = [row for row in rows.values() if row.position and row.filled and row.id not in closed]
-        changed, complete = self._compare(positions, _sums(openings), _sums(closings))
+        changed, complete = self._compare(
+            positions,
+            _sums(self._split(row) for row in openings),
+            _sums({row.position: row.filled} for row in closings),
+        )
+        self._note(working)
         told = [row for row in closings if row.position in changed or not self._caught_up]
         self._caught_up = True
-        return Explained(tuple(row for row in openings if row.position in changed), tuple(told), complete)
+        opened = tuple(row for row in openings if changed.intersection(self._split(row)))
+        return Explained(opened, tuple(told), complete)
+
+    def _note(self, working: Mapping[str, OrderRow]) -> None:
+        """Expect what orders that still work have opened: read after the positions, so the next look may miss it."""
+        for row in working.values():
+            self.opened(row)
 
     def _grown(self, position: PositionRow) -> _Seen:
         """Return a position that has not shrunk as explained."""
@@ -192,8 +230,10 @@ class Closings:
         return changed, complete
 
 
-def _sums(rows: Iterable[OrderRow]) -> dict[str, Decimal]:
+def _sums(parts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """Add up quantities by position."""
     sums: dict[str, Decimal] = {}
-    for row in rows:
-        sums[row.position] = sums.get(row.position, ZERO) + row.filled
+    for part in parts:
+        for position, quantity in part.items():
+            sums[position] = sums.get(position, ZERO) + quantity
     return sums

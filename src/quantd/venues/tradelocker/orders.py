@@ -46,8 +46,8 @@ class OrderReader:
         self._markets = markets
         self._clock = clock
         self._alerts = alerts
-        self.on_fill: Callable[[OrderRow], None] = lambda row: None
-        """Set by the account reader: sees each order that is told outside a snapshot, as it may have opened a position."""
+        self.on_fill: Callable[[OrderRow, Sequence[ExecutionRow]], None] = lambda row, executions: None
+        """Set by the account reader: sees each order that is told outside a snapshot, as it may have opened positions."""
         self._placed_ns: OrderedDict[str, int] = OrderedDict()
         """When an order was placed, by its id: so far back the history is read for it."""
 
@@ -105,7 +105,7 @@ class OrderReader:
 
     def _changed(self, row: OrderRow, ref: OrderRef, executions: Sequence[ExecutionRow]) -> OrderReport:
         """Return a report for the engine, which may know a part of the fills already."""
-        self.on_fill(row)
+        self.on_fill(row, executions)
         report = self.report(row, executions, client_order_id=ref.client_order_id)
         if not ref.filled_quantity:
             return report
@@ -138,7 +138,7 @@ class OrderReader:
             VenueError: the fills could not be read.
         """
         executions = await self._lists.executions(lane) if row.filled else ()
-        self.on_fill(row)
+        self.on_fill(row, executions)
         return self.report(row, executions, client_order_id=client_order_id, lot=lot)
 
     async def final_state(self, order_id: str, *, accepted: bool) -> Outcome:

@@ -213,7 +213,7 @@ def fills_of(
             _fill(one.id, one.quantity, one.price, commission, lot=one.position or row.position, at_ns=one.occurred_ns)
             for one in mine
         )
-    if row.average is None or not row.filled or known or not row.final:
+    if row.average is None or not row.filled or known:
         return ()
     fill_id = f"{row.id}/{plain(row.filled)}"
     return (_fill(fill_id, row.filled, row.average, commission, lot=row.position, at_ns=row.modified_ns),)

@@ -1,0 +1,43 @@
+"""Fills that a venue tells one by one after it told their sum."""
+
+from decimal import Decimal
+
+from quantd.domain.facts import FillRecorded
+from quantd.domain.fills import Fill
+from quantd.domain.orders import OrderState
+from quantd.testing.builders import Rig
+from tests.unit.engine.acts import buy
+
+D = Decimal
+
+
+def test_fills_that_are_told_late_are_those_after_what_was_derived_before() -> None:
+    """The sum came first: the fills that it stood for are the first ones, and the last keeps its lot and its price."""
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    rig.report(order, filled_quantity=D(2), average_price=D(100), state=OrderState.PARTIALLY_FILLED)
+    told = (Fill("a", D(1), D(100), lot="7"), Fill("b", D(1), D(100), lot="7"), Fill("c", D(1), D(99), lot="8"))
+    rig.report(order, filled_quantity=D(3), fills=told, state=OrderState.FILLED)
+    booked = [(one.fill.id, one.fill.quantity, one.fill.lot) for one in rig.of(FillRecorded)]
+    assert booked[1:] == [("c", D(1), "8")]
+    assert booked[0][1:] == (D(2), "")
+
+
+def test_fills_that_are_news_alone_are_booked_after_a_derived_one() -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    rig.report(order, filled_quantity=D(2), average_price=D(100), state=OrderState.PARTIALLY_FILLED)
+    rig.report(order, filled_quantity=D(3), fills=(Fill("c", D(1), D(99), lot="8"),), state=OrderState.FILLED)
+    assert [one.fill.lot for one in rig.of(FillRecorded)] == ["", "8"]
+
+
+def test_what_told_fills_leave_open_is_of_the_newest_one_s_lot() -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    for filled in (D(1), D(3)):
+        told = (Fill(f"v/{filled}", filled, D(100), lot="7"),)
+        rig.report(order, filled_quantity=filled, fills=told, average_price=D(100), state=OrderState.PARTIALLY_FILLED)
+    assert [(one.fill.quantity, one.fill.lot) for one in rig.of(FillRecorded)] == [(D(1), "7"), (D(2), "7")]
