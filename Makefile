@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter hummingbot-api-client v20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench campaign dashboards demo-venues ops tradelocker-client fmt lock clean
+.PHONY: help run test check bench campaign dashboards demo-venues pictures ops tradelocker-client fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make demo-venues  one daemon at five simulated venues (DATA=folder of recorded prices, MINUTES=5)"
 	@echo "make ops       check image, chart, unit, alerts and dashboards with the real tools (fetched into .ops/)"
 	@echo "make tradelocker-client  install TradeLocker's client in $(TRADELOCKER_VENV); make test then runs it too"
+	@echo "make pictures  take the web page's pictures in docs/images again (needs a Chromium)"
 	@echo "make dashboards   write the dashboards' JSON again"
 	@echo "make lock      resolve requirements/*.lock again (needs uv; UPGRADE=1 takes the newest versions)"
 	@echo "make clean     remove the environments and the caches"
@@ -53,6 +54,9 @@ check: $(VENV)/.dev-installed
 
 demo-venues: $(VENV)/.run-installed
 	$(BIN)/python demo/venues.py --minutes $(or $(MINUTES),5) $(if $(DATA),--data $(DATA))
+
+pictures: $(VENV)/.dev-installed
+	$(BIN)/python -m scripts.page_pictures
 
 fmt: $(VENV)/.dev-installed
 	$(BIN)/ruff format .

@@ -15,6 +15,7 @@ from quantd.control.daemon_access import DaemonAccess, VenueAccess
 from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.receipts import Receipts
+from quantd.control.recent import Recent
 from quantd.control.routes import Services
 from quantd.control.trail import Trail
 
@@ -63,8 +64,9 @@ def build_control(
     actions = Actions(access, receipts, wait_s=settings.control.request_timeout_s / 2)
     limit_s = settings.control.dead_man_s
     dead_man = None if limit_s is None else DeadMan(access, limit_s, shared.observer)
-    services = Services(access, Trail(access.journal, access.codec), actions, Decisions(access, actions), dead_man)
-    shared.fact_readers.append(receipts.told)
+    trail, recent = Trail(access.journal, access.codec), Recent(access)
+    services = Services(access, trail, actions, Decisions(access, actions), dead_man, recent)
+    shared.fact_readers.extend((receipts.told, recent.told))
     return ControlListener(settings.control, services, clean=clean)
 
 

@@ -20,7 +20,7 @@ class VenueView(msgspec.Struct, frozen=True):
     """Why it is not ready."""
     trading_state: str
     equity: Decimal | None
-    """In the base currency; none while a rate is missing."""
+    """In the base currency; none while a rate is missing, and before the account was asked."""
 
 
 class StrategyView(msgspec.Struct, frozen=True):

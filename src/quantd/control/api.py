@@ -6,7 +6,7 @@ origin, token, route, scope, body. What is answered leaves through one door that
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,14 +16,17 @@ from aiohttp import web
 from quantd.control.connections import Connections
 from quantd.control.dead_man import DeadMan
 from quantd.control.openapi import ID_PATTERN, document
+from quantd.control.origin import API_MODES, FILE_MODES, PAGE_MODES, check_source
 from quantd.control.refusal import Problem, Refusal
 from quantd.control.routes import ROUTES, Call, Route, Services
-from quantd.control.settings import LOOPBACK, ControlSettings
+from quantd.control.settings import ControlSettings
+from quantd.control.streaming import EVERY_S, Streams
 from quantd.control.tokens import Caller, Tokens
+from quantd.control.web_page import HEADERS, ROOT, page_files
 from quantd.errors import JournalError, VenueError
 
 DOCUMENT = "/openapi.json"
-"""Where the OpenAPI document lies; the only path that takes no token."""
+"""Where the OpenAPI document lies; it and the web page's files are the only paths that take no token."""
 
 _log = structlog.get_logger("quantd.control")
 _PATH = re.compile(r"/(?:[A-Za-z0-9_:-][A-Za-z0-9._:-]*/)*[A-Za-z0-9_:-][A-Za-z0-9._:-]*")
@@ -32,6 +35,13 @@ _PATH_MAX = 256
 _CONNECTIONS_MAX = 64
 _IDLE_S = 5.0
 _SLACK_S = 2.0
+_GUARDS = {
+    "Server": "quantd",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Headers of every answer."""
 
 
 class ControlListener:
@@ -41,6 +51,8 @@ class ControlListener:
         settings: Where to listen, and for whom.
         services: What the routes answer from.
         clean: Takes secrets out of a text, e.g. `Redactor.clean`.
+        idle_s: Seconds that a connection may stay without a request, or with an answer unread.
+        event_every_s: Seconds between two events of a stream.
     """
 
     def __init__(
@@ -50,6 +62,7 @@ class ControlListener:
         *,
         clean: Callable[[str], str],
         idle_s: float = _IDLE_S,
+        event_every_s: float = EVERY_S,
     ) -> None:
         self._settings = settings
         self._services = services
@@ -60,6 +73,8 @@ class ControlListener:
         self._connections = Connections(
             self._handle, self._unreadable, most=_CONNECTIONS_MAX, idle_s=idle_s, busy_s=busy_s
         )
+        self._streams = Streams(lambda request: self._connections.busy(request.protocol), every_s=event_every_s)
+        self._page = page_files()
         self._listening: asyncio.Server | None = None
 
     @property
@@ -83,12 +98,15 @@ class ControlListener:
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._connections, self._settings.host, self._settings.port)
         self._connections.start()
+        self._services.recent.start()
 
     async def stop(self) -> None:
         """Close the port, let requests under way finish for two seconds, and cut the rest off."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
+            self._services.recent.stop()
+            self._streams.end()
             await self._connections.stop()
 
     # -- one request ---------------------------------------------------------------------------------------------
@@ -101,20 +119,21 @@ class ControlListener:
         try:
             async with asyncio.timeout(self._settings.request_timeout_s):
                 path = _checked_path(request)
-                _check_source(request)
-                if path == DOCUMENT and request.method == "GET":
-                    return self._send(200, self._document)
+                check_source(request, PAGE_MODES if path == ROOT else FILE_MODES if path in self._page else API_MODES)
+                if request.method == "GET" and (open_to_all := self._open_to_all(path)) is not None:
+                    return open_to_all
                 caller = self._caller(request)
                 route, ident = _find(request.method, path)
                 if not caller.may(*route.scopes):
                     raise Refusal(
                         403, "scope_missing", f"this takes a token with the scope {' or '.join(route.scopes)}"
                     )
-                given = await self._given(request, route)
-                answer = await route.handle(self._services, Call(caller, given, ident))
-                response = self._answer(200, answer, "application/json")
-                self._tell(request, caller, route, 200, "", began)
-                return response
+                call = Call(caller, await self._given(request, route), ident)
+                if not route.is_stream:
+                    answer = await route.handle(self._services, call)
+                    self._tell(request, caller, route, 200, "", began)
+                    return self._answer(200, answer, "application/json")
+            return await self._stream(request, route, call)
         except Refusal as refusal:
             problem, headers = refusal.problem, refusal.headers
         except TimeoutError:
@@ -134,6 +153,19 @@ class ControlListener:
         response = self._answer(problem.status, problem, "application/problem+json", headers)
         response.force_close()  # what is left of a refused body is never read
         return response
+
+    def _open_to_all(self, path: str) -> web.Response | None:
+        """Return what takes no token: the document and the page's files, in which nothing of this daemon stands."""
+        if path == DOCUMENT:
+            return self._send(200, self._document)
+        file = self._page.get(path)
+        return None if file is None else self._send(200, file.body, file.media_type, HEADERS)
+
+    async def _stream(self, request: web.BaseRequest, route: Route, call: Call) -> web.StreamResponse:
+        async def event() -> bytes:
+            return self._encoded(await route.handle(self._services, call))
+
+        return await self._streams.serve(request, event, _GUARDS)
 
     def _caller(self, request: web.BaseRequest) -> Caller:
         shown = request.headers.getall("Authorization", [])
@@ -187,12 +219,16 @@ class ControlListener:
     def _answer(
         self, status: int, answer: msgspec.Struct, media_type: str, headers: dict[str, str] | None = None
     ) -> web.Response:
+        return self._send(status, self._encoded(answer), media_type, headers)
+
+    def _encoded(self, answer: msgspec.Struct) -> bytes:
+        """Return an answer as one line of JSON without secrets; everything that depends on the daemon passes here."""
         body = msgspec.json.encode(answer)
         text = body.decode()
-        if self._clean(text) != text:
-            # Cleaned leaf by leaf, so that it is JSON still.
-            body = msgspec.json.encode(_cleaned(msgspec.json.decode(body), self._clean))
-        return self._send(status, body, media_type, headers)
+        if self._clean(text) == text:
+            return body
+        # Cleaned leaf by leaf, so that it is JSON still.
+        return msgspec.json.encode(_cleaned(msgspec.json.decode(body), self._clean))
 
     def _unreadable(self, status: int) -> web.Response:
         detail = "this is no HTTP request" if status < 500 else ""
@@ -200,16 +236,15 @@ class ControlListener:
         return self._answer(status, problem, "application/problem+json")
 
     def _send(
-        self, status: int, body: bytes, media_type: str = "application/json", headers: dict[str, str] | None = None
+        self,
+        status: int,
+        body: bytes,
+        media_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        told = {
-            "Server": "quantd",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-            **(headers or {}),
-        }
-        return web.Response(status=status, body=body + b"\n", content_type=media_type, headers=told)
+        told = {**_GUARDS, **(headers or {})}
+        charset = "utf-8" if media_type.startswith("text/") else None
+        return web.Response(status=status, body=body + b"\n", content_type=media_type, charset=charset, headers=told)
 
     def _tell(  # noqa: PLR0913 -- the parts of one line of the audit log
         self,
@@ -237,19 +272,9 @@ def _checked_path(request: web.BaseRequest) -> str:
     path = request.raw_path.partition("?")[0]
     if len(request.raw_path) > 4 * _PATH_MAX:
         raise Refusal(414, "path_too_long", f"a path of at most {_PATH_MAX} characters")
-    if len(path) > _PATH_MAX or not _PATH.fullmatch(path):
+    if len(path) > _PATH_MAX or (path != ROOT and not _PATH.fullmatch(path)):
         raise Refusal(404, "not_found", f"there is nothing here; {DOCUMENT} tells what there is")
     return path
-
-
-def _check_source(request: web.BaseRequest) -> None:
-    """Refuse browsers: a page that somebody has open must not reach a port on this machine."""
-    host = request.headers.get("Host", "")
-    name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-    if name.lower() not in LOOPBACK:
-        raise Refusal(421, "wrong_host", "this listener answers to 127.0.0.1, ::1 and localhost only")
-    if any(header in request.headers for header in ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")):
-        raise Refusal(403, "browser", "requests of browsers are not answered")
 
 
 def _find(method: str, path: str) -> tuple[Route, str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from quantd.control.refusal import Problem
 from quantd.control.routes import ROUTES, Route
+from quantd.control.streaming import MEDIA_TYPE
 
 ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 """What may stand for ``{id}`` in a path."""
@@ -49,7 +50,10 @@ def _operation(route: Route, schemas: dict[Any, Any], components: dict[str, Any]
         "description": f"Takes a token with the scope {opens}.",
         "responses": {"default": _answer("Why it was not carried out", schemas[Problem], "application/problem+json")},
     }
-    operation["responses"]["200"] = _answer(route.summary, schemas[route.answers], "application/json")
+    media_type = MEDIA_TYPE if route.is_stream else "application/json"
+    operation["responses"]["200"] = _answer(route.summary, schemas[route.answers], media_type)
+    if route.is_stream:
+        operation["description"] += " Server-sent events: the data of each is a document of this schema."
     parameters = []
     if "{id}" in route.path:
         schema = {"type": "string", "pattern": ID_PATTERN}

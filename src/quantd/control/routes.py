@@ -16,6 +16,7 @@ from quantd.control.daemon_access import DaemonAccess
 from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.limit_views import limits
+from quantd.control.recent import Glance, History, Recent
 from quantd.control.refusal import Refusal, unknown
 from quantd.control.reloading import ReloadAnswer, reload
 from quantd.control.tokens import Caller
@@ -42,6 +43,7 @@ class Services(NamedTuple):
     decisions: Decisions
     dead_man: DeadMan | None
     """None: no sign of life is expected."""
+    recent: Recent
 
 
 class Route(NamedTuple):
@@ -59,6 +61,8 @@ class Route(NamedTuple):
     handle: Callable[[Services, Call], Awaitable[msgspec.Struct]]
     is_routine: bool = False
     """Whether it comes all the time and orders nothing: the journal does not keep it."""
+    is_stream: bool = False
+    """Whether it answers again and again, by server-sent events."""
 
     @property
     def action(self) -> str:
@@ -99,6 +103,14 @@ async def _limits(services: Services, call: Call) -> msgspec.Struct:
 
 async def _denials(services: Services, call: Call) -> msgspec.Struct:
     return await services.trail.denials(call.given)
+
+
+async def _history(services: Services, call: Call) -> msgspec.Struct:
+    return services.recent.history()
+
+
+async def _glance(services: Services, call: Call) -> msgspec.Struct:
+    return services.recent.glance()
 
 
 async def _why_order(services: Services, call: Call) -> msgspec.Struct:
@@ -166,6 +178,8 @@ ROUTES = (
     Route("GET", "/v1/balances", _READ, r.NoParameters, a.Balances, "What the accounts hold", _balances),
     Route("GET", "/v1/limits", _READ, r.NoParameters, a.LimitList, "Limits in effect and their use", _limits),
     Route("GET", "/v1/denials", _READ, r.DenialsQuery, a.Denials, "What the risk gate denied, by page", _denials),
+    Route("GET", "/v1/history", _READ, r.NoParameters, History, "Equity and prices of the last hour", _history),
+    Route("GET", "/v1/stream", _READ, r.NoParameters, Glance, "How things stand, each second", _glance, is_stream=True),
     Route("GET", "/v1/why/order/{id}", _READ, r.StepsQuery, a.OrderChain, "The chain behind an order", _why_order),
     Route(
         "GET",

@@ -39,7 +39,6 @@ def status(daemon: DaemonAccess) -> Status:
     begun = state.day_profits.get(ACCOUNT, ZERO)
     reasons = tuple(daemon.reasons())
     settings = engine.context.settings
-    equities = [state.equity(name) for name in daemon.venues]
     orders = list(state.orders.open_orders())
     return Status(
         version=daemon.version,
@@ -57,7 +56,7 @@ def status(daemon: DaemonAccess) -> Status:
             for scope, latch in state.latches.items()
         ),
         base_currency=daemon.risk().base_currency,
-        equity=None if None in equities else sum((one for one in equities if one is not None), ZERO),
+        equity=equity(daemon),
         profit=profit,
         profit_today=None if profit is None else profit - begun,
         open_orders=len(orders),
@@ -71,11 +70,22 @@ def status(daemon: DaemonAccess) -> Status:
     )
 
 
+def equity(daemon: DaemonAccess) -> Decimal | None:
+    """Return what all venues hold, in the base currency; None while a rate or an account is missing."""
+    equities = [_equity(daemon.engine.state, name) for name in daemon.venues]
+    return None if None in equities else sum((one for one in equities if one is not None), ZERO)
+
+
+def _equity(state: State, venue: str) -> Decimal | None:
+    account = state.portfolio.accounts.get(venue)
+    return state.equity(venue) if account is not None and account.asked_at_ns else None
+
+
 def _venue(daemon: DaemonAccess, name: str) -> VenueView:
     venue, state = daemon.venues[name], daemon.engine.state
     ready, reason = venue.readiness()
     trading = state.trading_state(("all", f"venue:{name}")).value
-    return VenueView(name, venue.kind, ready, reason, trading, state.equity(name))
+    return VenueView(name, venue.kind, ready, reason, trading, _equity(state, name))
 
 
 def _strategy(daemon: DaemonAccess, desk: Desk) -> StrategyView:
@@ -216,7 +226,7 @@ def balances(state: State) -> Balances:
     for venue, account in state.portfolio.accounts.items():
         kind = "" if account.account is None else account.account.kind.value
         told = (account.margin_used, account.margin_available)
-        accounts.append(AccountView(venue, kind, account.asked_at_ns, state.equity(venue), *told))
+        accounts.append(AccountView(venue, kind, account.asked_at_ns, _equity(state, venue), *told))
         for asset, total in sorted(account.totals.items()):
             reserved, foreign = account.reserved.get(asset, ZERO), account.foreign.get(asset, ZERO)
             rows.append(BalanceView(venue, asset, total, account.free(asset), reserved, foreign))

@@ -46,6 +46,8 @@ _SHAPES: Final = re.compile(
     r"|(?P<url>://[^/\s:@]+):[^/\s@]+@"
 )
 """Authorization values, JSON web tokens, passwords within URLs."""
+_MARKS: Final = ("bearer", "basic", "eyj", "://")
+"""One of these stands in every text that has such a shape."""
 _DEPTH_MAX: Final = 8
 
 
@@ -82,7 +84,7 @@ class Redactor:
         """Return `text` without registered secrets and without what looks like credentials."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
-        return _SHAPES.sub(_mask_shape, text)
+        return _SHAPES.sub(_mask_shape, text) if _may_hold_credentials(text) else text
 
     def clean_value(self, value: Any, *, depth: int = 0) -> Any:
         """Return `value` as plain data (text, numbers, lists, dicts) without secrets.
@@ -137,6 +139,14 @@ def is_secret_key(key: str) -> bool:
     """Return whether what stands under `key` is a secret by its name: ``api_key``, ``X-Auth-Token``, ``password``."""
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).replace("-", "_").lower()
     return plain in _EXACT or plain.endswith(_ENDINGS)
+
+
+def _may_hold_credentials(text: str) -> bool:
+    """Whether the search by shape, which is slow, can find anything; only ASCII has no second spelling of a letter."""
+    if not text.isascii():
+        return True
+    lowered = text.lower()
+    return any(mark in lowered for mark in _MARKS)
 
 
 def _mask_shape(found: re.Match[str]) -> str:

@@ -19,6 +19,7 @@ from quantd.control.daemon_access import DaemonAccess, VenueAccess
 from quantd.control.dead_man import DeadMan
 from quantd.control.decisions import Decisions
 from quantd.control.receipts import Receipts
+from quantd.control.recent import Recent
 from quantd.control.routes import Services
 from quantd.control.settings import ControlSettings, TokenSettings
 from quantd.control.trail import Trail
@@ -46,7 +47,7 @@ PLANTED_KEY = "planted-venue-key"
 class House:
     """See the module."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, event_every_s: float = 0.05, **settings: Any) -> None:
         self.rig = Rig()
         self.clock = ManualClock(STARTED_AT_NS)
         self.rig.engine.begin(RunStarted("1.0", "c0ffee", {"s1": "5eed"}, "0test", 1, self.rig.now_ns))
@@ -63,7 +64,6 @@ class House:
         self._events: list[Event] = []
         self._written = 0
         self._confirmations = 0
-        self.step()
         tokens = {
             name: TokenSettings.model_validate({"token": SecretStr(token), "scopes": scopes})
             for name, (token, scopes) in TOKENS.items()
@@ -94,14 +94,19 @@ class House:
         actions = Actions(self.access, self.receipts, wait_s=0.3)
         limit_s = self.settings.dead_man_s
         self.observer = RecordingObserver()
+        self.recent = Recent(self.access)
         self.services = Services(
             self.access,
             Trail(self.path, self.codec),
             actions,
             Decisions(self.access, actions),
             None if limit_s is None else DeadMan(self.access, limit_s, self.observer),
+            self.recent,
         )
-        self.listener = ControlListener(self.settings, self.services, clean=self.redactor.clean, idle_s=1.0)
+        self.step()
+        self.listener = ControlListener(
+            self.settings, self.services, clean=self.redactor.clean, idle_s=1.0, event_every_s=event_every_s
+        )
 
     def _draw(self) -> str:
         self._confirmations += 1
@@ -132,6 +137,7 @@ class House:
         if new:
             self.store.write([Append([self.codec.encode(fact) for fact in new], new)])
             self.receipts.told(new)
+            self.recent.told(new)
 
     @property
     def audit(self) -> list[OperatorActionRecorded]:

@@ -78,10 +78,10 @@ async def test_each_scope_opens_its_actions_and_no_other(house: House, by: str, 
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/v1", "/v1/", "/v1/statu", "/v1/status/", "//v1/status", "/v1//status", "/v1/./status", "/v1/../v1/status",
+        "/page", "/page/", "/page/nothing.js", "/page/../page/page.js", "/index.html", "/v1", "/v1/", "/v1/statu", "/v1/status/", "//v1/status", "/v1//status", "/v1/./status", "/v1/../v1/status",
         "/v1/%73tatus", "/v1/%2e%2e/v1/status", "/v1%2fstatus", "/v1/status%00", "/v1/status;x", "/V1/status", "/v1\\status",
         "/v1/why/order/..", "/v1/why/order/%2e%2e", "/v1/why/order/a/b", "/v1/why/order/", "/" + "a" * 300,
-        "/../../etc/passwd", "*", "http://localhost/v1/nothing",
+        "/../../etc/passwd", "/page/../../../etc/passwd", "*", "http://localhost/v1/nothing",
     ],
 )  # fmt: skip
 async def test_a_path_that_is_not_a_route_leads_nowhere(house: House, path: str) -> None:

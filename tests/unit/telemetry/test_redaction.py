@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from quantd.telemetry.redaction import MASK, Redactor, is_secret_key
+from quantd.telemetry.redaction import _SHAPES, MASK, Redactor, _mask_shape, is_secret_key
 
 SECRET = 'pa"ss wörd/+1\\x'
 
@@ -118,6 +118,33 @@ class Leaky:
 class Broken:
     def __repr__(self) -> str:
         raise RuntimeError("no text")
+
+
+_PIECES = st.sampled_from(
+    [
+        "Bearer ",
+        "BASIC ",
+        "ba\u017fic ",
+        "bas\u0131c ",
+        "eyJ",
+        "EYJ",
+        "://",
+        "abcdefgh",
+        "ijklmnop.",
+        ".",
+        ":",
+        "@",
+        " ",
+        "-",
+        "a",
+        "\u212a",
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=12).map("".join))
+def test_no_shape_is_passed_over_by_the_look_ahead(text: str) -> None:
+    assert Redactor().clean(text) == _SHAPES.sub(_mask_shape, text)
 
 
 @pytest.mark.parametrize(
