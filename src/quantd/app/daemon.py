@@ -142,6 +142,7 @@ class Daemon:
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
         self._watcher = Watcher(self.engine, observer, clock)
+        observer.gauge("quantd_journal_epoch", meta.epoch)
         Stopwatch(clock, observer).attach(self.engine)
         self._build_runner()
         self._jobs = Jobs(self.engine, self.emit, clock)
@@ -341,6 +342,7 @@ class Daemon:
             self._watcher.sample()
             self._jobs.start_waiting()
             self.observer.gauge("quantd_ready", 0.0 if self.reasons() else 1.0)
+            self.observer.gauge("quantd_leader", float(all(lock.is_held for lock in self._storage.held)))
             if self._runner.records >= self.settings.journal.snapshot_every:
                 self._runner.records = 0
                 await self._journal.snapshot(dump(self.engine.state))

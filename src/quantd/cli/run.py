@@ -51,7 +51,7 @@ def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     configure_logging(settings.logging, redactor, clock=clock, context=context)
     for warning in settings.warnings:
         _log.warning("config_warning", reason=warning)
-    observer = PrometheusObserver()
+    observer = PrometheusObserver(clock=clock)
     announce(observer, settings, run, clock.now_ns())
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -248,7 +248,12 @@ class AccountFollower:
         snapshot = await self.connector.snapshot()
         self._tell_account()
         if snapshot.equity is not None:
-            self._observer.gauge("quantd_venue_equity", float(snapshot.equity), venue=self.venue)
+            self._observer.gauge(
+                "quantd_venue_equity",
+                float(snapshot.equity),
+                venue=self.venue,
+                currency=self.connector.account.home_currency,
+            )
         if snapshot.margin_closeout is not None:
             self._observer.gauge(
                 "quantd_venue_margin_closeout_ratio", float(snapshot.margin_closeout), venue=self.venue

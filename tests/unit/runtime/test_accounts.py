@@ -179,7 +179,7 @@ def test_a_margin_accounts_worth_and_its_nearness_to_closeout_are_metrics() -> N
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(8):
                 await desk.follower.follow_account()
-        assert desk.observer.gauged("quantd_venue_equity", venue="paper") == 912.5
+        assert desk.observer.gauged("quantd_venue_equity", venue="paper", currency="USDT") == 912.5
         assert desk.observer.gauged("quantd_venue_margin_closeout_ratio", venue="paper") == 0.25
 
     run_virtual(scene)
