@@ -130,6 +130,12 @@ _RISK: Final = (
         "Orders and changes that the risk gate denied, by code.",
         {"reason": _DENIALS},
     ),
+    _counter(
+        "quantd_abuse_patterns_total",
+        "strategy pattern",
+        "Patterns of market abuse that were flagged in our own flow, by each strategy that took part.",
+        {"pattern": ("spoofing", "layering", "wash", "momentum")},
+    ),
     _seconds("quantd_gate_seconds", "", "One pass of the risk gate.", LOCAL_S),
     _gauge(
         "quantd_limit_use_ratio", "scope limit", "Worst case as a share of the limit; 1 is the limit.", unit="ratio"

@@ -68,6 +68,7 @@ LABELS: Final[Mapping[str, Label]] = {
     "metric": Label("name of a metric", "metrics"),
     "operation": Label("what was asked of the venue", "operations of a connector"),
     "outcome": Label("see the metric", "few"),
+    "pattern": Label("pattern of market abuse", "4"),
     "python": Label("version of the interpreter", "1"),
     "quality": Label("whether price and fee are final", "2"),
     "reason": Label("stable code", "codes"),
