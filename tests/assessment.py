@@ -92,7 +92,8 @@ def read(path: Path) -> list[Result]:
                 outcome = "failed"
             elif child.tag == "skipped" and outcome == "passed":
                 outcome = "skipped"
-        file = case.get("classname", "").replace(".", "/") + ".py"
+        modules = [part for part in case.get("classname", "").split(".") if not part[:1].isupper()]  # without a class
+        file = "/".join(modules) + ".py"
         test, _, parameters = case.get("name", "").partition("[")
         results.append(Result(file, test, parameters.removesuffix("]"), outcome, float(case.get("time", 0))))
     return results

@@ -14,7 +14,7 @@ REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testcase classname="tests.unit.a" name="test_x[above]" time="0.25"><failure message="no">why</failure></testcase>
 <testcase classname="tests.unit.a" name="test_xy" time="1"><error message="no">why</error></testcase>
 <testcase classname="tests.unit.b" name="test_y" time="1"><skipped message="no tool"/></testcase>
-<testcase classname="tests.unit.b" name="test_z" time="2"/>
+<testcase classname="tests.unit.b.TestMachine" name="test_z" time="2"/>
 </testsuite></testsuites>
 """
 
@@ -43,7 +43,9 @@ def test_a_control_of_which_a_test_failed_was_not_run_or_only_skipped_is_not_sho
 ) -> None:
     found = results(*run)
     assert verdict(ONE, [evidence(one, found) for one in ONE.tests]) == expected
-    assert f"| 2 | Max order size | done | {sum(o == 'passed' for *_, o in run)} |" in page([ONE], found, "abc")
+    assert re.search(
+        rf"^\| 2 \| Max order size \| done \| .*\| {re.escape(expected)} \|$", page([ONE], found, "abc"), re.MULTILINE
+    )
 
 
 def test_a_control_that_names_no_test_has_nothing_to_show() -> None:
@@ -66,7 +68,7 @@ def test_a_report_is_read_with_failures_errors_and_skips(tmp_path: Path) -> None
 
 
 def test_boundary_cases_count_for_the_control_that_they_are_about() -> None:
-    case = sorted(boundary_cases()[2])[0]
+    case = min(boundary_cases()[2])
     file = "tests/unit/risk/test_boundaries.py"
     found = [
         Result(file, "test_new_order", f"{case}-above", "passed", 0.1),
