@@ -309,9 +309,7 @@ _PROCESS: Final = (
         "quantd_task_restarts_total",
         "kind",
         "Background tasks started again after a failure.",
-        {
-            "kind": ("poller", "reconciler", "webhook", "scheduler"),
-        },
+        {"kind": ("poller",)},
     ),
     _counter("quantd_metric_series_folded_total", "metric", "Observations folded into `other`: too many label values."),
 )
