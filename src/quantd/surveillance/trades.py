@@ -62,9 +62,10 @@ class Wash:
         return made
 
     def _cancel_out(self, one: _Parcel, other: _Parcel) -> bool:
+        """Tell whether `other`, which traded last, takes back what `one` did."""
         if one.is_matched or other.is_matched:
             return False
-        if one.order.placed_at_ns >= other.at_ns or other.order.placed_at_ns >= one.at_ns:
+        if other.order.placed_at_ns >= one.at_ns:
             return False
         larger = max(one.quantity, other.quantity)
         return abs(one.quantity - other.quantity) <= larger * Decimal(str(self._thresholds.wash_difference))

@@ -229,6 +229,17 @@ def most_of_it_had_traded(tape: Tape) -> None:
     tape.wait(30)
 
 
+def old_order_goes_with_a_young_one(tape: Tape) -> None:
+    """The large one had stood for long; what was shown just now is small."""
+    old = tape.place("sell", 20, 102)
+    tape.wait(61)
+    young = tape.place("sell", 1, 101)
+    tape.fill(tape.place("buy", 1, 100), 100)
+    tape.wait(1)
+    tape.cancel(old, young)
+    tape.wait(30)
+
+
 def cancelled_before_the_fill(tape: Tape) -> None:
     """The signal turns: first the old order goes, then the new one trades."""
     ask = tape.place("sell", 10, 101)
@@ -250,7 +261,7 @@ def refused(tape: Tape) -> None:
     "normal",
     [
         maker_requotes, maker_amends, grid_without_a_return, target_grows_with_its_position, stop_follows,
-        held_by_the_engine, most_of_it_had_traded, cancelled_before_the_fill, refused,
+        held_by_the_engine, most_of_it_had_traded, old_order_goes_with_a_young_one, cancelled_before_the_fill, refused,
     ],
 )  # fmt: skip
 def test_normal_quoting_is_not_flagged(normal: Callable[[Tape], None]) -> None:

@@ -63,6 +63,16 @@ def test_a_trade_of_two_accounts_with_each_other_is_flagged_at_once() -> None:
     assert flagged(mine, other, marketplaces={"a": "x/live", "b": "y/live"}) == [], "numbers of two venues say nothing"
 
 
+def test_one_purchase_is_taken_back_by_one_sale_and_not_by_each_that_follows() -> None:
+    tape = Tape()
+    bought, *sold = tape.place("buy", 1, 100), *(tape.place("sell", 1, 100) for _ in range(4))
+    tape.wait(1)
+    tape.fill(bought, 100)
+    for sale in sold:
+        tape.fill(sale, 100)
+    assert patterns(tape) == []
+
+
 def test_who_sells_where_he_bought_a_moment_ago_washes_nothing() -> None:
     tape = Tape()
     for _ in range(20):
@@ -107,6 +117,7 @@ def ignite(
         ({"move": 0.299}, []),
         ({"every_s": 7.5}, ["momentum"]),
         ({"every_s": 7.6}, []),
+        ({"every_s": 7.6, "move": 0.9}, []),
         ({"back": 2.5}, ["momentum"]),
         ({"back": 2.4}, []),
         ({"after_s": 60.0}, ["momentum"]),

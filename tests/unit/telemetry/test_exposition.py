@@ -108,9 +108,13 @@ def test_a_series_that_moved_between_two_scrapes_shows_it_and_one_that_did_not_s
     observer = PrometheusObserver()
     observer.count("quantd_rate_limited_total", venue="a")
     observer.count("quantd_rate_limited_total", venue="b")
+    observer.observe("quantd_gate_seconds", 0.5)
     before = observer.exposition("")[0].decode()
+    observer.observe("quantd_gate_seconds", 0.5)
     observer.count("quantd_rate_limited_total", venue="b")
     after = observer.exposition("")[0].decode()
+    assert "quantd_gate_seconds_count 1\n" in before
+    assert "quantd_gate_seconds_count 2\n" in after
     assert 'quantd_rate_limited_total{venue="b"} 1.0' in before
     assert 'quantd_rate_limited_total{venue="b"} 2.0' in after
     assert 'quantd_rate_limited_total{venue="a"} 1.0' in after
