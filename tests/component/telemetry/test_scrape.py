@@ -32,6 +32,7 @@ venues:
 risk:
   base_currency: USDT
   account: {max_gross_notional: 60000, max_daily_loss: 20000, max_open_orders: 40, soft_pct: 80}
+notify: {webhooks: {desk: {url: "http://127.0.0.1:1"}}}
 strategies:
 %s
 """
@@ -68,6 +69,7 @@ def values(settings: Settings) -> dict[str, list[str]]:
         "scope": ["account", "venue:paper", *scopes],
         "currency": ["USDT"],
         "hook": list(HOOKS),
+        "channel": ["webhooks.desk"],
         "metric": [name for name, metric in CATALOGUE.items() if metric.open_labels],
     }
 
