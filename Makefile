@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter hummingbot-api-client v20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench campaign dashboards demo-venues pictures ops tradelocker-client fmt lock clean
+.PHONY: help run test check assessment bench campaign dashboards demo-venues pictures ops tradelocker-client fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test      run the tests (PYTEST_ARGS='-k gate' narrows them, WORKERS=1 runs one by one)"
 	@echo "make check     format, lint, types, imports, tidiness"
 	@echo "make fmt       format the code and sort the imports"
+	@echo "make assessment  run the tests behind each risk control, write docs/risk-assessment.md (JUNIT=report.xml: of a run made)"
 	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
 	@echo "make campaign  the long runs: kills, simulated days with faults, inverted controls"
 	@echo "make demo-venues  one daemon at five simulated venues (DATA=folder of recorded prices, MINUTES=5)"
@@ -51,6 +52,9 @@ check: $(VENV)/.dev-installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_tidy.py
+
+assessment: $(VENV)/.dev-installed
+	$(BIN)/python -m tests.assessment $(if $(JUNIT),--junit $(JUNIT))
 
 demo-venues: $(VENV)/.run-installed
 	$(BIN)/python demo/venues.py --minutes $(or $(MINUTES),5) $(if $(DATA),--data $(DATA))

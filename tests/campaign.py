@@ -90,6 +90,7 @@ STAGES = (
         {"QUANTD_WHOLE_CLIENT": "1"},
     ),
     Stage("the state machine of the engine, long", (*PYTEST, "tests/property"), {"HYPOTHESIS_PROFILE": "nightly"}),
+    Stage("stress: a recorded peak at twice its pace", ("-m", "tests.capacity", "--seconds", "60"), {}),
     Stage("soak: thirty minutes with faults", ("-m", "tests.soak", "--minutes", "30"), {}),
 )
 

@@ -28,7 +28,7 @@ fractions functools hashlib heapq hmac inspect itertools json keyword math numbe
 textwrap traceback types typing warnings weakref zlib zoneinfo
 """
 PURE = frozenset(re.split(r"\s+", PURE_NAMES.strip()))
-PURE_PACKAGES = ("engine", "exchange", "indicators", "domain", "errors")
+PURE_PACKAGES = ("engine", "exchange", "surveillance", "indicators", "domain", "errors")
 
 # Started by name from outside: the command, the root that strategies import, and the kit for authors' tests.
 ENTRY_POINTS = ("quantd", "quantd.__main__", "quantd.testing")

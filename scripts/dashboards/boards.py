@@ -96,6 +96,7 @@ RISK = Board(
         Row("Limits", (
             lines("Use of each limit", "Worst case as a share of the limit; 1 is the limit.", "percentunit", (f"max by (scope, limit) (quantd_limit_use_ratio{{{WHO}}})", "{{scope}} {{limit}}"), bad=1),
             lines("Denials", "Orders that the gate denied, by reason.", "ops", rate("quantd_denials_total", "reason")),
+            lines("Patterns flagged", "By surveillance of our own flow, for a person to look at; none is right.", "none", (f"sum by (strategy, pattern) (increase(quantd_abuse_patterns_total{{{WHO}}}[$__rate_interval])) > 0 or vector(0)", "{{strategy}} {{pattern}}")),
             lines("Soft limits and changes", "Soft limits exceeded, and limits that a person changed.", "none", (f"sum by (scope, limit) (increase(quantd_soft_limits_total{{{WHO}}}[$__rate_interval])) or vector(0)", "{{scope}} {{limit}} exceeded"), (f"sum by (scope, result) (increase(quantd_limit_changes_total{{{WHO}}}[$__rate_interval])) or vector(0)", "{{scope}} {{result}}")),
         )),
         Row("Exposure", (

@@ -56,7 +56,9 @@ def _drawn(panel: Panel) -> Any:
     made = made.title(panel.title).description(panel.description).unit(panel.unit).datasource(_SOURCE)
     made = made.thresholds(_thresholds(panel)).mappings(_mappings(panel)).no_value("no data yet")
     for index, query in enumerate(panel.queries):
-        asked = prometheus.Dataquery().expr(query.expr).legend_format(query.legend or "__auto").exemplar(False)
+        # One line of a panel of latencies shows exemplars, the orders behind them; twice the same dots would only clutter.
+        exemplars = query.expr.startswith("histogram_quantile(0.99")
+        asked = prometheus.Dataquery().expr(query.expr).legend_format(query.legend or "__auto").exemplar(exemplars)
         asked = asked.ref_id(chr(ord("A") + index)).datasource(_SOURCE)
         made = made.with_target(asked.instant() if panel.kind is Kind.NUMBER else asked.range())
     return made

@@ -98,14 +98,14 @@ class Lines(Protocol):
 class Observer(Protocol):
     """Counts what happens. Metrics are declared in one catalogue; an unknown name raises KeyError."""
 
-    def count(self, metric: str, amount: float = 1, /, **labels: str) -> None:
-        """Add to a counter."""
+    def count(self, metric: str, amount: float = 1, order: str = "", /, **labels: str) -> None:
+        """Add to a counter; `order` is the client order id behind it, if one is."""
 
     def gauge(self, metric: str, value: float, /, **labels: str) -> None:
         """Set a gauge."""
 
-    def observe(self, metric: str, value: float, /, **labels: str) -> None:
-        """Add an observation to a histogram, in the metric's base unit."""
+    def observe(self, metric: str, value: float, order: str = "", /, **labels: str) -> None:
+        """Add an observation to a histogram, in the metric's base unit; `order` as for `count`."""
 
 
 class Connector(Protocol):

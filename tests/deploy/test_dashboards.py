@@ -42,6 +42,14 @@ def test_every_panel_has_a_title_a_description_a_unit_and_an_id_of_its_own() -> 
             assert panel["targets"], f"{name}: {panel['title']}"
 
 
+def test_latencies_of_orders_show_the_orders_behind_them_once_a_panel() -> None:
+    asked = [target for board in boards().values() for panel in panels(board) for target in panel["targets"]]
+    named = {target["expr"] for target in asked if target["exemplar"]}
+    for metric in ("quantd_order_ack_seconds", "quantd_order_fill_seconds", "quantd_tick_to_order_seconds"):
+        assert any(metric in expr for expr in named), metric
+    assert all(expr.startswith("histogram_quantile(0.99") for expr in named)
+
+
 def test_panels_fill_the_width_and_do_not_lie_over_each_other() -> None:
     for name, board in boards().items():
         taken: set[tuple[int, int]] = set()

@@ -1,11 +1,16 @@
 """Every documented metric in one scrape of a running daemon, on paper and against the simulated ionloop."""
 
 import re
+import urllib.request
+from collections import Counter
+from math import prod
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from quantd.telemetry.catalogue import CATALOGUE
+from quantd.telemetry.metric import bound
 from tests.process.harness import ROOT, SIGTERM, Process, quantd, until
 
 pytestmark = pytest.mark.slow
@@ -51,7 +56,7 @@ NEVER_IN_GOOD_DAYS = {
 }
 """Counters with labels that only trouble or a person names; they have help and type, and no series before it."""
 ONLY_WITH_MARGIN = {"quantd_venue_equity", "quantd_venue_margin_closeout_ratio"}
-ONLY_WHERE_EXPECTED = {"quantd_heartbeat_age_seconds"}
+ONLY_WHERE_EXPECTED = {"quantd_heartbeat_last_timestamp_seconds"}
 """Of the dead-man's switch, which a configuration has or not."""
 ONLY_WITH_CHANNELS = {
     "quantd_notifications_total",
@@ -59,7 +64,8 @@ ONLY_WITH_CHANNELS = {
     "quantd_notification_seconds",
 }
 """Of receivers that a configuration names; see `test_notify_process`."""
-ELSEWHERE = NEVER_IN_GOOD_DAYS | ONLY_WITH_MARGIN | ONLY_WHERE_EXPECTED | ONLY_WITH_CHANNELS
+ONLY_WITH_STREAMS = {"quantd_stream_connections_total", "quantd_stream_losses_total"}
+ELSEWHERE = NEVER_IN_GOOD_DAYS | ONLY_WITH_MARGIN | ONLY_WHERE_EXPECTED | ONLY_WITH_CHANNELS | ONLY_WITH_STREAMS
 ONLY_OVER_HTTP = {
     "quantd_feed_polls_total",
     "quantd_feed_skipped_slots_total",
@@ -83,12 +89,48 @@ def absent(text: str, *, series: bool) -> set[str]:
     return set(CATALOGUE) - found
 
 
+AT_MOST = {
+    "venues": 1, "strategies": 2, "instruments": 1, "instruments in the configuration": 1, "few": 12, "limits": 60,
+    "lanes": 6, "codes": 12, "hooks": 12, "metrics": len(CATALOGUE), "channels": 1, "operations of a connector": 20,
+    "assets of the configured instruments": 2,
+}  # fmt: skip
+"""What the words of the bounds amount to in this configuration."""
+
+
+def over_bound(text: str) -> dict[str, tuple[int, int]]:
+    """Return the metrics that have more series than the documentation says they can have, with both numbers."""
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        kinds = {"histogram": "_count", "counter": "_total"}
+        wanted = family.name + kinds.get(family.type, "")
+        found[wanted.removesuffix("_count")] += sum(one.name == wanted for one in family.samples)
+    most = {}
+    for name, metric in CATALOGUE.items():
+        factors = [re.split(r" \+ ", factor.strip("()")) for factor in bound(metric).split(" x ")]
+        most[name] = prod(sum(AT_MOST.get(word) or int(word) for word in words) for words in factors)
+    return {name: (found[name], limit) for name, limit in most.items() if found[name] > limit}
+
+
 def traded(daemon: Process, fills: int) -> str:
     """Return a scrape that was taken after the daemon has traded and found itself ready."""
     until(lambda: len(daemon.lines("order_filled")) >= fills, 60, f"{fills} fills")
     until(lambda: daemon.metric("quantd_ready") == 1, 20, "ready")
     until(lambda: daemon.metric("quantd_strategy_callback_seconds_count") > 0, 20, "a callback that was timed")
     return daemon.get("/metrics")[1]
+
+
+def named_orders(daemon: Process, *metrics: str) -> bool:
+    """Tell whether the order that each latency names is one that the log knows."""
+    known = {line["client_order_id"] for line in daemon.lines("order_intended")}
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{daemon.port()}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        text = answer.read().decode()
+    named = [
+        set(re.findall(rf'^{metric}_bucket.* # {{client_order_id="(.+?)"}}', text, re.MULTILINE)) for metric in metrics
+    ]
+    return all(orders and orders <= known for orders in named)
 
 
 @pytest.mark.timeout(120)
@@ -99,6 +141,11 @@ def test_a_paper_run_serves_every_metric(tmp_path: Path) -> None:
         scrape = traded(daemon, 3)
         assert absent(scrape, series=False) == set()
         assert absent(scrape, series=True) <= ELSEWHERE | ONLY_OVER_HTTP
+        assert over_bound(scrape) == {}
+        many = "\n".join(f'quantd_equity{{scope="{number}",currency="USDT"}} 1' for number in range(6))
+        assert over_bound(f"# TYPE quantd_equity gauge\n{many}\n") == {"quantd_equity": (6, 5)}
+        assert daemon.metric("quantd_leader") == 1
+        assert daemon.metric("quantd_journal_epoch") > 0
         run_id = daemon.lines("order_filled")[0]["run_id"]
         assert daemon.metric("quantd_config_info", environment="paper", run_id=run_id) == 1
         assert daemon.metric("quantd_build_info") == 1
@@ -126,5 +173,9 @@ def test_a_run_over_http_serves_every_metric(tmp_path: Path) -> None:
             scrape = traded(daemon, 1)
             assert absent(scrape, series=False) == set()
             assert absent(scrape, series=True) <= ELSEWHERE
+            assert over_bound(scrape) == {}
+            assert named_orders(
+                daemon, "quantd_order_ack_seconds", "quantd_order_fill_seconds", "quantd_tick_to_order_seconds"
+            )
             assert daemon.metric("quantd_config_info", environment="practice") == 1
             assert daemon.signal(SIGTERM) == 0

@@ -153,6 +153,7 @@ def test_another_source_other_inputs_and_other_commands_are_differences(site: Pa
     _check_changed_quotes(site, inputs)
     _check_changed_commands(site, inputs)
     assert replayed(site, inputs)[0] == 0
+    _check_at_twice_the_load(site, inputs)
 
 
 def _check_changed_source(site: Path, inputs: Path) -> None:
@@ -185,6 +186,28 @@ def _check_changed_commands(site: Path, inputs: Path) -> None:
     assert re.search(r"first difference: after input \d+: the run sent 1 commands, replay gives 1 \(Submit\)", told), (
         told
     )
+
+
+def _check_at_twice_the_load(site: Path, inputs: Path) -> None:
+    """Decisions hold at twice the pace; other decisions, and a latency that is not kept, are found."""
+
+    def stressed(*arguments: str, log: Path = inputs) -> tuple[int, str]:
+        command = ["stress", "q.yaml", "--inputs", str(log), "--window-s", "2", "--factor", "2", *arguments]
+        with quantd(command, site) as stress:
+            return stress.popen.wait(60), stress.text()
+
+    code, told = stressed("--p99-ms", "2000")
+    assert code == 0, told
+    assert re.search(r"\| 2x \|.*\| the same \| borne \|", told), told
+    assert stressed("--p99-ms", "0.1")[0] == 1
+    cheaper = _rewritten(
+        inputs, lambda one: msgspec.structs.replace(one, bid=one.bid - 9) if type(one) is Quote else one
+    )
+    code, told = stressed("--p99-ms", "2000", log=cheaper)
+    assert code == 1, told
+    assert "NOT BORNE" in told
+    assert "at 2x, first difference: record " in told
+    assert not list(site.glob("var/stress-*")), "the journal beside the journal goes"
 
 
 def _rewritten(inputs: Path, change: object) -> Path:

@@ -26,6 +26,7 @@ from quantd.app.shared import Shared
 from quantd.app.starter import start_strategies
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
+from quantd.app.surveillance import Lookout
 from quantd.app.venue_keeper import VenueKeeper
 from quantd.app.venues import build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
@@ -142,6 +143,7 @@ class Daemon:
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
         self._watcher = Watcher(self.engine, observer, clock)
+        observer.gauge("quantd_journal_epoch", meta.epoch)
         Stopwatch(clock, observer).attach(self.engine)
         self._build_runner()
         self._jobs = Jobs(self.engine, self.emit, clock)
@@ -161,6 +163,7 @@ class Daemon:
             feed_changed=log_change,
         )
         self._notifications = Notifications(self._shared, self.reasons, self._clean)
+        self._lookout = Lookout(self._shared)
 
     def _build_runner(self) -> None:
         """Make what carries commands out and what puts the engine's events through."""
@@ -341,6 +344,8 @@ class Daemon:
             self._watcher.sample()
             self._jobs.start_waiting()
             self.observer.gauge("quantd_ready", 0.0 if self.reasons() else 1.0)
+            self._lookout.look()
+            self.observer.gauge("quantd_leader", float(all(lock.is_held for lock in self._storage.held)))
             if self._runner.records >= self.settings.journal.snapshot_every:
                 self._runner.records = 0
                 await self._journal.snapshot(dump(self.engine.state))

@@ -30,8 +30,8 @@ IN_PLACE: Final = frozenset(
 )  # fmt: skip
 """Keys of a strategy that take effect with a restart of the strategy alone."""
 _SECTIONS: Final = (
-    "journal", "venues", "risk", "protection", "strategies_dir", "feeds", "logging", "health", "webhooks", "control",
-    "notify",
+    "journal", "venues", "risk", "protection", "surveillance", "strategies_dir", "feeds", "logging", "health", "webhooks",
+    "control", "notify",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from quantd.journal.fold import Recovery, recover
 from quantd.journal.inputlog import InputLogHeader, InputLogWriter
 from quantd.journal.latch import Halt, HaltLatch
 from quantd.journal.layout import Meta
-from quantd.journal.locks import lock_account, lock_journal
+from quantd.journal.locks import FileLock, lock_account, lock_journal
 from quantd.journal.projections import projections
 from quantd.journal.records import Migration, RecordCodec
 from quantd.journal.store import JournalStore
@@ -37,6 +37,8 @@ class Storage(NamedTuple):
     store: JournalStore[Fact]
     latch: HaltLatch
     locks: ExitStack
+    held: tuple[FileLock, ...] = ()
+    """What `locks` holds, to look at."""
 
 
 SCHEMA_VERSION = 1
@@ -70,9 +72,10 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
         now_ns = clock.now_ns()
         state.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        locks.enter_context(lock_journal(path, what="quantd run", started_at_ns=now_ns))
+        held = [locks.enter_context(lock_journal(path, what="quantd run", started_at_ns=now_ns))]
         for venue, account in accounts.items():
-            locks.enter_context(lock_account(state, venue, account, what="quantd run", started_at_ns=now_ns))
+            lock = lock_account(state, venue, account, what="quantd run", started_at_ns=now_ns)
+            held.append(locks.enter_context(lock))
         if path.exists():
             store = JournalStore.open(path, codec(), projections=projections())
         else:
@@ -86,7 +89,7 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
     except BaseException:
         locks.close()
         raise
-    return Storage(store, HaltLatch(state / "halt.json"), locks)
+    return Storage(store, HaltLatch(state / "halt.json"), locks, tuple(held))
 
 
 def this_run(settings: Settings, meta: Meta, sources: dict[str, str], now_ns: int) -> RunStarted:

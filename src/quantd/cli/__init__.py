@@ -28,6 +28,8 @@ from quantd.cli.notify import notify
 from quantd.cli.replay import replay
 from quantd.cli.run import run
 from quantd.cli.simulate import simulate_app
+from quantd.cli.stress import stress_command
+from quantd.cli.surveil import surveil
 from quantd.domain.numbers import use_exact_arithmetic
 
 app = typer.Typer(
@@ -41,6 +43,8 @@ app.command("run")(run)
 app.command("check")(check)
 app.command("backtest")(backtest)
 app.command("replay")(replay)
+app.command("stress")(stress_command)
+app.command("surveil")(surveil)
 app.command("halt")(halt)
 app.command("resume")(resume)
 app.command("status")(status)

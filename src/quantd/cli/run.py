@@ -51,10 +51,10 @@ def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     configure_logging(settings.logging, redactor, clock=clock, context=context)
     for warning in settings.warnings:
         _log.warning("config_warning", reason=warning)
-    observer = PrometheusObserver()
+    observer = PrometheusObserver(clock=clock)
     announce(observer, settings, run, clock.now_ns())
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_main(settings, read, clock, observer, redactor))
     except ConfigError as error:
         typer.echo(str(error), err=True)
@@ -64,7 +64,7 @@ def _run(settings: Settings, read: Callable[[], Settings]) -> int:
         return 1
 
 
-def _quiet_collector() -> None:
+def quiet_collector() -> None:
     """Keep the cyclic garbage collector from stopping the loop.
 
     Code, configuration and the folded state live as long as the process: walked by every full collection they stop it
@@ -76,7 +76,7 @@ def _quiet_collector() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's loop where the extra is installed, else the standard one."""
     try:
         import uvloop
@@ -100,7 +100,7 @@ async def _main(
     with closing(ServiceManager.of(os.environ, redactor.clean)) as manager:
         manager.starting()
         daemon.build()
-        _quiet_collector()
+        quiet_collector()
         manager.follow(daemon)
         with daemon.safety.watched(settings):
             return await daemon.run()

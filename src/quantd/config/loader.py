@@ -59,6 +59,7 @@ def load(
         venues=root.venues,
         risk=risk,
         protection=root.protection,
+        surveillance=root.surveillance,
         strategies=merged_strategies,
         strategies_dir=root.strategies_dir,
         feeds=root.feeds,

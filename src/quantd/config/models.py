@@ -15,6 +15,7 @@ from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
 from quantd.notify.settings import NotifySettings
 from quantd.plugins.settings import StrategySettings
+from quantd.surveillance.findings import Thresholds
 from quantd.telemetry.settings import HealthSettings, LoggingSettings
 from quantd.venues.settings import VenueSettings
 
@@ -60,6 +61,45 @@ class ProtectionSection(BaseModel):
     latter alone and goes on trying, `alert` only tells. Where the engine watches the stop and sees no price, it is told."""
 
 
+class SurveillanceSection(BaseModel):
+    """How much of a pattern of market abuse in our own flow is flagged. It blocks nothing; people decide what it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    window_s: float = Field(default=3.0, gt=0, le=60, allow_inf_nan=False)
+    """Seconds after a fill of ours within which orders on the other side are withdrawn."""
+    lived_max_s: float = Field(default=60.0, gt=0, le=86_400, allow_inf_nan=False)
+    """Seconds that a withdrawn order had stood at most when we traded: what stood longer was meant."""
+    size_ratio: float = Field(default=5.0, ge=1, allow_inf_nan=False)
+    """What was withdrawn, as a multiple of all that we showed on the side that traded."""
+    near_bps: float = Field(default=25.0, ge=0, le=1_000, allow_inf_nan=False)
+    """Basis points that an order may lie further from the market than the one it replaces and still count as the same."""
+    layers: int = Field(default=3, ge=2)
+    """Orders withdrawn together from which on it is layering and not spoofing."""
+    wash_s: float = Field(default=1.0, gt=0, le=3_600, allow_inf_nan=False)
+    """Seconds between a purchase and a sale at one price."""
+    wash_difference: float = Field(default=0.1, ge=0, lt=1)
+    """Share by which their quantities may differ."""
+    momentum_s: float = Field(default=30.0, gt=0, le=3_600, allow_inf_nan=False)
+    """Seconds within which aggressive orders of one side belong together."""
+    momentum_orders: int = Field(default=5, ge=2)
+    """Aggressive orders in that time."""
+    momentum_bps: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """Basis points from the first fill of them to the last, in their direction."""
+    reversal_s: float = Field(default=60.0, gt=0, le=86_400, allow_inf_nan=False)
+    """Seconds after the last of them within which the other side follows."""
+    reversal_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of what they traded that is traded back at a better price."""
+    repeats: int = Field(default=3, ge=1)
+    """How often a pattern must be seen in one market before it is flagged: once is chance."""
+    within_s: float = Field(default=3_600.0, gt=0, le=86_400, allow_inf_nan=False)
+    """Seconds within which these count."""
+
+    def thresholds(self) -> Thresholds:
+        """Return them as surveillance takes them."""
+        return Thresholds(**self.model_dump())
+
+
 class Root(BaseModel):
     """Configuration of the quantd daemon."""
 
@@ -73,6 +113,8 @@ class Root(BaseModel):
     """What the risk gate allows."""
     protection: ProtectionSection = ProtectionSection()
     """How long a position may stand without its stop, and what follows."""
+    surveillance: SurveillanceSection = SurveillanceSection()
+    """What in our own flow is flagged for people."""
     strategies: list[StrategySettings] = []
     """What trades; several files merge these by `id`."""
     strategies_dir: Path = Path("strategies")

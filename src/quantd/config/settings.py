@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quantd.config.models import ProtectionSection
+from quantd.config.models import ProtectionSection, SurveillanceSection
 from quantd.config.problems import ConfigProblems, Problem
 from quantd.config.tree import Node, deepest
 from quantd.control.settings import ControlSettings, WebhookSettings
@@ -29,6 +29,7 @@ class Settings:
     """By name; each value is of its venue's own class."""
     risk: RiskSettings
     protection: ProtectionSection
+    surveillance: SurveillanceSection
     strategies: tuple[StrategySettings, ...]
     """In the order of the files; `risk` of each already holds the defaults of `risk.strategy`."""
     strategies_dir: Path

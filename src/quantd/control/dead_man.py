@@ -27,14 +27,14 @@ class DeadMan:
     Args:
         daemon: What it acts on.
         limit_s: Silence that is allowed, in seconds of monotonic time.
-        observer: Told how long the silence is.
+        observer: Told when the last sign of life was.
     """
 
     def __init__(self, daemon: DaemonAccess, limit_s: float, observer: Observer) -> None:
         self.limit_s = limit_s
         self._daemon = daemon
         self._observer = observer
-        self._heard_ns = daemon.clock.monotonic_ns()
+        self.beat()
 
     @property
     def silent_s(self) -> float:
@@ -44,6 +44,7 @@ class DeadMan:
     def beat(self) -> None:
         """Note a sign of life."""
         self._heard_ns = self._daemon.clock.monotonic_ns()
+        self._observer.gauge("quantd_heartbeat_last_timestamp_seconds", self._daemon.clock.now_ns() / 1e9)
 
     async def run(self) -> None:
         """Look for ever."""
@@ -54,7 +55,6 @@ class DeadMan:
     async def look(self) -> None:
         """Latch once the silence is too long, unless all is latched already: the file first, then the engine."""
         daemon, silent_s = self._daemon, self.silent_s
-        self._observer.gauge("quantd_heartbeat_age_seconds", silent_s)
         if silent_s <= self.limit_s or ALL in daemon.engine.state.latches:
             return
         why = f"no heartbeat for {silent_s:.0f} s, expected every {self.limit_s:g} s; send one before you resume"

@@ -130,6 +130,9 @@ class Poller(ABC):
         self._observer = support.observer
         self._on_change = support.on_change
         self._labels = {"venue": connector.venue, "endpoint": self.endpoint}
+        self._observer.count("quantd_feed_skipped_slots_total", 0, **self._labels)
+        for outcome in ("answered", "failed", "refused"):
+            self._observer.count("quantd_feed_polls_total", 0, outcome=outcome, **self._labels)
         self._failing: set[Target] = set()
         self._restarted = asyncio.Event()
 

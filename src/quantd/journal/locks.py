@@ -53,6 +53,15 @@ class FileLock:
             self.release()
             raise JournalError(f"{path}: cannot be locked: {error.strerror}") from error
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the lock still keeps others out: a file that was deleted or replaced locks nobody who comes next."""
+        try:
+            mine, there = os.fstat(self._descriptor), os.stat(self.path)
+        except OSError:
+            return False
+        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
     def release(self) -> None:
         """Let go; the file stays, empty of meaning. A second call does nothing."""
         if self._descriptor >= 0:

@@ -245,10 +245,19 @@ class AccountFollower:
             self._emit_all(await self.connector.order_reports(working))
 
     async def _look_at_account(self) -> None:
-        snapshot = await self.connector.snapshot()
+        try:
+            snapshot = await self.connector.snapshot()
+        except VenueError:
+            self._observer.count("quantd_reconcile_runs_total", 1, venue=self.venue, result="failed")
+            raise
         self._tell_account()
         if snapshot.equity is not None:
-            self._observer.gauge("quantd_venue_equity", float(snapshot.equity), venue=self.venue)
+            self._observer.gauge(
+                "quantd_venue_equity",
+                float(snapshot.equity),
+                venue=self.venue,
+                currency=self.connector.account.home_currency,
+            )
         if snapshot.margin_closeout is not None:
             self._observer.gauge(
                 "quantd_venue_margin_closeout_ratio", float(snapshot.margin_closeout), venue=self.venue

@@ -158,7 +158,9 @@ class Executor:
             tick_at_ns = self._ticks.pop(write.client_order_id, 0)
             if tick_at_ns:
                 took_s = (now_ns - tick_at_ns) / 1e9
-                self._observer.observe("quantd_tick_to_order_seconds", took_s, venue=venue_of(write))
+                self._observer.observe(
+                    "quantd_tick_to_order_seconds", took_s, write.client_order_id, venue=venue_of(write)
+                )
             self._emit(OperationSent(write.client_order_id, write.operation, now_ns))
         return refusal
 
@@ -190,7 +192,9 @@ class Executor:
             self._observer.count("quantd_stale_commands_total", 1, venue=venue, operation=operation)
         elif not isinstance(outcome, Unknown):
             took_s = (self._clock.monotonic_ns() - began_ns) / 1e9
-            self._observer.observe("quantd_order_ack_seconds", took_s, venue=venue, operation=operation)
+            self._observer.observe(
+                "quantd_order_ack_seconds", took_s, command.client_order_id, venue=venue, operation=operation
+            )
         self._emit(OutcomeReceived(command.client_order_id, command.operation, outcome, self._clock.now_ns()))
 
     async def _send(self, connector: Connector, command: Write) -> Outcome:

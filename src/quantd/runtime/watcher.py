@@ -117,7 +117,7 @@ class Watcher:
         if since is not None:
             self._observer.count("quantd_unknown_seconds_total", (fact.at_ns - since) / 1e9, venue=venue)
         if fact.result == "rejected":
-            self._observer.count("quantd_rejects_total", 1, venue=venue, reason=fact.code)
+            self._observer.count("quantd_rejects_total", 1, fact.client_order_id, venue=venue, reason=fact.code)
         if fact.result in ("rejected", "not_executed"):
             _log.warning(
                 "operation_refused",
@@ -172,7 +172,7 @@ class Watcher:
                 self._count_end(fact.strategy, fact.client_order_id, order.state)
             if fact.cumulative == fill.quantity:
                 took_s = (fact.at_ns - order.intended_at_ns) / 1e9
-                self._observer.observe("quantd_order_fill_seconds", took_s, venue=venue)
+                self._observer.observe("quantd_order_fill_seconds", took_s, fact.client_order_id, venue=venue)
         _log.info(
             "order_filled",
             strategy=strategy,

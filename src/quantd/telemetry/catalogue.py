@@ -54,6 +54,9 @@ _ANOMALIES: Final = (
     "not_finite", "non_positive", "crossed", "inconsistent", "empty", "duplicate", "out_of_order", "stale", "future",
     "jumped",
 )  # fmt: skip
+_REQUESTS: Final = (
+    "ok", "refused", "rate_limited", "unavailable", "timeout", "not_sent", "auth_failed", "unreadable",
+)  # fmt: skip
 _DELIVERIES: Final = ("taken", "duplicate", "unknown_type", "bad_signature", "malformed", "too_old")
 
 _IDENTITY: Final = (
@@ -61,10 +64,12 @@ _IDENTITY: Final = (
     _gauge("quantd_config_info", "fingerprint environment run_id", "Always 1; the labels say with what."),
     _gauge("quantd_started_timestamp_seconds", "", "When this run started, Unix time.", unit="seconds"),
     _gauge("quantd_ready", "", "1 while /readyz answers 200, else 0."),
+    _gauge("quantd_leader", "", "1 while this process holds the locks of its journal and of all its accounts, else 0."),
+    _gauge("quantd_journal_epoch", "", "Epoch of the journal; a restored journal has a larger one."),
     _gauge(
-        "quantd_heartbeat_age_seconds",
+        "quantd_heartbeat_last_timestamp_seconds",
         "",
-        "Time since the last heartbeat of whoever watches, where `control.dead_man_s` expects one.",
+        "When whoever watches was heard last, Unix time, where `control.dead_man_s` expects a heartbeat.",
         unit="seconds",
     ),
 )
@@ -124,6 +129,12 @@ _RISK: Final = (
         "strategy reason",
         "Orders and changes that the risk gate denied, by code.",
         {"reason": _DENIALS},
+    ),
+    _counter(
+        "quantd_abuse_patterns_total",
+        "strategy pattern",
+        "Patterns of market abuse that were flagged in our own flow, by each strategy that took part.",
+        {"pattern": ("spoofing", "layering", "wash", "momentum")},
     ),
     _seconds("quantd_gate_seconds", "", "One pass of the risk gate.", LOCAL_S),
     _gauge(
@@ -199,6 +210,8 @@ _FEEDS_AND_STRATEGIES: Final = (
     _counter(
         "quantd_feed_skipped_slots_total", "venue endpoint", "Polls left out because an earlier one took too long."
     ),
+    _counter("quantd_stream_connections_total", "venue endpoint", "Attempts to open a stream of the venue's."),
+    _counter("quantd_stream_losses_total", "venue endpoint", "Streams that had come up and were lost."),
     _gauge("quantd_feed_up", "venue endpoint", "1 while the source answers for all that it is asked, else 0."),
     _gauge("quantd_warmup_ratio", "strategy", "Share of the warm-up that is done; 1 when it trades.", unit="ratio"),
     _seconds("quantd_strategy_callback_seconds", "strategy hook", "One call into a strategy.", LOCAL_S),
@@ -217,18 +230,7 @@ _VENUES: Final = (
         "venue operation outcome",
         "One request to the venue.",
         NETWORK_S,
-        {
-            "outcome": (
-                "ok",
-                "refused",
-                "rate_limited",
-                "unavailable",
-                "timeout",
-                "not_sent",
-                "auth_failed",
-                "unreadable",
-            )
-        },
+        {"outcome": _REQUESTS},
     ),
     _counter("quantd_venue_anomalies_total", "venue kind", "Answers of the venue that contradict what it documents."),
     _gauge("quantd_venue_ready", "venue", "1 while the venue is reconciled and may be traded, else 0."),
@@ -277,7 +279,11 @@ _TRUTH: Final = (
         "Positions that stood without their stop for too long, by what was done.",
         {"reason": _NAKED, "outcome": ("alert", "exit", "halt")},
     ),
-    _gauge("quantd_venue_equity", "venue", "Worth of a margin account in its home currency, as the venue counts it."),
+    _gauge(
+        "quantd_venue_equity",
+        "venue currency",
+        "Worth of a margin account in its home currency, as the venue counts it.",
+    ),
     _gauge(
         "quantd_venue_margin_closeout_ratio",
         "venue",
@@ -303,9 +309,7 @@ _PROCESS: Final = (
         "quantd_task_restarts_total",
         "kind",
         "Background tasks started again after a failure.",
-        {
-            "kind": ("poller", "reconciler", "webhook", "scheduler"),
-        },
+        {"kind": ("poller",)},
     ),
     _counter("quantd_metric_series_folded_total", "metric", "Observations folded into `other`: too many label values."),
 )
@@ -334,3 +338,19 @@ CATALOGUE: Final[Mapping[str, Metric]] = {
     for metric in part
 }
 """All metrics by name, in the order of the documentation."""
+
+_FEEDS_BEGIN: Final = "when the venue's feeds begin"
+LATER: Final[Mapping[str, str]] = {
+    "quantd_fees_total": "with the first fee in that asset",
+    "quantd_rebates_total": "with the first rebate in that asset",
+    "quantd_rejects_total": "with the first refusal for that reason, which is the venue's word; the count of all refusals is "
+    '`quantd_order_operations_total{outcome="rejected"}`, from the start',
+    "quantd_soft_limits_total": "from the start where a soft limit is configured; else with the first crossing",
+    "quantd_feed_polls_total": _FEEDS_BEGIN,
+    "quantd_feed_skipped_slots_total": _FEEDS_BEGIN,
+    "quantd_stream_connections_total": _FEEDS_BEGIN,
+    "quantd_stream_losses_total": _FEEDS_BEGIN,
+    "quantd_venue_anomalies_total": "with the venue's connector",
+    "quantd_venue_request_seconds": "with the first such request",
+}
+"""Counters and histograms of which not every series exists at 0 before anything happens, and when they do."""

@@ -44,7 +44,7 @@ class Metric(msgspec.Struct, frozen=True):
     """Base unit: ``seconds``, ``ratio``; empty for plain counts and states."""
     buckets: tuple[float, ...] = ()
     """Upper edges, in `unit`; histograms only."""
-    series_max: int = 2000
+    series_max: int = 5000
     """Further series are folded into one with the label value ``other``."""
 
     @property
@@ -56,8 +56,8 @@ class Metric(msgspec.Struct, frozen=True):
 LABELS: Final[Mapping[str, Label]] = {
     "asset": Label("asset or currency code", "assets of the configured instruments"),
     "channel": Label("channel of notifications, as `slack.NAME`", "channels"),
-    "currency": Label("currency of the amount", "1"),
-    "endpoint": Label("what is polled, e.g. `quotes`", "few"),
+    "currency": Label("currency of the amount: the base currency, or the account's own", "1"),
+    "endpoint": Label("what is polled or streamed, e.g. `quotes`", "few"),
     "environment": Label("`paper`, `practice` or `live`, the strictest of all venues", "1"),
     "fingerprint": Label("first 12 digits of the configuration's hash", "1"),
     "hook": Label("method of the strategy", "hooks"),
@@ -68,13 +68,14 @@ LABELS: Final[Mapping[str, Label]] = {
     "metric": Label("name of a metric", "metrics"),
     "operation": Label("what was asked of the venue", "operations of a connector"),
     "outcome": Label("see the metric", "few"),
+    "pattern": Label("pattern of market abuse", "4"),
     "python": Label("version of the interpreter", "1"),
     "quality": Label("whether price and fee are final", "2"),
     "reason": Label("stable code", "codes"),
     "result": Label("see the metric", "few"),
     "run_id": Label("id of this run, as in the logs", "1"),
     "scope": Label("`account`, `venue:KEY`, `strategy:ID` or `instrument:ID`", "1 + venues + strategies + instruments"),
-    "strategy": Label("strategy id, or the origin of orders that are no strategy's", "strategies + 5"),
+    "strategy": Label("strategy id, or `external` for what no strategy did", "strategies + 1"),
     "venue": Label("key of the venue in the configuration", "venues"),
     "version": Label("version of quantd", "1"),
 }

@@ -3,7 +3,7 @@
 Used by `quantd metrics` and by the test that compares `docs/metrics.md` with the catalogue. Never runs in the daemon.
 """
 
-from quantd.telemetry.catalogue import CATALOGUE
+from quantd.telemetry.catalogue import CATALOGUE, LATER
 from quantd.telemetry.metric import LABELS, Metric, bound
 
 _HEAD = """# Metrics
@@ -13,7 +13,10 @@ Made from `quantd.telemetry.catalogue` by `quantd metrics > docs/metrics.md`; a 
 - All are served at `/metrics` of the health listener, as Prometheus text or, if the `Accept` header asks, OpenMetrics.
 - Times are seconds, shares are ratios from 0 to 1, points in time are Unix time. Amounts of money are for watching; the
   books are in the journal.
-- Series whose labels are known exist at 0 from the start. Gauges of amounts appear with their first value.
+- Series whose labels are known exist at 0 from the start. Gauges of amounts appear with their first value, and a few
+  counters and histograms [later](#series-that-appear-later), as nobody knows their labels before.
+- In OpenMetrics, latencies of orders and refusals carry the order behind them as exemplar, `client_order_id`: the id by which
+  logs, the journal and `quantd why` know it.
 - Beyond {series_max} series a metric folds further ones into the label value `other` and counts that in
   `quantd_metric_series_folded_total`.
 - Beside these, the registry serves the standard `process_*` and `python_info` metrics.
@@ -37,6 +40,8 @@ def metrics_page() -> str:
     for metric in CATALOGUE.values():
         for label, values in metric.values.items():
             lines.append(f"| `{metric.name}` | `{label}` | {', '.join(f'`{value}`' for value in values)} |")
+    lines += ["", "## Series that appear later", "", "| metric | when |", "|---|---|"]
+    lines += [f"| `{name}` | {when} |" for name, when in LATER.items()]
     lines += ["", "## Buckets", "", "| metric | upper edges |", "|---|---|"]
     for metric in CATALOGUE.values():
         if metric.buckets:

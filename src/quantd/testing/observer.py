@@ -22,8 +22,9 @@ class RecordingObserver:
         self._counts: defaultdict[str, defaultdict[Labels, float]] = defaultdict(lambda: defaultdict(float))
         self._gauges: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
         self._observations: defaultdict[str, list[tuple[Labels, float]]] = defaultdict(list)
+        self._orders: defaultdict[str, list[str]] = defaultdict(list)
 
-    def count(self, metric: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, metric: str, amount: float = 1, order: str = "", /, **labels: str) -> None:
         """Add to a counter.
 
         Raises:
@@ -34,14 +35,16 @@ class RecordingObserver:
         if amount < 0:
             raise ValueError(f"{metric}: amount is {amount}, a counter only rises")
         self._counts[metric][key] += amount
+        self._note(metric, order)
 
     def gauge(self, metric: str, value: float, /, **labels: str) -> None:
         """Set a gauge; raises as `count` does."""
         self._gauges[metric][self._check(metric, Kind.GAUGE, labels)] = float(value)
 
-    def observe(self, metric: str, value: float, /, **labels: str) -> None:
+    def observe(self, metric: str, value: float, order: str = "", /, **labels: str) -> None:
         """Keep an observation; raises as `count` does."""
         self._observations[metric].append((self._check(metric, Kind.HISTOGRAM, labels), float(value)))
+        self._note(metric, order)
 
     def counted(self, metric: str, /, **labels: str) -> float:
         """Return the sum of a counter over all series that carry `labels`; 0 when nothing was counted."""
@@ -58,12 +61,22 @@ class RecordingObserver:
         self._known(metric, Kind.HISTOGRAM)
         return [value for key, value in self._observations[metric] if labels.items() <= set(key)]
 
+    def orders(self, metric: str) -> list[str]:
+        """Return the client order ids that were named with a metric, oldest first."""
+        if metric not in self._catalogue:
+            raise KeyError(metric)
+        return self._orders[metric]
+
     @property
     def names(self) -> set[str]:
         """The metrics that were touched."""
         return {
             name for kept in (self._counts, self._gauges, self._observations) for name, series in kept.items() if series
         }
+
+    def _note(self, metric: str, order: str) -> None:
+        if order:
+            self._orders[metric].append(order)
 
     def _known(self, metric: str, kind: Kind) -> Metric:
         declared = self._catalogue[metric]

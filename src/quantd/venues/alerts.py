@@ -28,6 +28,8 @@ class Alerts:
         self._observer = observer
         self._kinds = kinds
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        for kind in kinds:
+            observer.count("quantd_venue_anomalies_total", 0, venue=venue, kind=kind)
 
     def note(self, kind: str, subject: str, /, **fields: object) -> None:
         """Note one of the kinds about `subject` (an order id, a symbol, a list)."""

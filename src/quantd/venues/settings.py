@@ -104,6 +104,11 @@ class VenueSettings(BaseModel):
         return False
 
     @property
+    def marketplace(self) -> str:
+        """Where orders of this account meet those of others: equal for two entries whose orders could trade together."""
+        return f"{self.type}/{'live' if self.is_production else 'practice'}"
+
+    @property
     def is_local(self) -> bool:
         """Whether the address is on this machine: a simulator, or a server of one's own."""
         return False

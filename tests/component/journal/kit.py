@@ -57,13 +57,13 @@ class Counting:
     def __init__(self) -> None:
         self.observed: dict[str, list[float]] = {}
 
-    def count(self, metric: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, metric: str, amount: float = 1, order: str = "", /, **labels: str) -> None:
         raise AssertionError(metric)
 
     def gauge(self, metric: str, value: float, /, **labels: str) -> None:
         raise AssertionError(metric)
 
-    def observe(self, metric: str, value: float, /, **labels: str) -> None:
+    def observe(self, metric: str, value: float, order: str = "", /, **labels: str) -> None:
         self.observed.setdefault(metric, []).append(value)
 
 

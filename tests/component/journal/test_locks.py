@@ -48,6 +48,17 @@ def test_a_second_lock_in_the_same_process_is_refused_until_the_first_is_release
     lock_journal(path, what="second").release()
 
 
+def test_a_lock_whose_file_was_taken_away_or_replaced_says_that_it_keeps_nobody_out(path: Path) -> None:
+    with lock_journal(path, what="first") as first:
+        assert first.is_held
+        first.path.unlink()
+        assert not first.is_held
+        with lock_journal(path, what="second") as second:
+            assert second.is_held
+            assert not first.is_held
+    assert not second.is_held, "released"
+
+
 def test_accounts_are_locked_one_by_one(tmp_path: Path) -> None:
     with lock_account(tmp_path / "state", "oanda/practice", "101-001", what="a"):
         with lock_account(tmp_path / "state", "oanda/practice", "101-002", what="a"):

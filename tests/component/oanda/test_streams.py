@@ -105,6 +105,9 @@ def test_a_stream_that_is_lost_or_silent_is_opened_again_with_growing_pauses() -
     assert pauses[3] >= 4, "1, 2, 4, 8 s, each between half and one and a half of it"
     assert 10.5 <= pauses[4] < 12, "silence ends it after 10 s, and what was up is tried again at once"
     assert observer.gauged("quantd_feed_up", venue="oanda", endpoint="pricing_stream") == 0.0
+    labels = {"venue": "oanda", "endpoint": "pricing_stream"}
+    assert observer.counted("quantd_stream_connections_total", **labels) == len(lines.at_s)
+    assert observer.counted("quantd_stream_losses_total", **labels) == 2, "one that never came up was not lost"
     _, _, observer = played(ScriptedLines([PRICE]), stream="prices", for_s=5)
     assert observer.gauged("quantd_feed_up", venue="oanda", endpoint="pricing_stream") == 1.0
 

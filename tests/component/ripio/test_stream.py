@@ -272,6 +272,8 @@ def test_a_line_that_is_lost_is_renewed_with_a_new_ticket_and_its_books_are_gone
             assert (await bench.connector.quotes([bench.instrument]))[0].bid == float(BID)
             await asyncio.sleep(20)
             assert len(lines.opened) == 2
+            assert bench.observer.counted("quantd_stream_connections_total", endpoint="stream") == 4
+            assert bench.observer.counted("quantd_stream_losses_total", endpoint="stream") == 1
             assert lines.opened[1].said[1]["ticket"] != lines.opened[0].said[1]["ticket"]
             lines.opened[1].tell(BOOK, book())
             await asyncio.sleep(0.1)

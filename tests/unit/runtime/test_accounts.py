@@ -169,6 +169,24 @@ def test_a_start_books_only_what_a_second_look_shows_too(looks: int) -> None:
     run_virtual(scene)
 
 
+def test_a_look_at_the_account_that_fails_is_a_reconciliation_that_failed() -> None:
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+
+        def away() -> None:
+            desk.connector.later = None
+            raise Unavailable("paper", "snapshot", "down")
+
+        desk.connector.later = away
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(8):
+                await desk.follower.follow_account()
+        assert desk.observer.counted("quantd_reconcile_runs_total", venue="paper", result="failed") == 1
+
+    run_virtual(scene)
+
+
 def test_a_margin_accounts_worth_and_its_nearness_to_closeout_are_metrics() -> None:
     """As the venue counts them; a snapshot without them leaves what was shown last."""
 
@@ -179,7 +197,7 @@ def test_a_margin_accounts_worth_and_its_nearness_to_closeout_are_metrics() -> N
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(8):
                 await desk.follower.follow_account()
-        assert desk.observer.gauged("quantd_venue_equity", venue="paper") == 912.5
+        assert desk.observer.gauged("quantd_venue_equity", venue="paper", currency="EUR") == 912.5
         assert desk.observer.gauged("quantd_venue_margin_closeout_ratio", venue="paper") == 0.25
 
     run_virtual(scene)

@@ -45,7 +45,7 @@ def test_the_page_in_the_documentation_is_the_catalogue() -> None:
 
 def test_the_number_of_series_is_told_in_words() -> None:
     assert bound(CATALOGUE["quantd_inbox_depth"]) == "1"
-    assert bound(CATALOGUE["quantd_orders_total"]) == "venues x (strategies + 5) x 5"
+    assert bound(CATALOGUE["quantd_orders_total"]) == "venues x (strategies + 1) x 5"
     assert bound(CATALOGUE["quantd_fills_total"]).endswith(" x 2")
 
 

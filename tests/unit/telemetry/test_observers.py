@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from quantd.ports import Observer
 from quantd.telemetry.catalogue import CATALOGUE
@@ -14,7 +15,12 @@ OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def sample(observer: PrometheusObserver, name: str, **labels: str) -> float | None:
-    return observer.registry.get_sample_value(name, labels)
+    """Read one sample out of an exposition as a scraper would."""
+    for family in text_string_to_metric_families(observer.exposition("")[0].decode()):
+        for one in family.samples:
+            if one.name == name and one.labels == labels:
+                return float(one.value)
+    return None
 
 
 def use(observer: Observer) -> None:

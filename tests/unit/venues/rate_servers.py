@@ -19,13 +19,13 @@ class Tally:
         self.gauges: dict[tuple[str, ...], float] = {}
         self.waits: list[float] = []
 
-    def count(self, metric: str, amount: float = 1, /, **labels: str) -> None:
+    def count(self, metric: str, amount: float = 1, order: str = "", /, **labels: str) -> None:
         self.counts[metric] = self.counts.get(metric, 0) + amount
 
     def gauge(self, metric: str, value: float, /, **labels: str) -> None:
         self.gauges[metric, *labels.values()] = value
 
-    def observe(self, metric: str, value: float, /, **labels: str) -> None:
+    def observe(self, metric: str, value: float, order: str = "", /, **labels: str) -> None:
         self.waits.append(value)
 
 

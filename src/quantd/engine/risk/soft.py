@@ -19,6 +19,7 @@ from quantd.engine.risk.gate import Builder, Control, Scoped
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.wish import Denial, Wish
 
+_LOSSES = ("max_daily_loss", "max_drawdown")
 _BUDGETS = ("max_daily_orders", "max_daily_notional", "max_daily_fees")
 _EXPOSURE = (
     "max_open_orders",
@@ -53,6 +54,11 @@ def soft_share(limits: Limits, name: str) -> Decimal | int | None:
         return None
     share = hard * limits.soft_pct / 100
     return max(int(share), 1) if isinstance(hard, int) else Decimal(share)
+
+
+def soft_names(limits: Limits) -> list[str]:
+    """Return the names of the limits of one scope that warn."""
+    return [name for name in (*_BUDGETS, *_EXPOSURE, *_LOSSES) if soft_share(limits, name) is not None]
 
 
 def soft_controls(instrument: InstrumentId, scoped: Scoped) -> Iterable[SoftControl]:

@@ -51,6 +51,11 @@ class HummingbotSettings(RealMoneySettings):
         return self
 
     @property
+    def marketplace(self) -> str:
+        """The exchange behind the server."""
+        return f"{super().marketplace}/{self.connector}"
+
+    @property
     def is_production(self) -> bool:
         """Whether orders at this venue move real money."""
         return self.real_money

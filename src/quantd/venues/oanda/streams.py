@@ -39,7 +39,7 @@ class Streams:
         lines: Follows them; the streams have a host of their own.
         clock: Stamps prices.
         random: Jitter of the pauses between two connections.
-        observer: Gets ``quantd_feed_up``.
+        observer: Gets ``quantd_feed_up`` and the counts of connections.
     """
 
     def __init__(  # noqa: PLR0913 - what both streams share
@@ -91,14 +91,19 @@ class Streams:
                 _log.info("stream_up", venue=self._venue, stream=operation)
             on_line(line)
 
+        labels = {"venue": self._venue, "endpoint": operation}
+        self._observer.count("quantd_stream_losses_total", 0, **labels)
         while True:
             self._gauge(operation, up)
+            self._observer.count("quantd_stream_connections_total", 1, **labels)
             try:
                 found, pause_s = self._refusal(operation, await self._lines.follow(request, take, silence_s=SILENCE_S))
             except (NotSent, ReplyLost) as lost:
                 found, pause_s = str(lost), 0.0
             if up or found != reason:
                 _log.warning("stream_lost", venue=self._venue, stream=operation, reason=found)
+            if up:
+                self._observer.count("quantd_stream_losses_total", 1, **labels)
             up, reason = False, found
             self._gauge(operation, up)
             await asyncio.sleep((pause_s or wait_s) * (0.5 + self._random.random()))

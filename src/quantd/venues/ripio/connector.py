@@ -80,7 +80,9 @@ class RipioConnector:
         self._desk = OrderDesk(self._api, self._orders, self._alerts, known_venue_ids)
         self._follower = Follower(self._orders, self._alerts)
         self._account = AccountReader(self._api, self._orders, self._clock)
-        self.stream = None if connect is None else Stream(self._api, self._orders, connect, self._alerts)
+        self.stream = None
+        if connect is not None:
+            self.stream = Stream(self._api, self._orders, connect, alerts=self._alerts, observer=observer)
         """Runs beside the port, for as long as the venue is looked after."""
         self._search = Search(
             self._orders,

@@ -15,7 +15,7 @@ from quantd.domain.instruments import Instrument
 from quantd.domain.market import Book, Quote
 from quantd.domain.outcomes import Accepted
 from quantd.errors import Unavailable, VenueError
-from quantd.ports import Emit
+from quantd.ports import Emit, Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.ripio import wire
@@ -59,13 +59,15 @@ class Stream:
         orders: Makes reports; learns trades.
         connect: Opens a connection.
         alerts: Told of gaps and contradictions.
+        observer: Counts connections.
     """
 
-    def __init__(self, api: Api, orders: OrderReader, connect: Connect, alerts: Alerts) -> None:
+    def __init__(self, api: Api, orders: OrderReader, connect: Connect, *, alerts: Alerts, observer: Observer) -> None:
         self._api = api
         self._orders = orders
         self._connect = connect
         self._alerts = alerts
+        self._observer = observer
         self._clock = api.http.clock
         self._books: dict[str, StreamBook] = {}
         self._resyncing: set[str] = set()
@@ -101,10 +103,14 @@ class Stream:
         self._books = {pair: StreamBook() for pair in sorted(set(pairs))}
         wait_s = _BACKOFF_FIRST_S
         told = False
+        labels = {"venue": self._api.venue, "endpoint": "stream"}
+        self._observer.count("quantd_stream_losses_total", 0, **labels)
         while True:
+            self._observer.count("quantd_stream_connections_total", 1, **labels)
             try:
                 await self._attend(emit)
             except (SocketLost, VenueError) as error:
+                self._observer.count("quantd_stream_losses_total", int(self.is_live), **labels)
                 # One that had come up begins anew with short pauses, and is worth a line each time.
                 if self.is_live or not told:
                     _log.warning("stream_lost", venue=self._api.venue, error=str(error))
