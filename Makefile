@@ -61,10 +61,11 @@ fmt: $(VENV)/.dev-installed
 bench: $(BENCH_VENV)/.bench-installed
 	$(BENCH_VENV)/bin/python benchmarks/run.py
 
-# Fetches the real tools into .ops/ (once) and checks with them what operators install; QUANTD_IMAGE=name also runs an image.
+# Fetches the real tools into .ops/ (once) and checks with them what operators install. As root it also builds and runs the
+# image and boots the unit. REPORT names a page for the table of results.
 ops: $(VENV)/.dev-installed
-	$(BIN)/python scripts/ops_tools.py
-	QUANTD_OPS=1 $(BIN)/python -m pytest -q -p no:randomly --tb=short tests/deploy $(PYTEST_ARGS)
+	$(BIN)/python -m scripts.ops_tools
+	QUANTD_OPS=$(or $(REPORT),.ops/results.md) $(BIN)/python -m pytest -q -p no:randomly --tb=short tests/deploy $(PYTEST_ARGS)
 
 dashboards:
 	@test -x .ops/venv/bin/python || { echo "make dashboards: run make ops once; it fetches the builder" >&2; exit 2; }
