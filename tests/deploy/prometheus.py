@@ -15,7 +15,7 @@ rule_files: [{rules}]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alertmanager}]}}]}}]}}
 scrape_configs:
   - job_name: quantd
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    file_sd_configs: [{{files: [targets.json], refresh_interval: 1s}}]
 """
 
 
@@ -33,13 +33,15 @@ class Server:
 
 
 class Prometheus(Server):
-    """Scrapes one daemon each second with the rules of the chart."""
+    """Scrapes daemons each second with the rules of the chart."""
 
-    def __init__(self, folder: Path, scraped: int, *, alertmanager: int | None = None, rules: Path = RULES) -> None:
+    def __init__(self, folder: Path, *scraped: int, alertmanager: int | None = None, rules: Path = RULES) -> None:
         self.port = free_port()
+        self._targets = folder / "targets.json"
+        self.scrape(*scraped)
         target = "" if alertmanager is None else f'"127.0.0.1:{alertmanager}"'
         config = folder / "prometheus.yml"
-        config.write_text(SCRAPE.format(rules=rules, port=scraped, alertmanager=target))
+        config.write_text(SCRAPE.format(rules=rules, alertmanager=target))
         super().__init__(
             folder,
             "prometheus",
@@ -49,6 +51,12 @@ class Prometheus(Server):
             "--rules.alert.resend-delay=1s",  # what fires before the Alertmanager is found is sent again at once
             f"--web.listen-address=127.0.0.1:{self.port}",
         )
+
+    def scrape(self, *ports: int) -> None:
+        """Scrape these from now on, and no others."""
+        written = self._targets.with_suffix(".part")
+        written.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
+        written.rename(self._targets)
 
     def ask(self, expr: str) -> list[dict[str, Any]]:
         """The series that an expression returns now; none before it listens."""

@@ -14,7 +14,7 @@ import yaml
 
 from tests.deploy.prometheus import Alertmanager, Prometheus
 from tests.deploy.test_alerts import alerts
-from tests.deploy.tools import ROOT, run, tool
+from tests.deploy.tools import ROOT, figures, run, tool
 from tests.process.harness import SIGTERM, quantd, until
 from tests.process.test_paper_process import CONFIG
 
@@ -82,7 +82,7 @@ def test_a_halt_reaches_the_pager_with_its_runbook_and_a_resume_clears_it(tmp_pa
     with quantd(["halt", "q.yaml", "--by", "ann", "--why", "drill"], tmp_path) as halt:
         assert halt.popen.wait(20) == 0
     (page,) = until(lambda: webhook.got("/pages", "QuantdHalted", "firing"), 60, "the page")[:1]
-    print(f"from the halt to the pager: {time.monotonic() - began:.1f} s")
+    figures.append(f"from the halt to the pager: {time.monotonic() - began:.1f} s")
     assert page["annotations"]["runbook_url"] == "docs/operations/runbooks/QuantdHalted.md"
     assert page["annotations"]["summary"] == "Trading is halted: account"
     with quantd(["resume", "q.yaml", "--by", "ann", "--why", "drill"], tmp_path) as resume:

@@ -1,126 +1,133 @@
-"""The image, run for real: `QUANTD_IMAGE` names one that is built, podman runs it.
+"""The image, built and run for real by a Docker engine of the tests' own.
 
-It trades on the embedded paper market, is healthy, cannot write outside its volume, ends with 0 on SIGTERM, and goes on
-where its journal ends.
+It trades on the embedded paper market and at a simulated venue, is healthy, cannot write outside its volume, ends with 0 on
+SIGTERM, and goes on where its journal ends, also after a kill.
 """
 
-import json
 import os
-import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.deploy.tools import run, tool
-from tests.process.harness import free_port, get, until
+from tests.deploy.engine import BASE, IMAGE, USER, Container, Engine, engine_with_image
+from tests.process.harness import quantd, until
+from tests.process.test_ionloop_process import CONFIG, _port
+from tests.process.truth import Venue, differences, folded
 
-IMAGE = os.environ.get("QUANTD_IMAGE", "")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not IMAGE, reason="QUANTD_IMAGE names no image (docs/operations/container.md)"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+
+SIZE_MAX = 80_000_000
+"""Bytes that the image may add to its base."""
 
 
-class Container:
-    """One run of the image on a volume."""
-
-    def __init__(self, volume: Path) -> None:
-        self.podman = tool("podman")
-        self.port = free_port()
-        self.name = f"quantd-test-{self.port}"
-        run(
-            self.podman, "run", "--detach", "--name", self.name, "--network", "host", "--read-only", "--cap-drop",
-            "ALL", "--security-opt", "no-new-privileges", "--health-interval=disable", "-v",
-            f"{volume}:/var/lib/quantd", "-e", f"QUANTD__HEALTH__PORT={self.port}", IMAGE, timeout_s=120,
-        )  # fmt: skip
-
-    def get(self, path: str) -> tuple[int, str]:
-        """GET from the health listener; status 0 before it listens."""
-        try:
-            return get(f"http://127.0.0.1:{self.port}{path}")
-        except OSError:
-            return 0, ""
-
-    def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the container."""
-        return subprocess.run(
-            [self.podman, "exec", self.name, *command], capture_output=True, text=True, timeout=60, check=False
-        )
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Its log lines."""
-        told = run(self.podman, "logs", self.name).splitlines()
-        return [json.loads(line) for line in told if line.startswith("{")]
-
-    def ready(self) -> bool:
-        """Whether it trades."""
-        return self.get("/readyz")[0] == 200
-
-    def fills(self) -> int:
-        """Fills so far."""
-        return sum(line["event"] == "order_filled" for line in self.lines())
-
-    def stop(self) -> int:
-        """Send SIGTERM and return the exit code."""
-        run(self.podman, "stop", "--time", "45", self.name, timeout_s=90)
-        return int(run(self.podman, "inspect", "--format", "{{.State.ExitCode}}", self.name))
-
-    def remove(self) -> None:
-        """Take it away, whatever it does."""
-        run(self.podman, "rm", "--force", "--time", "0", self.name, expect=None, timeout_s=90)
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with TemporaryDirectory(prefix="quantd-engine-") as folder, engine_with_image(Path(folder)) as made:
+        yield made
 
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
     made = tmp_path / "volume"
     made.mkdir()
-    os.chown(made, 10001, 10001)
+    os.chown(made, USER, USER)
     return made
 
 
 @pytest.fixture
-def container(volume: Path) -> Iterator[Container]:
-    one = Container(volume)
-    yield one
-    one.remove()
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as made:
+        yield made
+
+
+def fills(container: Container) -> int:
+    return len(container.lines("order_filled"))
+
+
+def healthy(container: Container) -> bool:
+    return container.health() == "healthy"
+
+
+def test_the_image_is_small_and_has_no_pip_and_no_compiler(engine: Engine) -> None:
+    assert engine.size(IMAGE) - engine.size(BASE) < SIZE_MAX
+    tried = "import importlib.util, shutil; print([shutil.which(n) for n in ('pip', 'pip3', 'gcc', 'cc')], importlib.util.find_spec('pip'))"
+    said = engine.do("run", "--rm", "--network", "none", "--read-only", "--entrypoint", "python", IMAGE, "-c", tried)
+    assert said.strip() == "[None, None, None, None] None"
+    said = engine.do("run", "--rm", "--network", "none", "--entrypoint", "python", BASE, "-c", tried)
+    assert "pip" in said, "the base has one, so the question can tell"
 
 
 def test_the_image_trades_as_nobody_on_a_read_only_root_and_goes_on_after_a_restart(
-    container: Container, volume: Path
+    engine: Engine, volume: Path, stack: ExitStack
 ) -> None:
-    until(container.ready, 60, "ready")
-    until(lambda: container.fills() >= 1, 90, "a fill")
-    run(container.podman, "healthcheck", "run", container.name)
-    status = container.inside("python", "-c", "print(open('/proc/1/status').read())").stdout
-    assert "Uid:\t10001\t10001" in status
+    first = Container(engine, volume)
+    stack.callback(first.remove)
+    until(first.ready, 60, "ready")
+    until(lambda: fills(first) >= 1, 90, "a fill")
+    until(partial(healthy, first), 60, "healthy")
+    status = first.inside("python", "-c", "print(open('/proc/1/status').read())")
+    assert f"Uid:\t{USER}\t{USER}" in status
     assert "CapEff:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
-    write = container.inside("python", "-c", "open('/opt/quantd/x', 'w')")
-    assert write.returncode != 0
-    assert "Read-only file system" in write.stderr
-    assert container.inside("pip", "--version").returncode != 0
-    assert container.stop() == 0
-    before = container.fills()
-    container.remove()
-    again = Container(volume)
-    try:
-        until(again.ready, 60, "ready again")
-        assert any(line["event"] == "venue_ready" for line in again.lines())
-        shown = again.inside(
-            "quantd", "journal", "show", "var/paper.db", "--kind", "FillRecorded", "--json", "--tail", "999"
-        )
-        assert len(shown.stdout.splitlines()) >= before, shown.stderr
-        assert again.stop() == 0
-    finally:
-        again.remove()
+    assert "Read-only file system" in first.inside("python", "-c", "open('/opt/quantd/x', 'w')", expect=1)
+    assert first.stop() == 0
+    before = fills(first)
+    again = Container(engine, volume)
+    stack.callback(again.remove)
+    until(again.ready, 60, "ready again")
+    assert again.lines("venue_ready")
+    told = again.inside(
+        "quantd", "journal", "show", "var/paper.db", "--kind", "FillRecorded", "--json", "--tail", "999"
+    )
+    assert len(told.splitlines()) >= before, told
+    assert again.stop() == 0
 
 
-@pytest.fixture
-def derived(tmp_path: Path) -> Iterator[str]:
-    """An image of three lines with a configuration of its own, as docs/operations/container.md shows it."""
+def test_a_daemon_that_does_not_answer_is_told_unhealthy_and_healthy_when_it_does_again(
+    engine: Engine, volume: Path, stack: ExitStack
+) -> None:
+    container = Container(
+        engine, volume, "--health-retries", "1", "--health-start-period", "0s", "--health-timeout", "2s"
+    )
+    stack.callback(container.remove)
+    until(partial(healthy, container), 60, "healthy")
+    container.signal("STOP")
+    until(lambda: container.health() == "unhealthy", 60, "unhealthy")
+    container.signal("CONT")
+    until(partial(healthy, container), 60, "healthy again")
+
+
+def test_killed_at_a_simulated_venue_it_agrees_with_it_after_the_restart(
+    engine: Engine, volume: Path, tmp_path: Path, stack: ExitStack
+) -> None:
+    simulator = stack.enter_context(quantd(["simulate", "ionloop", "--port", "0"], tmp_path))
+    port = int(until(lambda: _port(simulator.text()), 20, "the simulator's address"))
+    venue = Venue(port)
+    text = CONFIG.format(port=port, strategies="strategies", idempotency="true", register="false")
+    (tmp_path / "mine.yaml").write_text(text.replace("webhook_secret_file: secret", ""))
+    (tmp_path / "key").write_text("sim-key")
+    os.chown(tmp_path / "key", USER, USER)
+    (tmp_path / "key").chmod(0o400)
+    mounts = ("-v", f"{tmp_path}/mine.yaml:/opt/quantd/config/mine.yaml:ro", "-v", f"{tmp_path}/key:/opt/quantd/key:ro")
+    first = Container(engine, volume, *mounts, command=("run", "config/mine.yaml"))
+    stack.callback(first.remove)
+    until(lambda: fills(first) >= 3, 120, "three fills")
+    first.kill()
+    again = Container(engine, volume, *mounts, command=("run", "config/mine.yaml"))
+    stack.callback(again.remove)
+    until(again.ready, 60, "ready again")
+    assert again.lines("venue_ready")
+    until(lambda: fills(again) >= 1, 120, "a fill after the kill")
+    venue.freeze()
+    until(lambda: not differences(folded(volume / "q.db"), venue.read("state")), 60, "agreement with the venue")
+    assert again.stop() == 0
+
+
+def test_an_image_of_three_lines_adds_a_strategy(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "mine.py").write_text(
         'from quantd import Strategy\n\n\nclass Mine(Strategy):\n    """Only looks."""\n'
@@ -133,17 +140,9 @@ def derived(tmp_path: Path) -> Iterator[str]:
     guide = (Path(__file__).parents[2] / "docs/operations/container.md").read_text()
     text = guide.partition("```Dockerfile\n")[2].partition("```")[0]
     assert len(text.splitlines()) == 3
-    (tmp_path / "Dockerfile").write_text(text.replace("quantd:0.1.0", IMAGE))
-    name = "localhost/quantd-derived:test"
-    run(tool("buildah"), "bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "-t", name,
-        str(tmp_path), timeout_s=200)  # fmt: skip
-    yield name
-    run(tool("podman"), "rmi", "--force", name, expect=None)
-
-
-def test_an_image_of_three_lines_adds_a_strategy(derived: str) -> None:
-    arguments = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", derived)
-    said = run(tool("podman"), *arguments, "check", "--fast", "config/my.yaml", timeout_s=120)
+    (tmp_path / "Dockerfile").write_text(text)
+    engine.build(tmp_path, "derived:test")
+    arguments = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "derived:test")
+    said = engine.do(*arguments, "check", "--fast", "config/my.yaml")
     assert "mine" in said or "ok" in said
-    fault = run(tool("podman"), *arguments, "check", "--fast", "config/nothing.yaml", expect=2, timeout_s=120)
-    assert "nothing.yaml" in fault
+    assert "nothing.yaml" in engine.do(*arguments, "check", "--fast", "config/nothing.yaml", expect=2)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.dashboards import expressions
+from tests.deploy.dashboards import boards, expressions
 from tests.deploy.prometheus import Prometheus
-from tests.deploy.tools import ROOT, tool
+from tests.deploy.tools import ROOT, figures, tool
 from tests.process.harness import Process, quantd, until
 from tests.process.site import port_of
 
@@ -55,4 +55,4 @@ def test_every_panel_shows_data_of_a_daemon_that_trades(watched: tuple[Process, 
             "no data:\n" + "\n".join(f"{one.board}: {one.panel}: {one.sent}" for one in without)
         ) from None
     assert prometheus.ask('ALERTS{alertname="QuantdWatchdog",alertstate="firing"}')
-    print(f"{len(wanted)} expressions answered")
+    figures.append(f"{len(wanted)} expressions of {len(boards())} dashboards answered by a live Prometheus")

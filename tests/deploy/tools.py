@@ -20,10 +20,10 @@ UNIT = ROOT / "deploy" / "systemd" / "quantd@.service"
 _PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "helm 4": ("kubectl-36/helm/helm", ("version", "--short")),
     "helm 3": ("kubectl-32/helm/helm", ("version", "--short")),
-    "promtool": ("prometheus/usr/bin/promtool", ("--version",)),
+    "promtool": ("promtool/usr/bin/promtool", ("--version",)),
     "prometheus": ("prometheus/usr/bin/prometheus", ("--version",)),
-    "alertmanager": ("prometheus/usr/bin/prometheus-alertmanager", ("--version",)),
-    "amtool": ("prometheus/usr/bin/amtool", ("--version",)),
+    "alertmanager": ("promtool/usr/bin/prometheus-alertmanager", ("--version",)),
+    "amtool": ("promtool/usr/bin/amtool", ("--version",)),
     "hadolint": ("venv/bin/hadolint", ("--version",)),
     "kubernetes-validate": ("venv/bin/kubernetes-validate", ("--version",)),
     "cyclonedx-py": ("venv/bin/cyclonedx-py", ("--version",)),
@@ -32,12 +32,16 @@ _PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "crd models": ("npm/node_modules/@kubernetes-models/prometheus-operator/package.json", ()),
     "grafana schema": ("npm/dashboard.schema.json", ()),
     "systemd-analyze": ("", ("--version",)),
-    "buildah": ("", ("--version",)),
-    "podman": ("", ("--version",)),
+    "docker": ("docker/usr/bin/docker", ("--version",)),
+    "dockerd": ("docker/usr/sbin/dockerd", ("--version",)),
+    "systemd-nspawn": ("", ("--version",)),
     "node": ("", ("--version",)),
 }
 used: dict[str, str] = {}
 """Version by tool that a test of this run asked for; printed with the results."""
+
+figures: list[str] = []
+"""What tests of this run measured, in words; shown with the results."""
 
 
 def find(name: str) -> Path | None:
@@ -54,7 +58,8 @@ def tool(name: str) -> str:
     path = find(name)
     if path is None:
         pytest.skip(f"{name} is not there: `make ops` fetches what can be had")
-    used.setdefault(name, _version(name, path))
+    if name not in used:
+        used[name] = _version(name, path)
     return str(path)
 
 

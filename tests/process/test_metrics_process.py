@@ -153,6 +153,10 @@ def test_a_paper_run_serves_every_metric(tmp_path: Path) -> None:
         assert daemon.metric("quantd_tick_to_order_seconds_count", venue="paper") > 0
         assert daemon.metric("quantd_gate_seconds_count") > 0
         assert daemon.metric("quantd_filled_notional_total", venue="paper", currency="USDT") > 0
+        named = set(re.findall(r'^(quantd_\w+){[^}]*instrument="paper:BTC-USDT"', scrape, re.MULTILINE))
+        assert named == set(re.findall(r'^(quantd_\w+){[^}]*\binstrument="', scrape, re.MULTILINE)), (
+            "by one name, to be joined"
+        )
         assert 0 < daemon.metric("quantd_limit_use_ratio", scope="account", limit="max_gross_notional") < 1
         assert daemon.metric("quantd_halted") == 0
         with quantd(["halt", "q.yaml", "--by", "ann", "--why", "drill"], tmp_path) as halt:

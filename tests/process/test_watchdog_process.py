@@ -203,6 +203,24 @@ def test_a_kill_cancels_every_order_and_stays_halted_also_while_a_strategy_spins
         assert again.signal(SIGTERM) == 0
 
 
+@pytest.mark.timeout(60)
+def test_a_process_that_stood_still_and_goes_on_has_not_been_killed(folder: Path) -> None:
+    """As under a debugger, or after Ctrl-Z and fg."""
+    (folder / "q.yaml").write_text(PAPER.format(strategies="strategies"))
+    with quantd(["run", "q.yaml"], folder) as daemon:
+        daemon.wait_line("strategy_started", 30)
+        for _ in range(10):
+            daemon.popen.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)
+            daemon.popen.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        assert daemon.metric("quantd_ready") == 1
+        assert not daemon.lines("kill_began")
+        daemon.popen.send_signal(signal.SIGUSR1)
+        daemon.wait_line("kill_ended")
+        assert daemon.signal(SIGTERM) == 0
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSTOP], ids=["refuses", "accepts-and-never-answers"])
 def test_a_thousand_orders_are_cancelled_within_the_rate_while_another_venue_is_dead(site: Site, death: int) -> None:

@@ -69,7 +69,7 @@ class Gauges:
                 "quantd_position_quantity",
                 float(book.quantity),
                 venue=rules.venue,
-                instrument=rules.symbol,
+                instrument=str(rules.id),
                 strategy=strategy_label(book.strategy),
             )
             price = state.rates.marks[rules.id].exact()

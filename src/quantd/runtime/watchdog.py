@@ -186,9 +186,11 @@ class Watchdog:
                 self._look_at_file()
 
     def _signalled(self, pause_s: float) -> bool:
-        """Wait, and tell whether the kill signal came; it is taken here, whatever the other threads do."""
-        if hasattr(signal, "sigtimedwait"):
-            return signal.sigtimedwait({KILL_SIGNAL}, pause_s) is not None
+        """Wait, and tell whether the kill signal came; it is taken here, whatever the other threads do.
+
+        Not by `signal.sigtimedwait`: where its time ran out while the process stood still (SIGSTOP, a debugger), CPython
+        answers with what lay in memory instead of None.
+        """
         self._stop.wait(pause_s)
         if KILL_SIGNAL not in signal.sigpending():
             return False

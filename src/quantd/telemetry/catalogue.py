@@ -235,7 +235,12 @@ _VENUES: Final = (
     _counter("quantd_venue_anomalies_total", "venue kind", "Answers of the venue that contradict what it documents."),
     _gauge("quantd_venue_ready", "venue", "1 while the venue is reconciled and may be traded, else 0."),
     _gauge("quantd_venue_clock_offset_seconds", "venue", "The venue's clock minus ours.", unit="seconds"),
-    _gauge("quantd_rate_budget_left_ratio", "venue limit", "Share of a rate limit that is left.", unit="ratio"),
+    _gauge(
+        "quantd_rate_budget_left_ratio",
+        "venue limit",
+        "Share left of a rate limit of more than one request.",
+        unit="ratio",
+    ),
     _seconds(
         "quantd_rate_wait_seconds", "venue lane", "How long a request waited for its turn.", NETWORK_S, {"lane": _LANES}
     ),

@@ -128,7 +128,8 @@ def test_new_limits_apply_to_those_who_wait_and_keep_what_is_counted() -> None:
 def test_waits_counts_and_what_is_left_are_reported() -> None:
     async def main(clock: LoopClock) -> Tally:
         tally = Tally()
-        rates = RateBudget("v", [Limit("all", Bucket(1, 2))], clock=clock, observer=tally)
+        limits = [Limit("all", Bucket(1, 2)), Limit("pace", Window(1, 0.1), {"other": 1})]
+        rates = RateBudget("v", limits, clock=clock, observer=tally)
         for _ in range(3):
             await hold(rates)
         rates.penalise("a", 1.0)

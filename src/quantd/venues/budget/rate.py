@@ -365,7 +365,12 @@ class RateBudget:
         return {name: 0.0 if banned else state.left_ratio(now) for name, state in self._states.items()}
 
     def report(self) -> None:
-        """Set the gauges; called by itself at most four times a second while requests leave."""
+        """Set the gauges; called by itself at most four times a second while requests leave.
+
+        A limit of one request at a time is a pace: nothing is left of it after each request, and nobody can act on that.
+        """
         self._reported_at = self._now()
         for name, ratio in self.left().items():
+            if self._states[name].limit.model.capacity <= 1:
+                continue
             self._observer.gauge("quantd_rate_budget_left_ratio", ratio, venue=self.venue, limit=name)
