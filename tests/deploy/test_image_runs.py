@@ -15,6 +15,7 @@ import pytest
 
 from tests.deploy.engine import BASE, IMAGE, USER, Container, Engine, engine_with_image
 from tests.process.harness import quantd, until
+from tests.process.site import port_of
 from tests.process.test_ionloop_process import CONFIG
 from tests.process.truth import Venue, differences, folded
 
@@ -105,7 +106,7 @@ def test_killed_at_a_simulated_venue_it_agrees_with_it_after_the_restart(
     engine: Engine, volume: Path, tmp_path: Path, stack: ExitStack
 ) -> None:
     simulator = stack.enter_context(quantd(["simulate", "ionloop", "--port", "0"], tmp_path))
-    port = int(until(lambda: port_of(simulator.text()), 20, "the simulator's address"))
+    port = int(until(lambda: port_of(simulator), 20, "the simulator's address"))
     venue = Venue(port)
     text = CONFIG.format(port=port, strategies="strategies", idempotency="true", register="false")
     (tmp_path / "mine.yaml").write_text(text.replace("webhook_secret_file: secret", ""))
