@@ -25,5 +25,13 @@ def new_strategy(name: Name, folder: Folder = Path("strategies"), tests: Tests =
     except (ValueError, OSError) as error:
         typer.echo(f"quantd: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"wrote {written.strategy} and {written.test}; try: pytest {written.test}")
+    typer.echo(f"wrote {written.strategy} and {written.test}; try: {_test_command()}{written.test}")
     typer.echo(f"an entry for the configuration, under strategies:\n{written.config}", nl=False)
+
+
+def _test_command() -> str:
+    """Return what runs a test here, up to its path: in a checkout make, which installs pytest first."""
+    makefile = Path("Makefile")
+    if makefile.is_file() and "PYTEST_ARGS" in makefile.read_text(encoding="utf-8", errors="replace"):
+        return "make test PYTEST_ARGS="
+    return "pytest "

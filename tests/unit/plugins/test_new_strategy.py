@@ -43,6 +43,20 @@ def test_the_draft_passes_its_own_test_and_the_checks(tmp_path: Path, monkeypatc
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.parametrize(
+    ("makefile", "command"),
+    [("", "try: pytest tests/"), ("test:\n\tpytest $(PYTEST_ARGS)\n", "try: make test PYTEST_ARGS=tests/")],
+)
+def test_it_says_how_to_run_the_test_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, makefile: str, command: str
+) -> None:
+    """In a checkout only make has pytest."""
+    monkeypatch.chdir(tmp_path)
+    if makefile:
+        (tmp_path / "Makefile").write_text(makefile)
+    assert command in CliRunner().invoke(app, ["TrendFollower"]).output
+
+
 def test_the_entry_that_it_prints_can_be_loaded(tmp_path: Path) -> None:
     written = draft("my-idea", tmp_path / "strategies", tmp_path / "tests")
     (entry,) = yaml.load(written.config, yaml.BaseLoader)
