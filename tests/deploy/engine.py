@@ -35,6 +35,7 @@ class Engine:
     """One dockerd and its client."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._socket = f"unix://{folder}/docker.sock"
         programs = [str(OPS / "docker/usr" / place) for place in ("bin", "sbin")]
         environ = {**os.environ, "PATH": os.pathsep.join([*programs, os.environ["PATH"]])}
@@ -72,6 +73,8 @@ class Engine:
         if self._daemon.poll() is None:
             self._daemon.send_signal(SIGTERM)
             self._daemon.wait(60)
+        for left in self._folder.glob("exec/netns/*"):  # it leaves the mount of the host's network
+            run("umount", str(left), expect=None)
 
 
 class Container:

@@ -22,6 +22,7 @@ venues:
     base_url: http://127.0.0.1:{venue}
     api_key_file: key
     reconcile: ignore
+    rates: {{orders: {{rate: 9, burst: 9}}}}
 risk:
   base_currency: USDT
   account: {{max_gross_notional: 50000, max_daily_loss: 5000, max_open_orders: 50}}
