@@ -72,6 +72,7 @@ async def test_a_person_looks_follows_an_order_halts_and_resumes_and_nothing_lea
             await _no_width_and_no_scheme_breaks_it(page)
             await _a_fill_leads_back_to_its_signal(page)
             await _a_halt_is_unmistakable_and_ends_with_a_reason(page, address)
+            await _a_scope_that_is_chosen_never_becomes_another_by_itself(page)
 
             await page.reload()
             await page.until("document.getElementById('link')?.textContent === 'live'")
@@ -203,6 +204,15 @@ async def _a_halt_is_unmistakable_and_ends_with_a_reason(page: Page, address: st
     await page.until("document.getElementById('state').textContent === 'active'")
     assert not await page.run("document.querySelectorAll('#latches li').length")
     assert not (await status(address))["latches"]
+
+
+async def _a_scope_that_is_chosen_never_becomes_another_by_itself(page: Page) -> None:
+    # Somebody else resumes the scope, and nothing offers it any more: the button must not mean "all" then.
+    offers = "offer(it, ['all', 'venue:a', 'strategy:gone']); it.value = 'strategy:gone'; offer(it, ['all', 'venue:b'])"
+    shown = "({ chosen: it.value, offered: [...it.options].map((one) => one.value) })"
+    code = f"const it = document.createElement('select'); {offers}; return {shown};"
+    told = await page.run(f"import('/page/trading.js').then(({{ offer }}) => {{ {code} }})")
+    assert told == {"chosen": "strategy:gone", "offered": ["all", "venue:b", "strategy:gone"]}
 
 
 @pytest.mark.timeout(120)

@@ -86,13 +86,13 @@ function list(place, texts) {
   place.replaceChildren(...texts.map((one) => make("li", {}, one)));
 }
 
-/** Offers names in a select, and keeps what is chosen. */
+/** Offers names in a select, and keeps what is chosen even when its name has gone: "all" must not take its place unasked. */
 export function offer(select, names) {
-  const wanted = [...new Set(names)];
-  if (wanted.join("\n") === [...select.options].map((one) => one.value).join("\n")) return;
   const chosen = select.value;
+  const wanted = [...new Set(chosen ? [...names, chosen] : names)];
+  if (wanted.join("\n") === [...select.options].map((one) => one.value).join("\n")) return;
   select.replaceChildren(...wanted.map((name) => make("option", { value: name }, name)));
-  if (wanted.includes(chosen)) select.value = chosen;
+  if (chosen) select.value = chosen;
 }
 
 async function steer(path, decided) {
