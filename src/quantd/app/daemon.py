@@ -275,6 +275,10 @@ class Daemon:
                 await self._end(background)
                 runner.cancel()
                 writes.cancel()
+        except Exception as error:
+            if not self.failed:  # by what runs beside the engine, or at the end: nobody said so yet
+                self.failed, self.stop_reason = True, _fault(error)
+            raise
         finally:
             try:
                 await self._close()
@@ -373,3 +377,10 @@ class Daemon:
             await self._journal.snapshot(dump(self.engine.state))
             await self._journal.close()
         _log.info("stopped", reason=self.stop_reason, fills=self._watcher.fills)
+
+
+def _fault(error: BaseException) -> str:
+    """Return in words what brought a task down, without the groups around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
