@@ -4,6 +4,7 @@ Findings are counted and logged. They are no facts of the journal: `quantd surve
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -49,11 +50,16 @@ class Lookout:
         shared.fact_readers.append(self._waiting.extend)
 
     def look(self) -> None:
-        """Look at what was recorded since the last call."""
+        """Look at what was recorded since the last call; never raises."""
         facts = self._waiting.copy()
         self._waiting.clear()
-        for found in (*self._surveillance.facts(facts), *self._surveillance.over(self._clock.now_ns())):
-            self._tell(found)
+        looks = [partial(self._surveillance.facts, (fact,)) for fact in facts]
+        for find in (*looks, partial(self._surveillance.over, self._clock.now_ns())):
+            try:
+                for found in find():
+                    self._tell(found)
+            except Exception:  # noqa: BLE001 # boundary: what only looks must not end what trades
+                _log.exception("surveillance_failed")
 
     def _tell(self, found: Finding) -> None:
         for strategy in found.strategies:

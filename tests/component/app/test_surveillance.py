@@ -18,11 +18,11 @@ from quantd.cli import app
 from quantd.clock import ManualClock
 from quantd.config import Settings, load
 from quantd.config.models import SurveillanceSection
-from quantd.domain.facts import Fact
+from quantd.domain.facts import DayStarted, Fact
 from quantd.domain.orders import OrderSpec
 from quantd.journal.projections import projections
 from quantd.journal.store import Append, JournalStore
-from quantd.surveillance.findings import Thresholds
+from quantd.surveillance.findings import Finding, Thresholds
 from quantd.testing.observer import RecordingObserver
 from tests.unit.surveillance.tape import Tape
 from tests.unit.surveillance.test_shows import spoof
@@ -159,3 +159,27 @@ def test_a_clean_journal_is_said_to_be_clean_and_a_missing_one_named(settings: S
     spoof(tape)
     write(tape.facts)
     assert surveil().exit_code == 0
+
+
+def test_a_fault_of_surveillance_is_logged_and_neither_ends_the_daemon_nor_hides_what_follows(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, tape = Site(settings), Tape()
+    spoof(tape)
+    spoof(tape)
+    site.record(tape)
+    take_in, bad = site.lookout._surveillance.facts, DayStarted("2026-11-28", {}, 0)
+
+    def fails_at_one(facts: Iterable[Fact]) -> list[Finding]:
+        if bad in facts:
+            raise ZeroDivisionError
+        return take_in(facts)
+
+    monkeypatch.setattr(site.lookout._surveillance, "facts", fails_at_one)
+    site.lookout._waiting.insert(0, bad)
+    with structlog.testing.capture_logs() as logs:
+        site.lookout.look()
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("surveillance_failed", "error"), ("abuse_pattern", "warning"),
+    ]  # fmt: skip
+    assert site.flagged() == 1
