@@ -147,7 +147,8 @@ class PrometheusObserver:
         values = self._values(name, key)
         found = self._series[name].get(values)
         if found is None:
-            found = self._series[name][values] = Figure(name, self._labels(name, values))
+            # Another thread may have been quicker: what is remembered must be what is exposed.
+            found = self._series[name].setdefault(values, Figure(name, self._labels(name, values)))
         assert isinstance(found, Figure), name
         if set(values) != {OTHER}:
             known[key] = found
@@ -159,7 +160,7 @@ class PrometheusObserver:
         found = self._series[name].get(values)
         if found is None:
             edges = self._catalogue[name].buckets
-            found = self._series[name][values] = Distribution(name, self._labels(name, values), edges)
+            found = self._series[name].setdefault(values, Distribution(name, self._labels(name, values), edges))
         assert isinstance(found, Distribution), name
         if set(values) != {OTHER}:
             self._histograms[name][key] = found

@@ -6,9 +6,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from quantd.ports import Observer
+from quantd.telemetry import metrics
 from quantd.telemetry.catalogue import CATALOGUE
 from quantd.telemetry.metric import Kind, Metric
 from quantd.telemetry.metrics import NullObserver, PrometheusObserver
+from quantd.telemetry.series import Distribution, Figure
 from quantd.testing.observer import RecordingObserver
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -151,3 +153,30 @@ def test_the_recording_observer_refuses_values_outside_a_closed_set_and_question
         observer.counted("quantd_fils_total")
     with pytest.raises(KeyError):
         observer.counted("quantd_inbox_depth")
+
+
+def test_a_series_that_two_threads_see_first_is_one_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The other thread counts while the first one has made its series and not put it away: the worst that a switch can do.
+    observer, labels = PrometheusObserver(), {"venue": "paper", "operation": "submit", "outcome": "ok"}
+    switches = [Figure, Distribution]
+
+    def count() -> None:
+        observer.count("quantd_fills_total", venue="paper", strategy="trend", quality="confirmed")
+        observer.observe("quantd_venue_request_seconds", 0.1, "", **labels)
+
+    def with_switch(kind: type) -> type:
+        def begin(self: object, *args: object) -> None:
+            kind.__init__(self, *args)  # type: ignore[misc]  # the one of the series
+            if kind in switches:
+                switches.remove(kind)
+                count()
+
+        return type(kind.__name__, (kind,), {"__init__": begin, "__slots__": ()})
+
+    monkeypatch.setattr(metrics, "Figure", with_switch(Figure))
+    monkeypatch.setattr(metrics, "Distribution", with_switch(Distribution))
+    count()
+    count()
+    assert switches == []
+    assert sample(observer, "quantd_fills_total", venue="paper", strategy="trend", quality="confirmed") == 4
+    assert sample(observer, "quantd_venue_request_seconds_count", **labels) == 4
