@@ -5,6 +5,7 @@ Both look at fills alone, ours being all that the journal knows of a market's pr
 
 from collections import Counter, deque
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from quantd.domain.numbers import ZERO
@@ -92,11 +93,20 @@ class _Ignition:
         self.side = side
         self.pushes = pushes
         self.until_ns = until_ns
-        self.quantity = sum((one.quantity for one in pushes), ZERO)
-        self.average = sum((one.quantity * one.price for one in pushes), ZERO) / self.quantity
         self.back = ZERO
         """What was traded back at a better price."""
         self.back_by: list[Order] = []
+
+    # Summed up once somebody trades against it: as long as the run goes on, each of its orders makes another one.
+    @cached_property
+    def quantity(self) -> Decimal:
+        """What its orders traded."""
+        return sum((one.quantity for one in self.pushes), ZERO)
+
+    @cached_property
+    def average(self) -> Decimal:
+        """At which price."""
+        return sum((one.quantity * one.price for one in self.pushes), ZERO) / self.quantity
 
 
 class Momentum:

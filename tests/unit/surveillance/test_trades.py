@@ -1,8 +1,12 @@
 """Wash trades and momentum of our own making: scripted ones are flagged, ordinary trading is not."""
 
+import time
+
 import pytest
 
 from quantd.domain.orders import TimeInForce
+from quantd.surveillance.findings import Thresholds
+from quantd.surveillance.watch import Surveillance
 from tests.unit.surveillance.tape import Tape, flagged, patterns
 
 
@@ -164,3 +168,18 @@ def test_one_order_in_many_parts_and_a_loss_are_no_momentum() -> None:
         tape.fill(tape.place("sell", 5), 100)
         tape.wait(120)
     assert patterns(tape) == []
+
+
+def test_what_a_fill_costs_does_not_grow_with_how_many_there_were() -> None:
+    def seconds_for_each(count: int) -> float:
+        tape = Tape()
+        for number in range(count):
+            tape.wait(29 / count)
+            tape.fill(tape.place("buy", 0.01), round(100 + number / count, 4), taker=True)
+        surveillance = Surveillance(Thresholds(), {})
+        began = time.process_time()
+        surveillance.facts(tape.facts)
+        return (time.process_time() - began) / count
+
+    few, many = (min(seconds_for_each(count) for _ in range(3)) for count in (200, 2000))
+    assert many < 4 * few, "all within the half minute in which a move is made"
