@@ -16,7 +16,8 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 """Hosts that never leave this machine: an unencrypted connection is good enough there."""
 CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 """What a channel's name may look like."""
-_ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
+_ADDRESS = re.compile(r"[^@\s<>,;:()\[\]\"\\]+@[^@\s<>,;:()\[\]\"\\.]+(\.[^@\s<>,;:()\[\]\"\\.]+)*")
+"""Without what has a meaning of its own in a mail's header (RFC 5322, 3.2.3)."""
 
 
 def _checked_url(value: str) -> str:

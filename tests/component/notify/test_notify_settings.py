@@ -71,6 +71,11 @@ def test_an_address_that_is_a_secret_comes_by_a_variable_and_changes_no_hash(tmp
         (f"{{email: {{a: {{{MAIL}, security: none}}}}}}", {}, ("notify.email.a", "starttls or tls")),
         ("{email: {a: {host: h, sender: x, recipients: [b@example.com]}}}", {}, ("notify.email.a", "plain addresses")),
         ("{email: {a: {host: h, sender: 'a@b.c', recipients: []}}}", {}, ("notify.email.a.recipients",)),
+        # A mail's header would read these as other recipients than were meant: two as one, or none.
+        ("{email: {a: {host: h, sender: 'a@b.c', recipients: ['\"a@b.c', d@e.f]}}}", {}, ("plain addresses",)),
+        ("{email: {a: {host: h, sender: 'a@b.c', recipients: ['a@b.c;', d@e.f]}}}", {}, ("plain addresses",)),
+        ("{email: {a: {host: h, sender: 'a@b.c', recipients: ['a:b@b.c', d@e.f]}}}", {}, ("plain addresses",)),
+        ("{email: {a: {host: h, sender: 'a@b.c', recipients: [a@b.c., d@e.f]}}}", {}, ("plain addresses",)),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_what_is_expected(
