@@ -61,6 +61,7 @@ async function begin() {
   for (let pause = PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, PAUSE_MAX_MS)) {
     try {
       memory = new Memory(await get("/v1/history", { signal }));
+      fillsSeen = null; // a daemon that began anew may have counted as many, and others
       await follow("/v1/stream", signal, (told) => {
         pause = PAUSE_MS / 2;
         heard(told);
