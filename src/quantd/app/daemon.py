@@ -5,6 +5,7 @@ under way settled to a deadline, each strategy's `at_shutdown`, journal closed, 
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -304,8 +305,6 @@ class Daemon:
         try:
             await self._runner.run()
         except JournalFailed:
-            # Memory is ahead of disk: the latch is written, nothing new may leave; cancels add no exposure and may.
-            await cancel_entries(self._shared)
             self.stop("journal failed")
         except asyncio.CancelledError:
             raise
@@ -352,7 +351,8 @@ class Daemon:
             self.observer.gauge("quantd_leader", float(all(lock.is_held for lock in self._storage.held)))
             if self._runner.records >= self.settings.journal.snapshot_every:
                 self._runner.records = 0
-                await self._journal.snapshot(dump(self.engine.state))
+                with contextlib.suppress(JournalFailed):  # `_journal_failed` was told: the end needs what runs here
+                    await self._journal.snapshot(dump(self.engine.state))
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -363,6 +363,9 @@ class Daemon:
         if self._journal.failure is None:
             await end_trading(self._shared, self.inbox, self._hurry, self.stop_reason)
         self.executor.is_stopped = True
+        if self._journal.failure is not None:
+            # Memory is ahead of disk: the latch is written, nothing new may leave; cancels add no exposure and may.
+            await cancel_entries(self._shared)
         background.cancel()
 
     async def _close(self) -> None:
