@@ -74,7 +74,7 @@ async def left_working(clock: LoopClock, fault: Fault, *, acknowledged: bool) ->
     return before, open_at_venue(world), code
 
 
-@pytest.mark.parametrize("acknowledged", [True])
+@pytest.mark.parametrize("acknowledged", [True, False])
 @pytest.mark.parametrize("fault", [next_append_fails, disk_fails_while_the_engine_rests])
 def test_no_entry_works_on_at_a_slow_venue_after_the_journal_failed(fault: Fault, acknowledged: bool) -> None:
     with quiet():

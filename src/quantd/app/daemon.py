@@ -365,7 +365,7 @@ class Daemon:
         self.executor.is_stopped = True
         if self._journal.failure is not None:
             # Memory is ahead of disk: the latch is written, nothing new may leave; cancels add no exposure and may.
-            await cancel_entries(self._shared)
+            await cancel_entries(self._shared, self.inbox)
         background.cancel()
 
     async def _close(self) -> None:

@@ -5,11 +5,14 @@ After a journal fault, only cancels still leave.
 
 import asyncio
 import contextlib
-from collections.abc import Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 
 from quantd.app.shared import Shared
 from quantd.domain.commands import Cancel
-from quantd.domain.events import ShutDown, Stopping
+from quantd.domain.events import Event, OutcomeReceived, ShutDown, Stopping
+from quantd.domain.orders import ClientOrderId
+from quantd.domain.outcomes import Accepted, Scheduled
+from quantd.feeds.conflation import Inbox
 
 SETTLE_S = 8.0
 """How long writes under way have, before `at_shutdown` and after it."""
@@ -56,11 +59,34 @@ def _is_busy(shared: Shared) -> bool:
     return any(one.quantity is not None and one.how.reduce_only for one in state.targets.values())
 
 
-async def cancel_entries(shared: Shared) -> None:
-    """Cancel every working order that adds exposure, past the journal, and wait for the answers."""
-    orders = [one for one in shared.engine.state.orders.open_orders() if one.is_acknowledged and not one.exit]
+async def cancel_entries(shared: Shared, inbox: Inbox) -> None:
+    """Cancel every working order that adds exposure, past the journal, and wait for the answers.
+
+    What was under way may be working only then: it is cancelled as well. The runner has ended or ends at the next fact.
+    """
+    working = {one.client_order_id: one.venue_order_id for one in shared.engine.state.orders.open_orders()}
+    await _cancel(shared, {order: venue_id for order, venue_id in working.items() if venue_id})
+    late = {order: venue_id for order, venue_id in _answered(inbox.take()) if not working.get(order)}
+    for one in shared.engine.state.orders.open_orders():  # the engine heard, where the disk failed while it was idle
+        if one.is_acknowledged and not working.get(one.client_order_id):
+            late.setdefault(one.client_order_id, one.venue_order_id)
+    await _cancel(shared, late)
+
+
+def _answered(events: Iterable[Event]) -> Iterator[tuple[ClientOrderId, str]]:
+    """Yield client order id and the venue's of what a venue has taken."""
+    for event in events:
+        if isinstance(event, OutcomeReceived) and isinstance(event.outcome, Accepted):
+            yield from ((event.client_order_id, report.venue_order_id) for report in event.outcome.reports)
+        elif isinstance(event, OutcomeReceived) and isinstance(event.outcome, Scheduled) and event.outcome.ref:
+            yield event.client_order_id, event.outcome.ref
+
+
+async def _cancel(shared: Shared, working: Mapping[ClientOrderId, str]) -> None:
+    """Cancel those of the orders that add exposure, by their ids at the venue, and wait for what is under way."""
+    orders = [one for one in map(shared.engine.state.orders.get, working) if one is not None and not one.exit]
     shared.executor.execute(
-        Cancel(one.client_order_id, one.operations + 1, one.instrument, one.venue_order_id) for one in orders
+        Cancel(one.client_order_id, one.operations + 1, one.instrument, working[one.client_order_id]) for one in orders
     )
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_S):
