@@ -81,12 +81,20 @@ class Lots:
             self._remember(HeldLot(msgspec.structs.replace(lot, side=fact.side.opposite), fact.strategy))
         elif gone is None:
             self._lots[fill.lot] = HeldLot(lot, fact.strategy, fact.client_order_id)
-        elif not gone.entry and gone.strategy == fact.strategy and gone.lot.side is fact.side:
+        elif gone.entry or gone.shown_at_ns:
+            return  # what opened it is known, or what it held when it went: of what was closed that says nothing
+        elif gone.lot.side is not fact.side:
+            closed = msgspec.structs.replace(gone.lot, quantity=gone.lot.quantity + fill.quantity)
+            self._remember(msgspec.structs.replace(gone, lot=closed))
+        elif gone.strategy in ("", fact.strategy):  # whose lot it was nobody knew, where another closed it
             left = fill.quantity - gone.lot.quantity
             if left > 0:
                 del self._gone[fill.lot]
                 opened = msgspec.structs.replace(lot, quantity=left)
                 self._lots[fill.lot] = HeldLot(opened, fact.strategy, fact.client_order_id)
+            elif left < 0:
+                rest = msgspec.structs.replace(gone.lot, quantity=-left)
+                self._gone[fill.lot] = HeldLot(rest, fact.strategy)
             else:
                 self._gone[fill.lot] = HeldLot(gone.lot, fact.strategy, fact.client_order_id)
 
