@@ -111,6 +111,9 @@ class Closings:
         for position, quantity in now.items():
             if quantity > before.get(position, ZERO):
                 self._grow(position, quantity, row, row.side)
+        for position, quantity in before.items():
+            if quantity > now.get(position, ZERO):
+                self._take_back(position, quantity - now.get(position, ZERO))
 
     def _split(self, row: OrderRow, executions: Iterable[ExecutionRow] = ()) -> dict[str, Decimal]:
         """Return what an order has opened, by position; what nothing else tells is of the position that its row names."""
@@ -119,6 +122,8 @@ class Closings:
         for one in executions:
             if one.order == row.id and one.position:
                 told[one.position] = told.get(one.position, ZERO) + one.quantity
+        if sum(told.values(), ZERO) == row.filled:
+            return told
         given |= {position: max(quantity, given.get(position, ZERO)) for position, quantity in told.items()}
         rest = row.filled - sum(given.values(), ZERO)
         if rest > 0:
@@ -135,6 +140,13 @@ class Closings:
         elif quantity > known.total:
             grown = msgspec.structs.replace(known.position, quantity=known.position.quantity + quantity - known.total)
             self._seen[position] = msgspec.structs.replace(known, position=grown, total=quantity)
+
+    def _take_back(self, position: str, quantity: Decimal) -> None:
+        """Expect less of a position: what an order's row alone made believe is of another one."""
+        known = self._seen.get(position)
+        if known is not None and known.position.quantity > quantity:
+            left = msgspec.structs.replace(known.position, quantity=known.position.quantity - quantity)
+            self._seen[position] = msgspec.structs.replace(known, position=left, total=known.total - quantity)
 
     async def explain(
         self, positions: Mapping[str, PositionRow], working: Mapping[str, OrderRow], now_ns: int
