@@ -9,6 +9,7 @@ which commit it was run.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -107,14 +108,19 @@ def run(stage: Stage, console: Console) -> dict[str, object]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     last = ""
     assert process.stdout is not None, "a pipe was asked for"
-    for line in process.stdout:
-        sys.stdout.write(line)
-        if line.strip():
-            last = line.strip()
-    code = process.wait()
+    try:
+        for line in process.stdout:
+            sys.stdout.write(line)
+            if line.strip():
+                last = line.strip()
+        code = process.wait()
+    finally:  # also when this is told to end: a stage's own processes would work on for nobody
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     words = re.sub(r"\x1b\[[0-9;]*m", "", last).strip("= ")
     section = SECTION.read_text(encoding="utf-8") if SECTION.exists() else ""
     SECTION.unlink(missing_ok=True)
@@ -146,6 +152,7 @@ def page(rows: dict[str, dict[str, object]]) -> str:
 
 def main() -> int:
     """Run what has not passed at this commit yet, and write the page; return 1 when a stage failed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console, at, wanted = Console(), commit(), sys.argv[1:]
     chosen = [stage for stage in STAGES if not wanted or any(word in stage.name for word in wanted)]
     rows: dict[str, dict[str, object]] = json.loads(STATE.read_text()) if STATE.exists() else {}
