@@ -98,7 +98,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range $section, $entries := $sections -}}
 {{- range $name, $entry := $entries -}}
 {{- range $key, $_ := $entry -}}
-{{- if regexMatch "(^|_)(key|secret|token|password)$" $key -}}
+{{- if regexMatch "(^|_)(key|secret|token|password|secret_url)$" $key -}}
 {{- fail (printf "config.%s.%s.%s: found a secret in the values, expected %s_file and an entry under secrets" $section $name $key $key) -}}
 {{- end -}}
 {{- end -}}

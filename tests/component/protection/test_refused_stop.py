@@ -162,10 +162,10 @@ async def test_a_refused_stop_leads_out_of_the_position_within_the_set_time(
         assert house.daemon.engine.state.trading_state(["strategy:once"]) is TradingState.REDUCING
         await asyncio.sleep(0.6)
         told = await house.scrape()
-        naked = told['quantd_naked_seconds_total{reason="unconfirmed",strategy="once",venue="paper"}']
+        naked = told['quantd_naked_seconds_total{venue="paper",strategy="once",reason="unconfirmed"}']
         assert 1.0 <= naked < 3.0
         assert told['quantd_naked_longest_seconds{strategy="once"}'] == 0
-        assert told['quantd_naked_positions_total{outcome="exit",reason="unconfirmed",strategy="once"}'] == 1
+        assert told['quantd_naked_positions_total{strategy="once",reason="unconfirmed",outcome="exit"}'] == 1
         print(f"naked for {naked:.2f} s, told after {overdue.seconds:.2f} s")
 
     await house.run(scene)
@@ -197,7 +197,7 @@ async def test_with_alert_alone_the_position_stands_and_the_alert_fires(
         await house.until(lambda: any(isinstance(one, ProtectionOverdue) for one in house.facts), "the alert")
         await asyncio.sleep(1.0)
         told = await house.scrape()
-        assert told['quantd_naked_positions_total{outcome="alert",reason="unconfirmed",strategy="once"}'] == 1
+        assert told['quantd_naked_positions_total{strategy="once",reason="unconfirmed",outcome="alert"}'] == 1
         assert told['quantd_naked_longest_seconds{strategy="once"}'] > 1.0
         assert house.held > 0
 
@@ -216,7 +216,7 @@ async def test_where_the_venue_takes_the_stop_it_stands_within_a_second_and_noth
         assert house.held > 0
         assert not [one for one in house.facts if isinstance(one, ProtectionOverdue)]
         told = await house.scrape()
-        naked = told.get('quantd_naked_seconds_total{reason="unconfirmed",strategy="once",venue="paper"}', 0.0)
+        naked = told['quantd_naked_seconds_total{venue="paper",strategy="once",reason="unconfirmed"}']
         assert naked < 2.0, "until the first snapshot after the entry"
         assert told['quantd_naked_longest_seconds{strategy="once"}'] == 0
         print(f"unconfirmed for {naked:.2f} s")

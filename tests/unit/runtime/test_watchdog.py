@@ -142,7 +142,8 @@ def test_a_callback_within_its_deadline_is_left_alone(tmp_path: Path) -> None:
 
 def test_an_engine_call_is_never_torn(tmp_path: Path) -> None:
     with watched(order_for_ever, tmp_path) as site:
-        assert site.call() < DEADLINE_S + 1.0, "an order is not waited for longer than it takes"
+        # Begun orders are finished first; a machine that is busy with other work needs seconds for what takes a tenth of one.
+        assert site.call() < DEADLINE_S + 3.0, "an order is not waited for longer than it takes"
         assert len(site.faults()) == 1
         (cut,) = site.rig.engine.context.take_interruptions()
         intended = [one for one in site.rig.facts if isinstance(one, OrderIntended)]
