@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.report import table
+from tests.report import commit, table
 from tests.unit.risk.boundaries import CASES
 
 ROOT = Path(__file__).parent.parent
@@ -188,12 +188,6 @@ def ran(known: Iterable[Control], report: Path) -> None:
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", f"--junitxml={report}", *named]
     subprocess.run(command, cwd=ROOT, check=False)  # what failed stands in the report
-
-
-def commit() -> str:
-    """The commit that is checked out, with a mark when files were changed."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> int:
