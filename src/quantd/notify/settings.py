@@ -70,6 +70,28 @@ class ChannelSettings(BaseModel):
         return value
 
 
+class SecretAddress(BaseModel):
+    """An address that is a secret itself: whoever knows it can post there, or keep a monitor quiet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    url: SecretStr | None = None
+    """Address that the service gave you, by the environment only: it is as good as a password."""
+    url_file: Path | None = None
+    """File that holds the address and nothing else."""
+
+    @field_validator("url")
+    @classmethod
+    def _reachable(cls, value: SecretStr | None) -> SecretStr | None:
+        return _checked_secret_url(value)
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.url is None:
+            raise ValueError("url_file with the path of a file, or a variable that ends in __URL")
+        return self
+
+
 class WebhookChannel(ChannelSettings):
     """POSTs JSON to an address of your own."""
 
@@ -134,24 +156,8 @@ class TelegramChannel(ChannelSettings):
         return self
 
 
-class SlackChannel(ChannelSettings):
+class SlackChannel(SecretAddress, ChannelSettings):
     """Posts to a Slack channel by an incoming webhook."""
-
-    url: SecretStr | None = None
-    """The incoming webhook's address, by the environment only: whoever knows it can post."""
-    url_file: Path | None = None
-    """File that holds the address and nothing else."""
-
-    @field_validator("url")
-    @classmethod
-    def _reachable(cls, value: SecretStr | None) -> SecretStr | None:
-        return _checked_secret_url(value)
-
-    @model_validator(mode="after")
-    def _has_an_address(self) -> Self:
-        if self.url is None:
-            raise ValueError("url_file with the path of a file, or a variable that ends in __URL")
-        return self
 
 
 class EmailChannel(ChannelSettings):
@@ -186,30 +192,13 @@ class EmailChannel(ChannelSettings):
         return self
 
 
-class HeartbeatSettings(BaseModel):
+class HeartbeatSettings(SecretAddress):
     """A monitor outside this machine, asked for by GET while the daemon is ready: it calls you when that stops."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    url: SecretStr | None = None
-    """Address that the monitor gave you, by the environment only: whoever knows it can keep the monitor quiet."""
-    url_file: Path | None = None
-    """File that holds the address and nothing else."""
     every_s: float = Field(default=60.0, ge=1, le=86_400, allow_inf_nan=False)
     """Seconds between two requests; let the monitor wait for at least three of them."""
     timeout_s: float = Field(default=10.0, ge=0.1, le=120, allow_inf_nan=False)
     """Seconds that one request may take."""
-
-    @field_validator("url")
-    @classmethod
-    def _reachable(cls, value: SecretStr | None) -> SecretStr | None:
-        return _checked_secret_url(value)
-
-    @model_validator(mode="after")
-    def _has_an_address(self) -> Self:
-        if self.url is None:
-            raise ValueError("url_file with the path of a file, or a variable that ends in __URL")
-        return self
 
 
 class NotifySettings(BaseModel):
