@@ -7,7 +7,8 @@ import pytest
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
-from quantd.venues.ionloop.classify import ASK_FINAL_STATE, MarketClosed, classify, classify_read, is_auth_failure
+from quantd.venues.final_state import ASK_FINAL_STATE
+from quantd.venues.ionloop.classify import MarketClosed, classify, classify_read, is_auth_failure
 
 WRITES = ("create_order", "cancel_order", "create_webhook")
 

@@ -6,7 +6,8 @@ import pytest
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
-from quantd.venues.oanda.classify import ASK_FINAL_STATE, RATE_PAUSE_S, classify, classify_read
+from quantd.venues.final_state import ASK_FINAL_STATE
+from quantd.venues.oanda.classify import RATE_PAUSE_S, classify, classify_read
 
 WRITES = ("create_order", "replace_order", "cancel_order", "close_trade", "set_dependents")
 

@@ -6,7 +6,8 @@ import pytest
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
-from quantd.venues.ripio.classify import ASK_FINAL_STATE, DAILY_PAUSE_S, classify, classify_read, is_auth_failure
+from quantd.venues.final_state import ASK_FINAL_STATE
+from quantd.venues.ripio.classify import DAILY_PAUSE_S, classify, classify_read, is_auth_failure
 
 
 def failed(code: object, words: str = "words", key: str = "error_code") -> bytes:

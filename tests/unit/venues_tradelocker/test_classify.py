@@ -5,7 +5,8 @@ import pytest
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable
-from quantd.venues.tradelocker.classify import ASK_FINAL_STATE, EDGE_PAUSE_S, classify, classify_read, order_id
+from quantd.venues.final_state import ASK_FINAL_STATE
+from quantd.venues.tradelocker.classify import EDGE_PAUSE_S, classify, classify_read, order_id
 from quantd.venues.tradelocker.columns import NEEDED, ColumnMap, RateLimitWire
 from quantd.venues.tradelocker.limits import BEFORE_CONFIG, told
 

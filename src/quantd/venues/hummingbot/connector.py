@@ -5,14 +5,13 @@ the same, so that the order's end is looked at before the cancel counts as done.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import Instrument, MarketStatus, symbol_of
-from quantd.domain.market import Bar, Book, Quote
+from quantd.domain.instruments import symbol_of
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, TimeInForce
 from quantd.domain.outcomes import Accepted, NotExecuted, NotFound, Outcome, Rejected, Resolution, StillUnknown, Unknown
@@ -31,6 +30,7 @@ from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
 from quantd.venues.hummingbot.orders import OrderReader
 from quantd.venues.hummingbot.search import CANCELS_MAX, KnownIds, Search
 from quantd.venues.hummingbot.translate import SECOND_NS
+from quantd.venues.market_reads import MarketReads
 
 _LOOKS = (0.1, 0.3, 0.6, 1.0, 1.0)
 """Seconds before each look at what a cancel has done."""
@@ -38,7 +38,7 @@ _CANCEL_FOR_S = 10.0
 """How long a cancel may wait for the budget."""
 
 
-class HummingbotConnector:
+class HummingbotConnector(MarketReads):
     """One account's keys for one spot exchange.
 
     Args:
@@ -48,6 +48,8 @@ class HummingbotConnector:
         known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
         auth_failed: Called when a write shows that the credentials are not accepted: trading there must stop.
     """
+
+    _markets: MarketReader
 
     def __init__(
         self,
@@ -101,32 +103,6 @@ class HummingbotConnector:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-    # --- market ---
-
-    async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
-        """Return trading rules; see `MarketReader.instruments`."""
-        return await self._markets.instruments(symbols)
-
-    async def conversion(self, currency: str, into: str) -> str | None:
-        """Return the pair of two currencies; see `MarketReader.conversion`."""
-        return await self._markets.conversion(currency, into)
-
-    async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
-        """Return tops of book; see `MarketReader.quotes`."""
-        return await self._markets.quotes(instruments)
-
-    async def book(self, instrument: Instrument, depth: int) -> Book:
-        """Return a book; see `MarketReader.book`."""
-        return await self._markets.book(instrument, depth)
-
-    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
-        """Return candles; see `MarketReader.bars`."""
-        return await self._markets.bars(instrument, interval_s, count)
-
-    async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
-        """Return statuses; see `MarketReader.statuses`."""
-        return await self._markets.statuses(instruments)
 
     # --- writes ---
 

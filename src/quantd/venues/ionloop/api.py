@@ -12,6 +12,7 @@ from quantd.domain.outcomes import Accepted, Outcome, Unknown
 from quantd.errors import Unavailable
 from quantd.ports import HttpRequest
 from quantd.venues.budget import Lane
+from quantd.venues.final_state import UNREADABLE
 from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop import wire
 from quantd.venues.ionloop.classify import classify_read, is_auth_failure, judge
@@ -103,7 +104,7 @@ class Api:
                 try:
                     payload = wire.decode(kind, answer.data)
                 except (msgspec.DecodeError, ValueError):
-                    outcome = Unknown("accepted_but_unreadable")
+                    outcome = Unknown(UNREADABLE)
             if is_auth_failure(status, outcome) and self._auth_failed is not None:
                 self._auth_failed(f"{operation}: {outcome}")
             return outcome

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import retry_after_s
 from quantd.venues.ionloop import wire
 
@@ -20,8 +21,6 @@ RATE_PAUSE_S = 1.0
 """Pause after a refusal for too many requests that comes with another status than 429 and names no time."""
 _PAUSE_MAX_S = 7 * 86_400.0
 
-ASK_FINAL_STATE = "ask_final_state"
-"""Cause of the Unknown that a cancel's 404 or 409 gives: the order is gone or never was; asking tells."""
 
 DEFINITE = {
     "UNAUTHORIZED": "unauthorized",

@@ -5,16 +5,14 @@ engine makes everything else of them. It stores no client order id, so a lost cr
 `search`. Never repeats a write by itself, never assumes what an answer does not say.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from quantd.domain.cash import Account, AccountKind, PositionMode
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.events import Event
-from quantd.domain.instruments import Instrument, MarketStatus, instrument_id, symbol_of
-from quantd.domain.market import Bar, Book, Quote
+from quantd.domain.instruments import instrument_id, symbol_of
 from quantd.domain.orders import ENDS, OrderKind, OrderRef, TimeInForce
 from quantd.domain.outcomes import (
     Accepted,
@@ -32,27 +30,26 @@ from quantd.errors import Refused, Temporary, Unavailable, VenueError
 from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.final_state import after_cancel
 from quantd.venues.http import VenueHttp
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.account import AccountReader
 from quantd.venues.ionloop.alerts import KINDS
 from quantd.venues.ionloop.api import Api, Message
-from quantd.venues.ionloop.classify import ASK_FINAL_STATE
 from quantd.venues.ionloop.market import MarketReader
 from quantd.venues.ionloop.options import IonloopOptions, capabilities
 from quantd.venues.ionloop.orders import OPEN, OrderDesk
 from quantd.venues.ionloop.search import KnownIds, Search
 from quantd.venues.ionloop.translate import SECOND_NS
+from quantd.venues.market_reads import MarketReads
 
 CANCEL_PATIENCE_S = 30.0
 """Longest wait of a cancel for the rate budget."""
-FINAL_STATE_WAITS_S = (0.0, 0.2, 0.5)
-"""Waits before the looks for the final state after a cancel: the reply may come before the engine has acted."""
 _GONE_RETRY_S = 30.0
 _RETRY_S = 2.0
 
 
-class IonloopConnector:
+class IonloopConnector(MarketReads):
     """One account at ionloop.
 
     Args:
@@ -62,6 +59,8 @@ class IonloopConnector:
         known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
         auth_failed: Called when a write shows that the key is not accepted: trading on the venue must stop.
     """
+
+    _markets: MarketReader
 
     def __init__(
         self,
@@ -109,32 +108,6 @@ class IonloopConnector:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-    # --- market ---
-
-    async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
-        """Return trading rules; see `MarketReader.instruments`."""
-        return await self._markets.instruments(symbols)
-
-    async def conversion(self, currency: str, into: str) -> str | None:
-        """Return the market between two currencies; see `MarketReader.conversion`."""
-        return await self._markets.conversion(currency, into)
-
-    async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
-        """Return tops of book; see `MarketReader.quotes`."""
-        return await self._markets.quotes(instruments)
-
-    async def book(self, instrument: Instrument, depth: int) -> Book:
-        """Return a book; see `MarketReader.book`."""
-        return await self._markets.book(instrument, depth)
-
-    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
-        """Return nothing: the venue has no bars."""
-        return ()
-
-    async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
-        """Return statuses; see `MarketReader.statuses`."""
-        return await self._markets.statuses(instruments)
 
     async def status(self) -> wire.StatusWire:
         """Return the state of the venue by part; see `MarketReader.status`."""
@@ -205,29 +178,11 @@ class IonloopConnector:
             deadline_at_ns=self._clock.now_ns() + round(CANCEL_PATIENCE_S * SECOND_NS),
             message=Message(parts={"id": order_id}),
         )
-        accepted = isinstance(outcome, Accepted)
-        if accepted or outcome in (Unknown(ASK_FINAL_STATE), Unknown("accepted_but_unreadable")):
-            return await self._final_state(order_id, accepted=accepted)
-        return outcome
+        return await after_cancel(outcome, order_id, lambda: self._read(order_id), self._alerts)
 
-    async def _final_state(self, order_id: str, *, accepted: bool) -> Outcome:
-        """Return the order as it is after a cancel; neither the reply nor a refusal says what was filled."""
-        report = None
-        for wait_s in FINAL_STATE_WAITS_S:
-            if wait_s:
-                await asyncio.sleep(wait_s)
-            try:
-                order = await self._desk.get(order_id, Lane.CANCEL)
-            except VenueError as error:
-                return Unknown(f"final_state_unread: {type(error).__name__}")
-            if order is None:
-                self._alerts.note("order_vanished", order_id)
-                return Unknown("order_not_found")
-            report = self._desk.report(order)
-            if report.state in ENDS:
-                return Accepted((report,))
-        # Accepted and still shown as open: the poller will see its end. Refused as ended and still open: ask again.
-        return Accepted((report,)) if accepted and report is not None else Unknown("refused_but_open")
+    async def _read(self, order_id: str) -> OrderReport | None:
+        order = await self._desk.get(order_id, Lane.CANCEL)
+        return None if order is None else self._desk.report(order)
 
     async def cancel_all(self, command: CancelAll) -> Outcome:
         """Cancel all our open orders one by one; the venue has no route for it."""

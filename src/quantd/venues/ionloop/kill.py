@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from quantd.domain.outcomes import Accepted, NotExecuted, Unknown
 from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
 from quantd.venues.blocking import BlockingTransport
-from quantd.venues.ionloop.classify import ASK_FINAL_STATE, classify
+from quantd.venues.final_state import ASK_FINAL_STATE
+from quantd.venues.ionloop.classify import classify
 from quantd.venues.ionloop.routes import route_table, target
 
 OPERATION = "cancel_order"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
-from quantd.domain.market import Book, Quote
+from quantd.domain.market import Bar, Book, Quote
 from quantd.errors import Refused, Unavailable
 from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
@@ -117,6 +117,10 @@ class MarketReader:
             self._alerts.note("sequence_fell", instrument.symbol)
         self._sequences[instrument.symbol] = book.sequence
         return book
+
+    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
+        """Return nothing: the venue has no bars."""
+        return ()
 
     async def status(self) -> wire.StatusWire:
         """Return the state of the venue by part.

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import retry_after_s
 from quantd.venues.oanda import wire
 
 RATE_PAUSE_S = 1.0
 """Pause after a 429; assumed, as OANDA documents no Retry-After. Its limit counts by second and address."""
 
-ASK_FINAL_STATE = "ask_final_state"
-"""Cause of the Unknown where the target is gone, or the answer leaves open what stands: asking tells."""
 
 _ON_AN_ORDER = frozenset({"replace_order", "cancel_order"})
 _GONE = frozenset({"ORDER_DOESNT_EXIST", "NO_SUCH_ORDER"})

@@ -3,12 +3,11 @@
 The transactions in an answer decide what became of a write; what they tell of orders goes into the same book as the log.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import Instrument, MarketStatus, instrument_id, symbol_of
-from quantd.domain.market import Bar, Book, Quote
+from quantd.domain.instruments import instrument_id, symbol_of
 from quantd.domain.orders import OrderKind, OrderRef
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Resolution, StillUnknown, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
@@ -16,12 +15,13 @@ from quantd.errors import AuthFailed, Refused, VenueError
 from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import VenueHttp
+from quantd.venues.market_reads import MarketReads
 from quantd.venues.oanda import requests, wire
 from quantd.venues.oanda.account import AccountReader
 from quantd.venues.oanda.alerts import KINDS
 from quantd.venues.oanda.api import Api, order_path
-from quantd.venues.oanda.classify import ASK_FINAL_STATE
 from quantd.venues.oanda.formats import SECOND_NS
 from quantd.venues.oanda.ledger import Ledger
 from quantd.venues.oanda.market import MarketReader
@@ -34,7 +34,7 @@ _CANCEL_FOR_S = 10.0
 _GONE = Rejected("order_doesnt_exist", "it has ended; see its report")
 
 
-class OandaConnector:
+class OandaConnector(MarketReads):
     """One account.
 
     Args:
@@ -44,6 +44,8 @@ class OandaConnector:
         known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
         auth_failed: Called when a write shows that the token is not accepted: trading there must stop.
     """
+
+    _markets: MarketReader
 
     def __init__(
         self,
@@ -101,32 +103,6 @@ class OandaConnector:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-    # --- market ---
-
-    async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
-        """Return trading rules; see `MarketReader.instruments`."""
-        return await self._markets.instruments(symbols)
-
-    async def conversion(self, currency: str, into: str) -> str | None:
-        """Return the instrument of two currencies; see `MarketReader.conversion`."""
-        return await self._markets.conversion(currency, into)
-
-    async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
-        """Return the best prices; see `MarketReader.quotes`."""
-        return await self._markets.quotes(instruments)
-
-    async def book(self, instrument: Instrument, depth: int) -> Book:
-        """Return a ladder; see `MarketReader.book`."""
-        return await self._markets.book(instrument, depth)
-
-    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
-        """Return candles; see `MarketReader.bars`."""
-        return await self._markets.bars(instrument, interval_s, count)
-
-    async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
-        """Return statuses; see `MarketReader.statuses`."""
-        return await self._markets.statuses(instruments)
 
     # --- writes ---
 

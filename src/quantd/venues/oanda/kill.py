@@ -6,8 +6,9 @@ Used by the composition root. Sends cancels only.
 from quantd.domain.outcomes import Accepted, NotExecuted, Unknown
 from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
 from quantd.venues.blocking import BlockingTransport
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.oanda.api import account_path, headers_of, order_path
-from quantd.venues.oanda.classify import ASK_FINAL_STATE, classify
+from quantd.venues.oanda.classify import classify
 from quantd.venues.oanda.options import OandaOptions
 
 OPERATION = "cancel_order"

@@ -15,6 +15,7 @@ from quantd.errors import AuthFailed, Unavailable, VenueError
 from quantd.ports import HttpRequest, HttpResponse, Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.final_state import UNREADABLE
 from quantd.venues.http import VenueHttp
 from quantd.venues.ripio import wire
 from quantd.venues.ripio.classify import classify, classify_read, is_auth_failure
@@ -162,7 +163,7 @@ class Api:
                 try:
                     payload = read(told.data)
                 except (msgspec.DecodeError, ValueError):
-                    return Unknown("accepted_but_unreadable")
+                    return Unknown(UNREADABLE)
             return outcome
 
         jumps = self._signer.jumps

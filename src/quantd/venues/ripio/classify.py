@@ -9,11 +9,9 @@ from collections.abc import Mapping
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import retry_after_s
 from quantd.venues.ripio import wire
-
-ASK_FINAL_STATE = "ask_final_state"
-"""Cause of the Unknown that a cancel gives when the order is not open any more or never was: asking tells."""
 
 DAILY_PAUSE_S = 900.0
 """Pause after the day's cap was reached. When it begins anew is not documented; a cancel must not wait for a guess of ours

@@ -3,7 +3,6 @@
 Used by the connector. What an answer does not say is asked for, never assumed.
 """
 
-import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -16,18 +15,16 @@ from quantd.domain.reports import OrderReport
 from quantd.errors import VenueError
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.final_state import ASK_FINAL_STATE, after_cancel
 from quantd.venues.parsing import instant_ns
 from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api, Message
-from quantd.venues.ripio.classify import ASK_FINAL_STATE
 from quantd.venues.ripio.orders import KnownIds, OrderReader
 from quantd.venues.ripio.search import SPAN_MAX_NS
 from quantd.venues.ripio.translate import SECOND_NS
 
 CANCEL_PATIENCE_S = 30.0
 """Longest wait of a cancel for the rate budget."""
-FINAL_STATE_WAITS_S = (0.0, 0.3, 1.0)
-"""Waits before the looks for the final state after a cancel."""
 
 _ANSWER = wire.reader(wire.OrderAnswer)
 _CANCELLED = wire.reader(tuple[wire.CancelledRow, ...])
@@ -157,29 +154,11 @@ class OrderDesk:
             lane=Lane.CANCEL,
             deadline_at_ns=self._deadline(),
         )
-        accepted = isinstance(outcome, Accepted)
-        if accepted or outcome in (Unknown(ASK_FINAL_STATE), Unknown("accepted_but_unreadable")):
-            return await self._final_state(order_id, accepted=accepted)
-        return outcome
+        return await after_cancel(outcome, order_id, lambda: self._read(order_id), self._alerts)
 
-    async def _final_state(self, order_id: str, *, accepted: bool) -> Outcome:
-        """Return the order as it is after a cancel: a refusal does not say what was filled, and `canceled` may hold fills."""
-        report = None
-        for wait_s in FINAL_STATE_WAITS_S:
-            if wait_s:
-                await asyncio.sleep(wait_s)
-            try:
-                row = await self._orders.get(order_id, Lane.CANCEL)
-                if row is None:
-                    self._alerts.note("order_vanished", order_id)
-                    return Unknown("order_not_found")
-                report = await self._orders.report(row, Lane.CANCEL)
-            except VenueError as error:
-                return Unknown(f"final_state_unread: {type(error).__name__}")
-            if report.state in ENDS:
-                return Accepted((report,))
-        # Accepted and still shown as open: the poller will see its end. Refused as ended and still open: ask again.
-        return Accepted((report,)) if accepted and report is not None else Unknown("refused_but_open")
+    async def _read(self, order_id: str) -> OrderReport | None:
+        row = await self._orders.get(order_id, Lane.CANCEL)
+        return None if row is None else await self._orders.report(row, Lane.CANCEL)
 
     # --- cancel all ---
 

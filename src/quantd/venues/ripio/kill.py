@@ -6,8 +6,9 @@ Used by the composition root. Sends cancels only; each carries the id of one ord
 from quantd.domain.outcomes import Accepted, NotExecuted, Unknown
 from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
 from quantd.venues.blocking import BlockingTransport
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.ripio import wire
-from quantd.venues.ripio.classify import ASK_FINAL_STATE, classify
+from quantd.venues.ripio.classify import classify
 from quantd.venues.ripio.signing import Signer
 
 OPERATION = "cancel_order"

@@ -13,14 +13,13 @@ import msgspec
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import retry_after_s
 
 RATE_PAUSE_S = 1.0
 """Pause after a 429 that names none."""
 EDGE_PAUSE_S = 60.0
 """Pause after the edge in front of the server has blocked this address, where it names none."""
-ASK_FINAL_STATE = "ask_final_state"
-"""Cause of the Unknown where an order or a position is gone, or never was: asking tells."""
 UNAUTHORIZED = "unauthorized"
 """Code of a 401: the token is not accepted, nothing was done."""
 

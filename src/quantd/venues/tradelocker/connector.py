@@ -6,15 +6,14 @@ found; a close names no order and is found by its position. Never repeats a writ
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus, symbol_of
-from quantd.domain.market import Bar, Book, Quote
+from quantd.domain.instruments import FeeSchedule, symbol_of
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, OrderState, TimeInForce
 from quantd.domain.outcomes import Accepted, Found, NotExecuted, NotFound, Outcome, Rejected, Resolution, Unknown
@@ -23,13 +22,15 @@ from quantd.errors import AuthFailed, Refused, VenueError
 from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import VenueHttp
+from quantd.venues.market_reads import MarketReads
 from quantd.venues.tradelocker import limits, translate, wire
 from quantd.venues.tradelocker.account import AccountReader, exit_orders
 from quantd.venues.tradelocker.alerts import KINDS
 from quantd.venues.tradelocker.api import Api, Write
 from quantd.venues.tradelocker.catalogue import Catalogue
-from quantd.venues.tradelocker.classify import ASK_FINAL_STATE, order_id
+from quantd.venues.tradelocker.classify import order_id
 from quantd.venues.tradelocker.columns import ConfigWire, column_maps
 from quantd.venues.tradelocker.lists import Lists
 from quantd.venues.tradelocker.market import BARS_MAX, MarketReader
@@ -44,7 +45,7 @@ CLOSE_LOOK_WAITS_S = (0.0, 0.5, 1.0)
 """Waits before the looks for the order that a close has made; what is not seen then is looked for as unknown."""
 
 
-class TradeLockerConnector:
+class TradeLockerConnector(MarketReads):
     """One account at one server.
 
     Args:
@@ -54,6 +55,8 @@ class TradeLockerConnector:
         known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
         auth_failed: Called when a write shows that we are not let in any more: trading on the venue must stop.
     """
+
+    _markets: MarketReader
 
     def __init__(
         self,
@@ -131,32 +134,6 @@ class TradeLockerConnector:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-    # --- market ---
-
-    async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
-        """Return trading rules; see `MarketReader.instruments`."""
-        return await self._markets.instruments(symbols)
-
-    async def conversion(self, currency: str, into: str) -> str | None:
-        """Return the instrument between two currencies; see `MarketReader.conversion`."""
-        return await self._markets.conversion(currency, into)
-
-    async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
-        """Return best prices; see `MarketReader.quotes`."""
-        return await self._markets.quotes(instruments)
-
-    async def book(self, instrument: Instrument, depth: int) -> Book:
-        """Return a book; see `MarketReader.book`."""
-        return await self._markets.book(instrument, depth)
-
-    async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
-        """Return bars; see `MarketReader.bars`."""
-        return await self._markets.bars(instrument, interval_s, count)
-
-    async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
-        """Return statuses; see `MarketReader.statuses`."""
-        return await self._markets.statuses(instruments)
 
     # --- writes ---
 

@@ -13,8 +13,9 @@ import msgspec
 from quantd.domain.outcomes import Accepted, NotExecuted, Rejected, Unknown
 from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
 from quantd.venues.blocking import BlockingTransport
+from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.tradelocker.api import BASE, Credentials, encode, headers_of, log_in_body
-from quantd.venues.tradelocker.classify import ASK_FINAL_STATE, UNAUTHORIZED, classify
+from quantd.venues.tradelocker.classify import UNAUTHORIZED, classify
 from quantd.venues.tradelocker.wire import AccountItems
 
 OPERATION = "cancel_order"
