@@ -130,6 +130,11 @@ def docker() -> None:
     _debian("docker", STABLE, "docker.io", "containerd", "runc")
 
 
+def compose() -> None:
+    """docker compose."""
+    _debian("compose", NEW, "docker-compose")
+
+
 def base() -> None:
     """What stands in for the base image."""
     ops_debian.base_image(OPS)
@@ -148,6 +153,7 @@ STEPS: dict[str, tuple[Callable[[], None], Path]] = {
     "prometheus": (prometheus, OPS / "prometheus/usr/bin/prometheus"),
     "checkov": (checkov, OPS / "checkov/bin/checkov"),
     "docker": (docker, OPS / "docker/usr/sbin/dockerd"),
+    "compose": (compose, OPS / "compose/usr/bin/docker-compose"),
     "base": (base, OPS / "base.tar"),
     "machine": (machine, ops_debian.machine_made(OPS)),
 }

@@ -1,6 +1,6 @@
-"""Tells, for `make ops`, which check was made with which version of which tool, and what came of it.
+"""The Docker engine of this run; and which check was made with which version of which tool, and what came of it.
 
-`QUANTD_OPS` names the Markdown page for the table; it is printed too.
+`QUANTD_OPS` names the Markdown page for that table; it is printed too.
 """
 
 import os
@@ -8,11 +8,13 @@ import platform
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.deploy import tools
+from tests.deploy.engine import Engine, engine_with_image
 
 _HEAD = """# Results of `make ops`
 
@@ -30,6 +32,13 @@ class Row(NamedTuple):
     tools: str
     result: str
     seconds: float
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """An engine that has built the image; one for the run, since both take their time."""
+    with TemporaryDirectory(prefix="quantd-engine-") as folder, engine_with_image(Path(folder)) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -58,6 +58,10 @@ class Engine:
         """Run the client and return what it said on both streams; asked for anew, so that each test names it."""
         return run(tool("docker"), "-H", self._socket, *arguments, expect=expect, timeout_s=timeout_s)
 
+    def compose(self, *arguments: str, timeout_s: float = 300) -> str:
+        """Run compose at this engine and return what it said."""
+        return run(tool("docker-compose"), "--host", self._socket, *arguments, timeout_s=timeout_s)
+
     def build(self, folder: Path, name: str, *arguments: str) -> float:
         """Build an image and return the seconds it took."""
         began = time.monotonic()

@@ -19,6 +19,21 @@ scrape_configs:
 """
 
 
+def ask(port: int, expr: str) -> list[dict[str, Any]]:
+    """The series that an expression returns now from the Prometheus at a port; none before it listens."""
+    query = urllib.parse.urlencode({"query": expr})
+    try:
+        status, text = get(f"http://127.0.0.1:{port}/api/v1/query?{query}")
+    except OSError:
+        return []
+    if status == 503:  # it has begun, and is not ready yet
+        return []
+    answer = json.loads(text)
+    assert status == 200, f"{expr}: {answer}"
+    found: list[dict[str, Any]] = answer["data"]["result"]
+    return found
+
+
 class Server:
     """One process that is ended by its pid."""
 
@@ -60,17 +75,7 @@ class Prometheus(Server):
 
     def ask(self, expr: str) -> list[dict[str, Any]]:
         """The series that an expression returns now; none before it listens."""
-        query = urllib.parse.urlencode({"query": expr})
-        try:
-            status, text = get(f"http://127.0.0.1:{self.port}/api/v1/query?{query}")
-        except OSError:
-            return []
-        if status == 503:  # it has begun, and is not ready yet
-            return []
-        answer = json.loads(text)
-        assert status == 200, f"{expr}: {answer}"
-        found: list[dict[str, Any]] = answer["data"]["result"]
-        return found
+        return ask(self.port, expr)
 
 
 class Alertmanager(Server):

@@ -1,11 +1,13 @@
 """compose.yaml and what it mounts: everything is there, published to loopback only, and speaks of the same names."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.deploy.dashboards import boards
-from tests.deploy.tools import ROOT, run, tool
+from tests.deploy.tools import ROOT, fails, run, tool
 
 FILE = ROOT / "compose.yaml"
 
@@ -34,6 +36,33 @@ def test_everything_is_published_to_this_machine_only_and_takes_no_rights() -> N
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
     assert services()["quantd"]["read_only"] is True
+
+
+def test_compose_reads_the_file_as_it_was_meant() -> None:
+    effective = yaml.safe_load(run(tool("docker-compose"), "-f", str(FILE), "config"))["services"]
+    assert set(effective) == set(services())
+    for name, service in services().items():
+        for key in ("image", "read_only", "cap_drop", "security_opt", "init"):
+            assert effective[name].get(key) == service.get(key), (name, key)
+        published = [f"{port['host_ip']}:{port['published']}:{port['target']}" for port in effective[name]["ports"]]
+        assert published == service["ports"]
+        assert len(effective[name]["volumes"]) == len(service["volumes"])
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("read_only: true", "readonly: true", "readonly"),
+        ('ports: ["127.0.0.1:3000:3000"]', 'ports: ["127.0.0.1:3000:grafana"]', "grafana"),
+        ("  prometheus: {}", "  prometheuses: {}", "undefined volume prometheus"),
+    ],
+)
+def test_compose_tells_of_a_planted_mistake(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    text = FILE.read_text()
+    assert right in text
+    wrong_one = tmp_path / "compose.yaml"
+    wrong_one.write_text(text.replace(right, wrong))
+    fails([tool("docker-compose"), "-f", str(wrong_one), "config", "--quiet"], said)
 
 
 def test_prometheus_scrapes_the_daemon_with_the_rules_that_are_mounted() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.deploy.tools import ROOT, fails, run, tool
 
 DOCKERFILE = ROOT / "Dockerfile"
+LOCK = ROOT / "requirements/run.lock"
 IGNORED = "--ignore=DL3006"  # the base is an argument; DL3006 wants a tag where it cannot see the default
 
 
@@ -110,14 +111,33 @@ def test_everything_that_is_copied_passes_the_ignore_file_and_nothing_secret_doe
     assert not [name for name in let_in if re.search(r"key|secret|password|\.git|^config$|^var", name)]
 
 
-def test_the_bill_of_materials_names_every_package_of_the_lock(tmp_path: Path) -> None:
-    written = tmp_path / "sbom.json"
+def packages(lock: Path) -> set[str]:
+    """Names of the pinned packages of a lock file."""
+    return {name.lower() for name in re.findall(r"^([A-Za-z0-9_.-]+)==", lock.read_text(), re.MULTILINE)}
+
+
+def bill_of(lock: Path, folder: Path) -> tuple[str, set[str]]:
+    """What the bill of materials of a lock file is for, and the packages that it names."""
+    written = folder / "sbom.json"
     run(
-        tool("cyclonedx-py"), "requirements", "requirements/run.lock", "--pyproject", "pyproject.toml",
+        tool("cyclonedx-py"), "requirements", str(lock), "--pyproject", "pyproject.toml",
         "--output-reproducible", "--validate", "-o", str(written), timeout_s=120,
     )  # fmt: skip
     bill = json.loads(written.read_text())
-    found = {one["name"].lower() for one in bill["components"]}
-    locked = set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements/run.lock").read_text(), re.MULTILINE))
-    assert {name.lower() for name in locked} <= found
-    assert bill["metadata"]["component"]["name"] == "quantd"
+    return bill["metadata"]["component"]["name"], {one["name"].lower() for one in bill["components"]}
+
+
+def test_the_bill_of_materials_names_every_package_of_the_lock(tmp_path: Path) -> None:
+    subject, named = bill_of(LOCK, tmp_path)
+    assert subject == "quantd"
+    assert packages(LOCK) <= named
+
+
+def test_a_package_that_the_bill_of_materials_lacks_is_told(tmp_path: Path) -> None:
+    text = LOCK.read_text()
+    shorter = tmp_path / "run.lock"
+    shorter.write_text(re.sub(r"^aiohttp==.*?(?=^[a-z])", "", text, flags=re.DOTALL | re.MULTILINE))
+    assert packages(LOCK) - bill_of(shorter, tmp_path)[1] == {"aiohttp"}
+    broken = tmp_path / "broken.lock"
+    broken.write_text(text.replace("aiohttp==", "aiohttp=!"))
+    fails([tool("cyclonedx-py"), "requirements", str(broken)], "aiohttp=!")

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.deploy.engine import BASE, IMAGE, USER, Container, Engine, engine_with_image
+from tests.deploy.engine import BASE, IMAGE, USER, Container, Engine
 from tests.process.harness import quantd, until
 from tests.process.site import port_of
 from tests.process.test_ionloop_process import CONFIG
@@ -23,12 +22,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 SIZE_MAX = 80_000_000
 """Bytes that the image may add to its base."""
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with TemporaryDirectory(prefix="quantd-engine-") as folder, engine_with_image(Path(folder)) as made:
-        yield made
 
 
 @pytest.fixture

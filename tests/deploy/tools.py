@@ -34,6 +34,7 @@ _PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "systemd-analyze": ("", ("--version",)),
     "docker": ("docker/usr/bin/docker", ("--version",)),
     "dockerd": ("docker/usr/sbin/dockerd", ("--version",)),
+    "docker-compose": ("compose/usr/bin/docker-compose", ("version",)),
     "systemd-nspawn": ("", ("--version",)),
     "node": ("", ("--version",)),
 }
