@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -65,6 +65,9 @@ def test_an_amount_is_nothing_but_digits_and_a_point(text: str) -> None:
 
 
 @given(st.text(max_size=40))
+@example("\xa0")
+@example("\u2003")
+@example("\x85")
 def test_a_reason_has_no_control_characters(why: str) -> None:
     try:
         taken = msgspec.convert({"why": why}, HaltRequest)
