@@ -12,6 +12,7 @@ from quantd.domain.commands import Cancel
 from quantd.domain.events import Event, OutcomeReceived, ShutDown, Stopping
 from quantd.domain.orders import ClientOrderId
 from quantd.domain.outcomes import Accepted, Scheduled
+from quantd.engine.reducing import only_reduces
 from quantd.feeds.conflation import Inbox
 
 SETTLE_S = 8.0
@@ -84,7 +85,8 @@ def _answered(events: Iterable[Event]) -> Iterator[tuple[ClientOrderId, str]]:
 
 async def _cancel(shared: Shared, working: Mapping[ClientOrderId, str]) -> None:
     """Cancel those of the orders that add exposure, by their ids at the venue, and wait for what is under way."""
-    orders = [one for one in map(shared.engine.state.orders.get, working) if one is not None and not one.exit]
+    state = shared.engine.state
+    orders = [one for one in map(state.orders.get, working) if one is not None and not only_reduces(state, one)]
     shared.executor.execute(
         Cancel(one.client_order_id, one.operations + 1, one.instrument, working[one.client_order_id]) for one in orders
     )

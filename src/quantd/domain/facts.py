@@ -86,6 +86,8 @@ class OrderReleased(msgspec.Struct, frozen=True, gc=False, tag=True):
     spec: OrderSpec
     deadline_at_ns: int
     at_ns: int
+    exit: bool | None = None
+    """What it is now, with the book as it is; None in older journals: as it was intended."""
 
 
 class AmendIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -96,6 +98,8 @@ class AmendIntended(msgspec.Struct, frozen=True, gc=False, tag=True):
     quantity: Decimal
     price: Decimal | None
     at_ns: int
+    exit: bool | None = None
+    """What the order is with it; None in older journals: as it was intended."""
 
 
 class CancelIntended(msgspec.Struct, frozen=True, gc=False, tag=True):

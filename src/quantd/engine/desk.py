@@ -20,6 +20,7 @@ from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder, Order, view_of
 from quantd.engine.reading import Reading
+from quantd.engine.reducing import only_reduces
 from quantd.engine.risk.wish import Denied
 from quantd.engine.series import Series
 from quantd.engine.strategy import Strategy
@@ -167,7 +168,7 @@ class Desk(Callbacks):
     def cancel_entries(self, why: str) -> None:
         """Cancel every open order that adds exposure."""
         for order in self.read.live_orders(None):
-            if not order.exit:
+            if not only_reduces(self._context.state, order):
                 self._trading.cancel(order, why)
 
     def on_bar(self, series: Series, bar: Bar) -> None:

@@ -20,7 +20,7 @@ from quantd.domain.facts import (
     OrderMoved,
 )
 from quantd.domain.fills import Fill, Quality
-from quantd.domain.orders import OperationKind, OrderState, Trigger
+from quantd.domain.orders import ENDS, OperationKind, OrderState, Trigger
 from quantd.domain.outcomes import (
     Accepted,
     Ambiguous,
@@ -51,8 +51,6 @@ _END_TRIGGERS = {
     OrderState.DENIED: Trigger.DENY,
     OrderState.FILLED: Trigger.FILL_WHOLE,
 }
-
-
 _EARLY_MAX = 256
 
 
@@ -86,7 +84,9 @@ class Intake:
         match resolution:
             case Found(report):
                 self._found_terms(order, order.operation, report)
-                self._settled(order, order.operation, "accepted", by=event.by)
+                # A cancel whose order still works came to nothing: it is wanted as before, and leaves again.
+                undone = order.operation.kind is OperationKind.CANCEL and report.state not in ENDS
+                self._settled(order, order.operation, "not_executed" if undone else "accepted", by=event.by)
                 self.report(report, order)
                 self._after_settled(order)
             case NotFound():

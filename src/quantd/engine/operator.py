@@ -23,6 +23,7 @@ from quantd.domain.orders import Origin
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.orders import LiveOrder
+from quantd.engine.reducing import only_reduces
 from quantd.engine.state import SEVERITY
 from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
@@ -65,13 +66,13 @@ class Operator:
             state = known.state  # only `Resumed` loosens
         context.record(StateSet(event.scope, state, event.by, event.why, event.generation, context.now_ns))
         for order in self.orders_of(event.scope):
-            if state is TradingState.HALTED or not order.exit:
+            if state is TradingState.HALTED or not only_reduces(context.state, order):
                 self._trading.cancel(order, "halt")
 
     def tripped(self, scope: str, state: TradingState, flatten: bool) -> None:
         """Follow up a loss limit's trip: cancel, and close everything where it says so."""
         for order in self.orders_of(scope):
-            if flatten or state is TradingState.HALTED or not order.exit:
+            if flatten or state is TradingState.HALTED or not only_reduces(self._context.state, order):
                 self._trading.cancel(order, "loss_limit")
         if flatten:
             for desk in self._desks.values():
@@ -81,7 +82,7 @@ class Operator:
     def reduced(self, scope: str, by: str) -> None:
         """Cancel the entries of a scope that a control let only reduce."""
         for order in self.orders_of(scope):
-            if not order.exit:
+            if not only_reduces(self._context.state, order):
                 self._trading.cancel(order, by)
 
     def cancel(self, event: CancelOrdered) -> None:

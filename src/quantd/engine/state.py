@@ -177,6 +177,7 @@ class State:
         before = order.remaining
         order.held = False
         order.spec = fact.spec
+        order.exit = order.exit if fact.exit is None else fact.exit
         self._operate(order, OperationKind.SUBMIT, order.operations + 1, fact.at_ns)
         self._expect_change(order, before)
 
@@ -192,6 +193,7 @@ class State:
         operation = self._operate(order, OperationKind.AMEND, fact.operation, fact.at_ns)
         operation.quantity = fact.quantity
         operation.price = fact.price
+        order.exit = order.exit if fact.exit is None else fact.exit
         self._expect_change(order, before)
 
     def _cancel_intended(self, fact: f.CancelIntended) -> None:

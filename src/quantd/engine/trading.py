@@ -31,6 +31,7 @@ from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
 from quantd.engine.lot_closing import close_lot, closes_lots
 from quantd.engine.orders import LiveOrder, amended
+from quantd.engine.reducing import must_go
 from quantd.engine.refusals import record_denied, record_refused
 from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.trips import Trips
@@ -117,10 +118,10 @@ class Trading:
             context.send(Submit(order_id, 1, spec, deadline, context.state.halt_generation, attached, wish.exit))
         return order
 
-    def _send_held(self, order: LiveOrder, spec: OrderSpec) -> None:
-        context = self._context
+    def _send_held(self, order: LiveOrder, wish: Wish) -> None:
+        context, spec = self._context, wish.spec
         deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
-        context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns))
+        context.record(OrderReleased(order.client_order_id, spec, deadline, context.now_ns, wish.reduces))
         protect = None if order.exit else order.protect
         attached = None if protect is None else self.attached(context.instrument(order.instrument), protect)
         generation = context.state.halt_generation
@@ -133,9 +134,10 @@ class Trading:
             if not order.held or order.spec.trigger is not None:
                 continue
             rules = context.instrument(order.instrument)
-            denied = self._check(self._wish(order.strategy, order.spec, rules, order.origin, replaces=order))
+            wish = self._wish(order.strategy, order.spec, rules, order.origin, replaces=order)
+            denied = self._check(wish)
             if denied is None:
-                self._send_held(order, order.spec)
+                self._send_held(order, wish)
             elif not denied.wait_s or context.now_ns >= order.deadline_at_ns:
                 context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
                 self.changed(order)
@@ -166,19 +168,16 @@ class Trading:
         )
         spec = msgspec.structs.replace(terms(rules, ticket), reduce_only=order.spec.reduce_only)
         emulated = emulate(context, spec, rules, ticket)
-        if isinstance(emulated, Denied):
-            denied: Denied | None = emulated
-        else:
-            spec = emulated[0]
-            wish = self._wish(order.strategy, spec, rules, order.origin, replaces=order)
-            denied = self._check(wish)
+        sent = spec if isinstance(emulated, Denied) else emulated[0]
+        wish = self._wish(order.strategy, sent, rules, order.origin, replaces=order)
+        denied = emulated if isinstance(emulated, Denied) else self._check(wish)
         if denied is not None:
             self._denied(ticket, denied, order.client_order_id)
             if not (order.exit and denied.is_transient):
                 context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
                 self.changed(order)
             return denied
-        self._send_held(order, spec)
+        self._send_held(order, wish)
         return None
 
     # -- amend ---------------------------------------------------------------------------------------------------
@@ -194,6 +193,8 @@ class Trading:
         amending = context.capabilities[rules.venue].amend
         if amending is Support.REFUSED:
             return self._refused(order, Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", "amend", "refused"))
+        if price is not None and order.spec.price is None:  # it would count instead of the trigger, which stays
+            return self._refused(order, Denied(Denial.MALFORMED, 1, "order", "an order with a price", str(price)))
         try:
             rounding = Rounding.FLOOR if order.spec.side is Side.BUY else Rounding.CEILING
             new_price = None if price is None else rules.price(price, rounding)
@@ -206,7 +207,8 @@ class Trading:
         if denied is not None:
             return self._refused(order, denied)
         operation = order.operations + 1
-        context.record(AmendIntended(order.client_order_id, operation, new_quantity, new_price, context.now_ns))
+        at_ns, reduces = context.now_ns, wish.reduces
+        context.record(AmendIntended(order.client_order_id, operation, new_quantity, new_price, at_ns, reduces))
         deadline = context.now_ns + int(context.settings.good_for_s * 1e9)
         if amending is Support.NATIVE:
             context.send(
@@ -234,6 +236,7 @@ class Trading:
             spec.time_in_force,
             spec.post_only,
             spec.reduce_only,
+            expires_at_ns=spec.expires_at_ns,
         )
         return self.submit(
             Ticket(
@@ -297,18 +300,17 @@ class Trading:
     @property
     def waits(self) -> bool:
         """Whether `time_passed` may find anything: an order that waits for room, or one that is to be cancelled."""
-        orders = self._context.state.orders
-        if orders.has_open:
-            for order in orders.open_orders():
-                if order.held or order.cancel_wanted or order.spec.expires_at_ns is not None:
-                    return True
-        return False
+        state = self._context.state
+        return state.orders.has_open and any(
+            state.latches or order.held or order.cancel_wanted or order.spec.expires_at_ns is not None
+            for order in state.orders.open_orders()
+        )
 
     def time_passed(self) -> None:
-        """Send orders and cancels that waited, and cancel what was sent as a resting order but meant as a passing one."""
+        """Send orders and cancels that waited; cancel what was meant as a passing order, and what a latched state forbids."""
         self._release_waiting()
-        now_ns = self._context.now_ns
-        for order in self._context.state.orders.open_orders():
+        now_ns, state = self._context.now_ns, self._context.state
+        for order in state.orders.open_orders():
             if order.operation is not None:
                 continue
             until = order.spec.expires_at_ns
@@ -316,6 +318,8 @@ class Trading:
                 self.cancel(order, urgent=False)
             elif until is not None and now_ns >= until and order.is_acknowledged:
                 self.cancel(order, "expired")
+            elif state.latches and must_go(state, order, now_ns):
+                self.cancel(order, "latched", urgent=False)
 
     # -- parts ---------------------------------------------------------------------------------------------------
 

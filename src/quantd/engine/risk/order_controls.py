@@ -294,6 +294,8 @@ class SelfMatch(Stateless):
         for order in wish.state.orders.open_orders(wish.instrument.id):
             if order.spec.side is wish.spec.side or order.held or order is wish.amends:
                 continue
+            if wish.exit and order.is_unknown:
+                continue  # nobody can cancel it, or say when it ends: no unknown outcome stops an exit
             if _crosses(wish, order):
                 if self._mode == "cancel_oldest" or wish.exit:
                     wish.to_cancel.append(order)

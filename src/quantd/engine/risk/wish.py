@@ -125,6 +125,7 @@ class Wish:
         "operation",
         "origin",
         "price",
+        "reduces",
         "reference",
         "spec",
         "state",
@@ -164,7 +165,10 @@ class Wish:
         self.amends = amends
         self.reference: Decimal | None = mark.exact()
         self.price: Decimal | None = self._worst_price()
-        self.exit = self._is_exit()
+        self.reduces = self._reduces()
+        """Whether it can only shrink the strategy's book, all other working exits counted."""
+        self.exit = self.reduces or self._only_shrinks()
+        """Whether it adds no exposure: it reduces, or makes an order smaller."""
         self.to_cancel: list[LiveOrder] = []
         """Own resting orders that must go before this one may come."""
         self.unit_value: Decimal | None = None
@@ -206,10 +210,7 @@ class Wish:
             return reference
         return min(named, reference) if self.instrument.inverse else max(named, reference)
 
-    def _is_exit(self) -> bool:
-        """Whether it can only shrink the strategy's book, all other working exits counted, or only shrinks an order."""
-        if self.operation is OperationKind.AMEND and self.amends is not None and self._only_shrinks(self.amends):
-            return True
+    def _reduces(self) -> bool:
         book = self.book
         if self.spec.side is Side.BUY:
             held, working = -book.quantity, book.buys
@@ -221,7 +222,10 @@ class Wish:
             working -= self.amends.remaining
         return self.remaining <= held - working
 
-    def _only_shrinks(self, order: LiveOrder) -> bool:
+    def _only_shrinks(self) -> bool:
+        order = self.amends
+        if order is None or self.operation is not OperationKind.AMEND:
+            return False
         return self.spec.quantity <= order.spec.quantity and self.spec.price == order.spec.price
 
     def deny(self, code: Denial, control: int, scope: str, limit: object, observed: object) -> Denied:

@@ -1,0 +1,56 @@
+"""Which open orders can only shrink their books, as books and orders stand now, and which a latched state lets not stand.
+
+What was an exit when it was sent may open a position by now: it was amended, or others closed what it was for. And what was
+sent ahead of its entry protects a position since that has filled. So whoever leaves exits standing asks here, and not what
+an order was meant for.
+"""
+
+from typing import Final
+
+from quantd.domain.events import TradingState
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Origin, Side
+from quantd.engine.orders import LiveOrder
+from quantd.engine.state import State
+
+_AGAIN_NS: Final = 5_000_000_000
+"""After the last event in its instrument, a cancel that came to nothing is sent again."""
+
+
+def only_reduces(state: State, order: LiveOrder) -> bool:
+    """Tell whether an open order can only shrink its strategy's book, what comes before it on its side counted.
+
+    Stops come before others, as they protect; then the older first. The close of a lot is bound to it.
+    """
+    if order.lot:
+        return order.exit
+    held = state.portfolio.book(order.strategy, order.instrument).quantity
+    room = held if order.spec.side is Side.SELL else -held
+    if room <= 0:
+        return False
+    rank = _rank(order)
+    before = (
+        one.remaining
+        for one in state.orders.open_orders(order.instrument)
+        if one.strategy == order.strategy and one.spec.side is order.spec.side and not one.lot and _rank(one) < rank
+    )
+    return order.remaining + sum(before, ZERO) <= room
+
+
+def must_go(state: State, order: LiveOrder, now_ns: int) -> bool:
+    """Tell whether a latched state demands that an idle order be cancelled.
+
+    Latching cancels, and that cancel may be lost with the process, refused, or come to nothing at the venue. Orders that
+    others placed are told off once, when the state is latched: whoever repairs by hand is left alone.
+    """
+    if order.origin is Origin.EXTERNAL or now_ns - state.last_order_event_ns.get(order.instrument, 0) < _AGAIN_NS:
+        return False
+    venue = order.instrument.partition(":")[0]
+    standing = state.trading_state(
+        ("all", f"venue:{venue}", f"instrument:{order.instrument}", f"strategy:{order.strategy}")
+    )
+    return standing is TradingState.HALTED or (standing is TradingState.REDUCING and not only_reduces(state, order))
+
+
+def _rank(order: LiveOrder) -> tuple[bool, int, str]:
+    return order.spec.trigger is None, order.intended_at_ns, order.client_order_id
