@@ -14,7 +14,9 @@ Scope = Annotated[
         examples=["all", "venue:paper", "strategy:btc-cross", "instrument:paper:BTC-USDT"],
     ),
 ]
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=300, pattern="^[^\\s\\x00-\\x20\\x7f-\\xa0][^\\x00-\\x1f\\x7f]*$")]
+Why = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=300, pattern="^[^\\s\\x00-\\x20\\x7f-\\xa0][^\\x00-\\x1f\\x7f]*$")
+]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")]
 Amount = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,15}(\\.[0-9]{1,18})?$", examples=["0.01"])]
 """A decimal number as text: nothing is lost, and nothing is infinite."""

@@ -19,13 +19,23 @@ def reservation_of(order: LiveOrder, rules: Instrument, account: AccountBalances
     remaining = order.remaining
     if not remaining:
         return NO_RESERVATION
-    operation = order.operation
-    price = order.spec.price or order.spec.trigger or order.reference or ZERO
-    if operation is not None and operation.price is not None:
-        price = max(price, operation.price)
-    if order.reference is not None and order.spec.price is None:
-        price = max(price, order.reference)
+    price = worst_price(order, rules)
     return cost_of(rules, account, order.spec.side, remaining, price, exit=order.exit)
+
+
+def worst_price(order: LiveOrder, rules: Instrument) -> Decimal:
+    """Return the price that an open order counts at: of its own, that of an amendment and the gate's the dearer one.
+
+    An inverse contract is worth more the lower its price is. Zero where nothing names a price.
+    """
+    dearer = min if rules.inverse else max
+    spec, operation = order.spec, order.operation
+    price = spec.price or spec.trigger or order.reference or ZERO
+    if operation is not None and operation.price is not None:
+        price = dearer(price, operation.price)
+    if order.reference is not None and spec.price is None:
+        price = dearer(price, order.reference)
+    return price
 
 
 def cost_of(  # noqa: PLR0913 -- an order's terms

@@ -159,6 +159,8 @@ class State:
     def _instrument(self, fact: f.InstrumentRecorded) -> None:
         self.portfolio.listed(fact.instrument)
         self.rates.listed(fact.instrument)
+        for order in self.orders.open_orders(fact.instrument.id):
+            self._reserve(order)  # under other rules it costs another amount
 
     def _account(self, fact: f.AccountRecorded) -> None:
         self.portfolio.account(fact.account.venue).account = fact.account

@@ -150,6 +150,20 @@ def test_a_stop_is_collared_by_the_wider_side_as_it_waits() -> None:
     assert code(rig.do(lambda s: s.buy(BTC, 1, StopLimit(105, D("110.01"))))) is Denial.PRICE_COLLAR
 
 
+def test_a_stop_limit_gives_away_no_more_past_its_trigger_than_the_collar() -> None:
+    rig = rig_with("account", Limits(price_collar_bps=D(100), passive_collar_bps=D(5_000)))
+    assert isinstance(rig.do(lambda s: s.buy(BTC, 1, StopLimit(110, D("111.1")))), Order)
+    assert code(rig.do(lambda s: s.buy(BTC, 1, StopLimit(110, D("111.11"))))) is Denial.PRICE_COLLAR
+    assert isinstance(rig.do(lambda s: s.sell(BTC, 1, StopLimit(90, D("89.1")))), Order)
+    assert code(rig.do(lambda s: s.sell(BTC, 1, StopLimit(90, D("89.09"))))) is Denial.PRICE_COLLAR
+
+
+def test_a_stop_limit_whose_trigger_is_reached_is_collared_as_the_limit_that_it_is() -> None:
+    rig = rig_with("account", Limits(price_collar_bps=D(100), passive_collar_bps=D(5_000)))
+    assert isinstance(rig.do(lambda s: s.buy(BTC, 1, StopLimit(99, 101))), Order)
+    assert code(rig.do(lambda s: s.buy(BTC, 1, StopLimit(99, D("101.01"))))) is Denial.PRICE_COLLAR
+
+
 @pytest.mark.parametrize(
     ("bid", "ask"), [(0.0, 0.0), (0.0, 100.0), (100.0, 0.0), (101.0, 100.0), (float("nan"), float("nan"))]
 )

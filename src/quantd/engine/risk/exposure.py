@@ -6,7 +6,7 @@ from decimal import Decimal
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Side
-from quantd.engine.reservations import cost_of
+from quantd.engine.reservations import cost_of, worst_price
 from quantd.engine.risk.gate import Control, Scoped, Stateless
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.margins import margin_of_positions
@@ -62,9 +62,7 @@ def open_notional(wish: Wish, scope: str) -> Decimal | None:
         if order is wish.amends or not in_scope(scope, order.strategy, order.instrument):
             continue
         rules = wish.state.portfolio.instruments[order.instrument]
-        price = order.spec.price or order.spec.trigger or order.reference or ZERO
-        if order.operation is not None and order.operation.price is not None:
-            price = max(price, order.operation.price)
+        price = worst_price(order, rules)
         value = rates.notional(rules, order.remaining, price) if price > 0 else None
         if value is None:
             return None

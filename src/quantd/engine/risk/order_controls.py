@@ -105,10 +105,15 @@ class PriceCollar(Stateless):
         reference = wish.reference
         if reference is None:
             return wish.deny(Denial.REFERENCE, 5, self._scope, "a reference price", "none")
-        buying = wish.spec.side is Side.BUY
+        buying, trigger = wish.spec.side is Side.BUY, wish.spec.trigger
         price = estimated_price(wish)
         beyond = price - reference if buying else reference - price
-        waits = wish.spec.trigger is not None or beyond < 0
+        waits = beyond < 0
+        if trigger is not None and (trigger > reference if buying else trigger < reference):
+            waits = True
+            past = price - trigger if buying else trigger - price  # what it may give away once it is triggered
+            if self._active is not None and past > trigger * self._active * BPS:
+                return wish.deny(Denial.PRICE_COLLAR, 4, self._scope, f"{self._active} bps", past / trigger / BPS)
         limit = self._passive if waits else self._active
         if limit is not None and abs(beyond) > reference * limit * BPS:
             return wish.deny(Denial.PRICE_COLLAR, 4, self._scope, f"{limit} bps", abs(beyond) / reference / BPS)

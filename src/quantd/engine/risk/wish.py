@@ -198,13 +198,14 @@ class Wish:
         """The price to count with: the limit, the trigger, else the side of the market that the order takes.
 
         A sell limit below the market fills at the market, so the one of the two that is worth more counts; likewise
-        for a market order, which may trade at the middle of the quote or at its far side.
+        for a market order, which may trade at the middle of the quote or at its far side. An inverse contract is worth more
+        the lower its price is, on both sides.
         """
         spec, reference = self.spec, self.reference
         named = spec.price if spec.price is not None else spec.trigger
         if named is None and self.mark.quoted and reference is not None:
             named = self.mark.touch(spec.side is Side.BUY)
-        elif spec.side is Side.BUY or reference is None:
+        elif (spec.side is Side.BUY and not self.instrument.inverse) or reference is None:
             return named if named is not None else reference
         if named is None or reference is None:
             return reference
