@@ -126,8 +126,8 @@ def prometheus() -> None:
 
 
 def docker() -> None:
-    """A Docker engine with its client."""
-    _debian("docker", STABLE, "docker.io", "containerd", "runc")
+    """A Docker engine with its client and its init."""
+    _debian("docker", STABLE, "docker.io", "containerd", "runc", "tini")
 
 
 def compose() -> None:
@@ -152,7 +152,7 @@ STEPS: dict[str, tuple[Callable[[], None], Path]] = {
     "promtool": (promtool, OPS / "promtool/usr/bin/amtool"),
     "prometheus": (prometheus, OPS / "prometheus/usr/bin/prometheus"),
     "checkov": (checkov, OPS / "checkov/bin/checkov"),
-    "docker": (docker, OPS / "docker/usr/sbin/dockerd"),
+    "docker": (docker, OPS / "docker/usr/bin/tini-static"),
     "compose": (compose, OPS / "compose/usr/bin/docker-compose"),
     "base": (base, OPS / "base.tar"),
     "machine": (machine, ops_debian.machine_made(OPS)),

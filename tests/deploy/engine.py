@@ -40,6 +40,7 @@ class Engine:
         programs = [str(OPS / "docker/usr" / place) for place in ("bin", "sbin")]
         environ = {**os.environ, "PATH": os.pathsep.join([*programs, os.environ["PATH"]])}
         places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid"]
+        places.append(f"--init-path={OPS / 'docker/usr/bin/tini-static'}")
         with (folder / "dockerd.log").open("wb") as log:
             self._daemon = subprocess.Popen(
                 [tool("dockerd"), *places, "-H", self._socket, *_FLAGS], env=environ, stdout=log, stderr=log
