@@ -14,7 +14,7 @@ class Stuck(Strategy):
 
     count: int = param(1, ge=0, doc="orders at each instrument")
     how: str = param("no", choices=("spin", "sleep", "hash", "no"), doc="what it does for ever")
-    at_bar: int = param(0, ge=0, doc="the bar in which it orders and sits still; with 0 it works on quotes")
+    at_bar: int = param(0, ge=0, doc="the bar from which it orders; the first object sits still then; with 0, on quotes")
     needs: ClassVar = {Limit}
 
     def setup(self) -> None:
@@ -24,9 +24,11 @@ class Stuck(Strategy):
 
     def on_bar(self, bar: Bar) -> None:
         self.seen += 1
-        if self.seen == self.at_bar:
+        if self.at_bar and self.seen >= self.at_bar and not self.orders(bar.instrument):
             self.buy(bar.instrument, Decimal("0.01"), Limit(bar.close * 0.99))
-            self.sit()
+            if not Path("sat").exists():
+                Path("sat").touch()
+                self.sit()
 
     def on_quote(self, quote: Quote) -> None:
         if not self.at_bar:

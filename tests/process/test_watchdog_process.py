@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from quantd.journal.latch import HaltLatch
 from tests.process.harness import ROOT, SIGKILL, SIGTERM, Process, python, quantd, until
 from tests.process.site import port_of
 from tests.process.test_paper_process import CONFIG as PAPER
@@ -26,6 +27,8 @@ STUCK = """
     instruments: [paper:BTC-USDT]
     bars: 1s
     params: {{count: 1, how: {how}, at_bar: 3}}
+    restarts_max: 1
+    restart_after_s: 2
     risk: {{max_position: 1}}
 """
 
@@ -84,9 +87,16 @@ def folder(tmp_path: Path) -> Path:
 # -- callbacks past their deadline ------------------------------------------------------------------------------------
 
 
+def orders_of(daemon: Process, strategy: str) -> int:
+    """Orders of a strategy that the gate let through."""
+    return sum(line["strategy"] == strategy for line in daemon.lines("order_intended"))
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", ["spin", "sleep"])
-def test_a_stuck_strategy_is_quarantined_the_other_trades_on_and_the_replay_is_the_same(folder: Path, how: str) -> None:
+def test_a_stuck_strategy_is_quarantined_and_renewed_the_other_trades_on_and_the_replay_is_the_same(
+    folder: Path, how: str
+) -> None:
     text = PAPER.format(strategies="strategies")
     (folder / "q.yaml").write_text(
         text.replace("strategies_dir:", STUCK.format(how=how).lstrip("\n") + "strategies_dir:")
@@ -99,6 +109,11 @@ def test_a_stuck_strategy_is_quarantined_the_other_trades_on_and_the_replay_is_t
         until(lambda: len(daemon.lines("order_filled")) >= before + 2, 60, "two fills of the other strategy")
         assert daemon.metric("quantd_strategy_interruptions_total", strategy="stuck") == 1
         assert len(daemon.lines("callback_interrupted")) == 1
+        daemon.wait_line("strategy_renewed")
+        latch = HaltLatch(folder / "var/state/halt.json")
+        until(lambda: not latch.read().halts, 10, "the file to lose the fault's halt")
+        until(lambda: orders_of(daemon, "stuck") == 2, 30, "the fresh object's order")
+        assert [line["state"] for line in daemon.lines("state_set")] == ["reducing", "active"]
         assert daemon.signal(SIGTERM) == 0
     inputs = next(folder.glob("var/q.db.inputs-*"))
     with quantd(["replay", "q.yaml", "--inputs", str(inputs)], folder) as replay:

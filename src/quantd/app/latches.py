@@ -8,13 +8,15 @@ import structlog
 from quantd.domain.events import HaltOrdered, Resumed, TradingState
 from quantd.domain.facts import StateSet
 from quantd.engine.core import Engine
+from quantd.engine.tallies import SCHEDULE, STORM, SUPERVISION
 from quantd.errors import JournalError
 from quantd.journal.latch import Halt, HaltLatch
 from quantd.ports import Clock, Emit
 
 _log = structlog.get_logger("quantd.app")
-_OWN = ("schedule", "reject_storm")
-"""Who may end a halt of its own without a person: a trading schedule, and a breaker after its cool-down."""
+_OWN = (SCHEDULE, STORM, SUPERVISION)
+"""Who may end a halt of its own without a person: a trading schedule, a breaker after its cool-down, and the renewal of
+a strategy that failed."""
 
 
 class LatchFollower:

@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from quantd.app.latches import LatchFollower
+from quantd.app.storage import latch_state_set
 from quantd.clock import ManualClock
 from quantd.domain.events import Event, TradingState
+from quantd.domain.facts import StateSet
 from quantd.journal.latch import Halt, HaltLatch
-from quantd.testing.builders import Rig
+from quantd.testing.builders import Puppet, Rig
 
 HALTED = TradingState.HALTED
+RENEWED = {"restarts_max": 1, "restart_after_s": 10.0}
 
 
 class Desk:
@@ -18,9 +21,10 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self.latch = HaltLatch(path)
-        self.rig = Rig()
+        self.rig = Rig(strategies={"s1": Puppet()}, setups={"s1": RENEWED})
         self.clock = ManualClock(self.rig.now_ns)
         self.inbox: list[Event] = []
+        self._written = 0
         self.follower = LatchFollower(self.latch, self.rig.engine, self.inbox.append, self.clock)
         self.follower.start()
 
@@ -36,6 +40,18 @@ class Desk:
         events, self.inbox[:] = list(self.inbox), []
         for event in events:
             self.rig.handle(event)
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Let time pass as in the daemon: a decided halt goes to the file first, then the follower sees the facts."""
+        self.rig.wait(seconds)
+        self.clock.set(self.rig.now_ns)
+        written, self._written = self._written, len(self.rig.facts)
+        for fact in self.rig.facts[written:]:
+            if isinstance(fact, StateSet):
+                latch_state_set(self.latch, fact)
+                self.follower.recorded(fact)
+        self.follower.look()
+        self.handle()
 
     @property
     def state(self) -> TradingState:
@@ -78,3 +94,28 @@ def test_a_look_without_news_says_nothing(desk: Desk) -> None:
     desk.handle()
     desk.follower.look()
     assert desk.inbox == []
+
+
+def fail(_strategy: object) -> None:
+    raise ZeroDivisionError("no quotes")
+
+
+def test_the_renewal_of_a_strategy_takes_its_fault_s_halt_out_of_the_file_too(desk: Desk) -> None:
+    desk.rig.do(fail)
+    desk.tick()
+    assert [(halt.scope, halt.by) for halt in desk.latch.read().halts] == [("strategy:s1", "supervision")]
+    for _ in range(20):
+        desk.tick()
+    assert not desk.rig.engine.desks["s1"].is_quarantined
+    assert desk.rig.state.latches == {}, "the file did not bring the halt back"
+    assert desk.latch.read().halts == ()
+
+
+def test_a_renewal_leaves_a_person_s_halt_in_the_file(desk: Desk) -> None:
+    desk.rig.do(fail)
+    desk.tick()
+    desk.latch.halt(Halt("strategy:s1", TradingState.REDUCING, "ops", "a doubt", desk.clock.now_ns()))
+    for _ in range(20):
+        desk.tick()
+    assert [halt.by for halt in desk.latch.read().halts] == ["ops"]
+    assert desk.rig.state.latches["strategy:s1"].by == "ops"
