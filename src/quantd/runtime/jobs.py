@@ -40,6 +40,6 @@ class Jobs:
             async with asyncio.timeout(_JOB_S):
                 value = await asyncio.to_thread(job.function, *job.args)
             result = msgspec.json.encode(value)
-        except Exception as error:  # noqa: BLE001 -- boundary: an author's function may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- boundary: an author's function may raise anything
             fault = f"{type(error).__name__}: {error}"
         self._emit(JobDone(job.strategy, job.name, result, self._clock.now_ns(), fault))
