@@ -14,7 +14,9 @@ class Stuck(Strategy):
 
     count: int = param(1, ge=0, doc="orders at each instrument")
     how: str = param("no", choices=("spin", "sleep", "hash", "no"), doc="what it does for ever")
-    at_bar: int = param(0, ge=0, doc="the bar from which it orders; the first object sits still then; with 0, on quotes")
+    at_bar: int = param(
+        0, ge=0, doc="the bar from which it orders; the first object sits still then; with 0, on quotes"
+    )
     needs: ClassVar = {Limit}
 
     def setup(self) -> None:

@@ -35,13 +35,19 @@ def scheduled_fees(rules: Instrument, spec: OrderSpec, quantity: Decimal, price:
     return tuple(fees)
 
 
+def executed(report: OrderReport) -> Iterator[Fill]:
+    """Yield the executions that a report tells; one of nothing, as a venue may round one to, is none."""
+    return (fill for fill in report.fills if fill.quantity > 0)
+
+
 def stood_for(order: LiveOrder, report: OrderReport) -> frozenset[str]:
     """Return the ids of fills that a report tells and derived ones stand for already: the first, where it tells them all."""
-    if not order.fills or sum((fill.quantity for fill in report.fills), ZERO) != report.filled_quantity:
+    fills = tuple(executed(report))
+    if not order.fills or sum((fill.quantity for fill in fills), ZERO) != report.filled_quantity:
         return frozenset()
-    left = order.filled - sum((fill.quantity for fill in report.fills if fill.id in order.fills), ZERO)
+    left = order.filled - sum((fill.quantity for fill in fills if fill.id in order.fills), ZERO)
     found = []
-    for fill in report.fills:
+    for fill in fills:
         if left <= 0:
             break
         if fill.id not in order.fills:

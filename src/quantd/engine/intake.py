@@ -34,7 +34,7 @@ from quantd.domain.outcomes import (
     Unknown,
 )
 from quantd.engine.context import Context
-from quantd.engine.executions import corrections, derived, is_told, stood_for
+from quantd.engine.executions import corrections, derived, executed, is_told, stood_for
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.settling import settlement_of
@@ -253,7 +253,7 @@ class Intake:
     def _fills(self, order: LiveOrder, report: OrderReport) -> bool:
         """Book what is new, correct what is known better."""
         booked, passed = False, stood_for(order, report)
-        for fill in report.fills:
+        for fill in executed(report):
             known = order.fills.get(fill.id)
             if fill.id in passed:
                 continue

@@ -41,3 +41,14 @@ def test_what_told_fills_leave_open_is_of_the_newest_one_s_lot() -> None:
         told = (Fill(f"v/{filled}", filled, D(100), lot="7"),)
         rig.report(order, filled_quantity=filled, fills=told, average_price=D(100), state=OrderState.PARTIALLY_FILLED)
     assert [(one.fill.quantity, one.fill.lot) for one in rig.of(FillRecorded)] == [(D(1), "7"), (D(2), "7")]
+
+
+def test_an_execution_of_nothing_is_none() -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    rig.report(order, filled_quantity=D(0), fills=(Fill("a", D(0), D(100)),))
+    assert rig.of(FillRecorded) == []
+    told = (Fill("a", D(0), D(100)), Fill("b", D(1), D(99)))
+    rig.report(order, filled_quantity=D(1), fills=told, state=OrderState.PARTIALLY_FILLED)
+    assert [(one.fill.id, one.fill.quantity) for one in rig.of(FillRecorded)] == [("b", D(1))]

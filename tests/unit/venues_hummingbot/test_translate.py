@@ -101,6 +101,29 @@ def test_trades_become_fills_and_an_untold_fee_is_estimated() -> None:
     assert {fill.quality for fill in told.fills} == {Quality.CONFIRMED}
 
 
+def trade(number: int, amount: str, price: int = 52000, *, fee: str = "0.1") -> wire.TradeRow:
+    return wire.TradeRow(
+        f"x-1_t{number}", "x-1", Decimal(amount), Decimal(price), Decimal(fee), "USDT", f"2026-11-20T1{number}"
+    )
+
+
+def test_a_trade_of_less_than_half_a_lot_is_told_with_the_next_one() -> None:
+    dust, rest = trade(1, "0.000004", 52000), trade(2, "0.000016", 53000, fee="0.4")
+    assert translate.fills_of((dust,), RULES) == (), "a fill of nothing is none"
+    (fill,) = translate.fills_of((rest, dust), RULES)
+    assert (fill.id, fill.quantity, fill.price) == ("x-1_t2", Decimal("0.00002"), Decimal(52800))
+    assert fill.fees == (("USDT", Decimal("0.5")),)
+
+
+def test_what_was_told_of_trades_stays_as_it_was_when_more_come() -> None:
+    rows = tuple(trade(number, "0.000014") for number in range(1, 9))
+    told = translate.fills_of(rows, RULES)
+    for count in range(len(rows)):
+        fewer = translate.fills_of(reversed(rows[:count]), RULES)
+        assert fewer == told[: len(fewer)]
+        assert sum(fill.quantity for fill in fewer) == translate.nearest(count * Decimal("0.000014"), RULES)
+
+
 @pytest.mark.parametrize(
     ("spec", "kind", "price"),
     [

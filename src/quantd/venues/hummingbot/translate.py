@@ -3,7 +3,7 @@
 Amounts are JSON floats: they are brought to the nearest lot, which undoes what a float adds. Prices keep their text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from quantd.domain.fills import Fill, Quality
@@ -84,18 +84,41 @@ def state_of(row: wire.OrderRow) -> tuple[OrderState, str]:
 
 
 def fills_of(rows: Iterable[wire.TradeRow], rules: Instrument) -> tuple[Fill, ...]:
-    """Return the executions that the database kept; a fee that was not converted is estimated by the schedule."""
-    fills = []
-    for row in rows:
-        quantity = nearest(row.amount, rules)
-        told = row.fee_paid is not None and row.fee_paid > 0 and bool(row.fee_currency)
-        fee = row.fee_paid if told and row.fee_paid is not None else quantity * row.price * rules.fees.taker
-        asset = row.fee_currency if told and row.fee_currency else rules.quote
-        fees = ((asset, fee),) if fee else ()
-        fills.append(
-            Fill(row.trade_id, quantity, row.price, Quality.CONFIRMED, fees=fees, fees_estimated=not told and bool(fee))
-        )
+    """Return the executions that the database kept, oldest first; their sum is the nearest lot of all amounts.
+
+    One that is less than a lot is told with the next ones, at their average price and with all fees, once they make up
+    a lot. A fee that was not converted is estimated by the schedule.
+    """
+    fills: list[Fill] = []
+    together: list[wire.TradeRow] = []
+    amount = told = ZERO
+    for row in sorted(rows, key=lambda one: (one.timestamp or "", one.trade_id)):
+        together.append(row)
+        amount += row.amount
+        quantity = nearest(amount, rules) - told
+        if quantity > 0:
+            fills.append(_fill(together, quantity, rules))
+            told += quantity
+            together = []
     return tuple(fills)
+
+
+def _fill(rows: Sequence[wire.TradeRow], quantity: Decimal, rules: Instrument) -> Fill:
+    """Return the fill of rows that make up `quantity` together, by the newest's id."""
+    price = rows[-1].price
+    if any(row.price != price for row in rows):
+        price = sum((row.amount * row.price for row in rows), ZERO) / sum((row.amount for row in rows), ZERO)
+    fees: dict[str, Decimal] = {}
+    estimated = False
+    for row in rows:
+        told = row.fee_paid is not None and row.fee_paid > 0 and bool(row.fee_currency)
+        amount = quantity if len(rows) == 1 else row.amount
+        fee = row.fee_paid if told and row.fee_paid is not None else amount * row.price * rules.fees.taker
+        asset = row.fee_currency if told and row.fee_currency else rules.quote
+        fees[asset] = fees.get(asset, ZERO) + fee
+        estimated = estimated or (not told and bool(fee))
+    paid = tuple((asset, fee) for asset, fee in fees.items() if fee)
+    return Fill(rows[-1].trade_id, quantity, price, Quality.CONFIRMED, fees=paid, fees_estimated=estimated)
 
 
 def nearest(amount: Decimal, rules: Instrument) -> Decimal:
