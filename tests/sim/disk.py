@@ -221,11 +221,7 @@ class MemoryLatch(HaltLatch):
 
     def halt(self, halt: Halt) -> LatchContent:
         """Latch."""
-        now = self._content
-        older = [one for one in now.halts if one.scope == halt.scope and one.state.value == "halted"]
-        kept = older[0] if older and halt.state.value != "halted" else halt
-        others = tuple(one for one in now.halts if one.scope != halt.scope)
-        self._content = LatchContent(now.generation + 1, (*others, kept), now.cleared)
+        self._content = self._content.with_halt(halt, self._content.generation + 1)
         return self._content
 
     def clear(self, scope: str, *, by: str, why: str, at_ns: int) -> LatchContent:
@@ -234,8 +230,7 @@ class MemoryLatch(HaltLatch):
         gone = [one for one in now.halts if one.scope == scope]
         if not gone:
             raise JournalError(f"nothing is halted with scope {scope!r}")
-        rest = tuple(one for one in now.halts if one.scope != scope)
-        self._content = LatchContent(now.generation + 1, rest, (Halt(scope, gone[0].state, by, why, at_ns),))
+        self._content = now.without(Halt(scope, gone[0].state, by, why, at_ns), now.generation + 1)
         return self._content
 
 

@@ -46,7 +46,7 @@ class LatchContent(msgspec.Struct, frozen=True):
     """Grows with every change; a command that was approved under another one must not leave."""
     halts: tuple[Halt, ...] = ()
     cleared: tuple[Halt, ...] = ()
-    """The scope that was cleared last, with who, when and why; none before the first."""
+    """Each scope that was cleared, with who, when and why it was last: several may be before anyone looks."""
 
     @property
     def state(self) -> TradingState:
@@ -59,6 +59,19 @@ class LatchContent(msgspec.Struct, frozen=True):
         if TradingState.HALTED in states:
             return TradingState.HALTED
         return TradingState.REDUCING if states else TradingState.ACTIVE
+
+    def with_halt(self, halt: Halt, generation: int) -> "LatchContent":
+        """Return the content after `halt`, which takes the place of an older one of its scope unless that is stricter."""
+        older = [one for one in self.halts if one.scope == halt.scope and one.state is TradingState.HALTED]
+        kept = older[0] if older and halt.state is not TradingState.HALTED else halt
+        others = tuple(one for one in self.halts if one.scope != halt.scope)
+        return LatchContent(generation, (*others, kept), self.cleared)
+
+    def without(self, note: Halt, generation: int) -> "LatchContent":
+        """Return the content after the scope of `note` was cleared, which says by whom, why and when."""
+        halts = tuple(one for one in self.halts if one.scope != note.scope)
+        others = tuple(one for one in self.cleared if one.scope != note.scope)
+        return LatchContent(generation, halts, (*others, note))
 
 
 class _Seen(NamedTuple):
@@ -121,11 +134,7 @@ class HaltLatch:
             try:
                 with self._exclusive(patient=False):
                     now = self.read()
-                    older = [one for one in now.halts if one.scope == halt.scope]
-                    stricter = [one for one in older if one.state is TradingState.HALTED]
-                    kept = halt if halt.state is TradingState.HALTED or not stricter else stricter[0]
-                    others = tuple(one for one in now.halts if one.scope != halt.scope)
-                    return self._write(LatchContent(self._highest + 1, (*others, kept), now.cleared))
+                    return self._write(now.with_halt(halt, self._highest + 1))
             except OSError as error:
                 self._unwritten = (*self._unwritten, halt)
                 raise JournalError(f"{self.path}: the halt could not be written: {error.strerror}") from error
@@ -147,9 +156,8 @@ class HaltLatch:
                     gone = [one for one in now.halts if one.scope == scope]
                     if not gone:
                         raise JournalError(f"{self.path}: nothing is halted with scope {scope!r}")
-                    rest = tuple(one for one in now.halts if one.scope != scope)
                     note = Halt(scope, gone[0].state, by, why, at_ns)
-                    return self._write(LatchContent(self._highest + 1, rest, (note,)))
+                    return self._write(now.without(note, self._highest + 1))
             except OSError as error:
                 raise JournalError(f"{self.path}: the halt could not be cleared: {error.strerror}") from error
 

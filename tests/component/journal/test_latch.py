@@ -58,6 +58,18 @@ def test_scopes_are_latched_and_cleared_one_by_one_and_the_strictest_wins(latch:
     assert latch.clear("strategy:a", by="ann", why="looked", at_ns=4).state_of(("strategy:a",)) is REDUCING
 
 
+def test_the_last_clearing_of_each_scope_is_kept_also_one_of_a_file_that_kept_a_single_one(latch: HaltLatch) -> None:
+    latch.path.parent.mkdir(parents=True, exist_ok=True)
+    halts = ",".join(f'{{"scope":"venue:{one}","state":"halted","by":"ann","why":"x","at_ns":5}}' for one in "bc")
+    old = '{"scope":"venue:a","state":"halted","by":"ann","why":"looked","at_ns":4}'
+    latch.path.write_text(f'{{"generation":7,"halts":[{halts}],"cleared":[{old}]}}')
+    latch.clear("venue:b", by="ann", why="looked", at_ns=8)
+    latch.clear("venue:c", by="ann", why="looked", at_ns=9)
+    latch.halt(Halt("venue:b", HALTED, "ann", "again", 10))
+    content = latch.clear("venue:b", by="ann", why="looked", at_ns=11)
+    assert [(note.scope, note.at_ns) for note in content.cleared] == [("venue:a", 4), ("venue:c", 9), ("venue:b", 11)]
+
+
 def test_a_weaker_order_does_not_loosen_a_halt(latch: HaltLatch) -> None:
     latch.halt(OPERATOR)
     content = latch.halt(Halt(ALL, REDUCING, "bob", "softly", 6))

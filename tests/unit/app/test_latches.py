@@ -28,13 +28,13 @@ class Desk:
         self.follower = LatchFollower(self.latch, self.rig.engine, self.inbox.append, self.clock)
         self.follower.start()
 
-    def halt(self) -> None:
+    def halt(self, scope: str = "all") -> None:
         self.clock.set(self.clock.now_ns() + 1_000)
-        self.latch.halt(Halt("all", HALTED, "ops", "a doubt", self.clock.now_ns()))
+        self.latch.halt(Halt(scope, HALTED, "ops", "a doubt", self.clock.now_ns()))
 
-    def clear(self) -> None:
+    def clear(self, scope: str = "all") -> None:
         self.clock.set(self.clock.now_ns() + 1_000)
-        self.latch.clear("all", by="ops", why="no doubt", at_ns=self.clock.now_ns())
+        self.latch.clear(scope, by="ops", why="no doubt", at_ns=self.clock.now_ns())
 
     def handle(self) -> None:
         events, self.inbox[:] = list(self.inbox), []
@@ -86,6 +86,32 @@ def test_a_halt_is_not_undone_by_a_clearing_that_still_waits(desk: Desk) -> None
     desk.follower.look()
     desk.handle()
     assert desk.state is HALTED
+
+
+def test_the_engine_follows_every_scope_that_is_cleared_between_two_looks(desk: Desk) -> None:
+    scopes = ["venue:paper", "strategy:s1", "instrument:paper:BTC-USD"]
+    for scope in scopes:
+        desk.halt(scope)
+    desk.follower.look()
+    desk.handle()
+    assert sorted(desk.rig.state.latches) == sorted(scopes)
+    for scope in scopes[:2]:
+        desk.clear(scope)
+    desk.follower.look()
+    desk.handle()
+    assert list(desk.rig.state.latches) == scopes[2:]
+
+
+def test_scopes_that_were_cleared_while_the_daemon_was_down_stay_so(desk: Desk) -> None:
+    for scope in ("venue:paper", "strategy:s1"):
+        desk.halt(scope)
+    desk.follower.look()
+    desk.handle()
+    for scope in ("venue:paper", "strategy:s1"):
+        desk.clear(scope)
+    LatchFollower(desk.latch, desk.rig.engine, desk.inbox.append, desk.clock).start()
+    desk.handle()
+    assert (desk.rig.state.latches, desk.latch.read().halts) == ({}, ())
 
 
 def test_a_look_without_news_says_nothing(desk: Desk) -> None:
