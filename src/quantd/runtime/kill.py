@@ -121,7 +121,12 @@ class KillPath:
         """Scopes that are killed and that no file says so of yet: this process must keep them halted by itself."""
 
     def fire(self, by: str, why: str, scope: str = ALL) -> None:
-        """Kill a scope; returns at once. A venue whose orders are being cancelled already is not begun twice."""
+        """Kill a scope; returns at once. A venue whose orders are being cancelled already is not begun twice.
+
+        Raises:
+            RuntimeError: when no thread can be started now. Nothing is under way by this call, so it can be repeated; this
+                process stays halted by `unlatched`.
+        """
         with self._begin:
             self.unlatched |= {scope}
             kind, _, venue = scope.partition(":")
@@ -130,23 +135,28 @@ class KillPath:
                 self._scopes[name] = self._scopes.get(name, frozenset()) | {scope}
             begun = frozenset(wanted - self.busy)
             self.busy |= begun
-        threading.Thread(target=self._carry_out, args=(by, why, scope, begun), name="kill", daemon=True).start()
+            try:
+                threading.Thread(target=self._carry_out, args=(by, why, scope, begun), name="kill", daemon=True).start()
+            except RuntimeError:
+                self._forget(begun)
+                raise
 
     def _carry_out(self, by: str, why: str, scope: str, venues: Collection[str]) -> None:
         began_ns = self._clock.monotonic_ns()
         # In a thread: a disk that hangs must not keep the cancels from leaving.
-        writing = threading.Thread(target=self._write_latch, args=(scope, by, why), name="kill latch", daemon=True)
-        writing.start()
-        writing.join(LATCH_WAIT_S)
-        threads = [
-            threading.Thread(target=self._venue, args=(name, began_ns), name=f"kill {name}", daemon=True)
-            for name in venues
-        ]
-        for thread in threads:
-            thread.start()
+        writing = _thread("kill latch", self._write_latch, scope, by, why)
+        if writing is not None:
+            writing.join(LATCH_WAIT_S)
+        else:
+            self._write_latch(scope, by, why)
+        threads = {name: _thread(f"kill {name}", self._venue, name, began_ns) for name in venues}
         _say("kill_began", scope=scope, by=by, reason=why, is_latched=scope not in self.unlatched)
-        for thread in threads:
-            thread.join()
+        for name, thread in threads.items():
+            if thread is None:
+                self._venue(name, began_ns)
+        for thread in threads.values():
+            if thread is not None:
+                thread.join()
         _say("kill_ended", scope=scope, duration_s=self._since_s(began_ns))
 
     def _write_latch(self, scope: str, by: str, why: str) -> None:
@@ -191,9 +201,14 @@ class KillPath:
         with self._begin:
             if self._todo(venue, gone):
                 return False
-            self.busy -= {venue}
-            del self._scopes[venue]
+            self._forget({venue})
             return True
+
+    def _forget(self, venues: Collection[str]) -> None:
+        """Take venues for done; with the lock held."""
+        self.busy -= set(venues)
+        for name in venues:
+            del self._scopes[name]
 
     def _since_s(self, began_ns: int) -> float:
         return round((self._clock.monotonic_ns() - began_ns) / _NS, 3)
@@ -217,11 +232,11 @@ class _Round:
         """Try to cancel each once; return why some could not be, empty when all are gone."""
         waiting = deque(todo)
         self._reason = ""
-        workers = [threading.Thread(target=self._work, args=(waiting,), daemon=True) for _ in todo[:WORKERS]]
+        workers = [_thread("kill worker", self._work, waiting) for _ in todo[1:WORKERS]]
+        self._work(waiting)  # this thread works too: it may be the only one that there is
         for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+            if worker is not None:
+                worker.join()
         return self._reason
 
     def _work(self, waiting: "deque[str]") -> None:
@@ -252,6 +267,16 @@ class _Round:
             self._next_ns = at_ns + self._interval_ns
         if at_ns > now_ns:
             threading.Event().wait((at_ns - now_ns) / _NS)
+
+
+def _thread(name: str, target: Callable[..., None], *args: object) -> threading.Thread | None:
+    """Start a thread; None when the system has none left: then its work is the caller's."""
+    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
 
 
 def _say(event: str, **fields: object) -> None:

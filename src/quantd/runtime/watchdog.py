@@ -76,6 +76,16 @@ def place_of(frame: FrameType | None) -> Place:
     return place if is_author and frame is not None else Place.ENGINE
 
 
+class _Owed(NamedTuple):
+    """A kill that is to begin."""
+
+    by: str
+    why: str
+    scope: str = ALL
+    file: Path | None = None
+    """What ordered it, to be taken away once it has begun."""
+
+
 class _Overrun(NamedTuple):
     callbacks: Called
     number: int
@@ -139,6 +149,9 @@ class Watchdog:
         self._overrun: _Overrun | None = None
         self._seen: tuple[Called | None, int] = (None, 0)
         self._age_s = self._stalled_s = self._file_s = 0.0
+        self._owed: list[_Owed] = []
+        """Kills that have not begun."""
+        self._is_refused = False
 
     def start(self) -> None:
         """Take the signals and begin."""
@@ -175,7 +188,7 @@ class Watchdog:
         pause_s = POLL_S
         while not self._stop.is_set():
             if self._signalled(pause_s):
-                self._kill("operator", "SIGUSR1", ALL)
+                self._order_kill(_Owed("operator", "SIGUSR1"))
             now_ns = self._clock.monotonic_ns()
             step_s, last_ns = min((now_ns - last_ns) / 1e9, _STEP_MAX_S), now_ns
             pause_s = self._look_at_callback(step_s)
@@ -184,6 +197,28 @@ class Watchdog:
             if self._file_s >= FILE_S:
                 self._file_s = 0.0
                 self._look_at_file()
+            self._begin_kills()
+
+    def _order_kill(self, kill: _Owed) -> None:
+        self._owed.append(kill)
+        self._begin_kills()
+
+    def _begin_kills(self) -> None:
+        """Begin what is owed; where no thread can be started for it, again at the next look."""
+        while self._owed:
+            by, why, scope, file = self._owed[0]
+            try:
+                self._kill(by, why, scope)
+            except RuntimeError as error:
+                if not self._is_refused:
+                    _log.critical("kill_not_begun", error=str(error))
+                self._is_refused = True
+                return
+            self._is_refused = False
+            del self._owed[0]
+            if file is not None:
+                with contextlib.suppress(OSError):  # a folder that cannot be changed: it is not begun twice
+                    file.unlink(missing_ok=True)
 
     def _signalled(self, pause_s: float) -> bool:
         """Wait, and tell whether the kill signal came; it is taken here, whatever the other threads do.
@@ -227,7 +262,8 @@ class Watchdog:
         before_s, self._stalled_s = self._stalled_s, self._stalled_s + step_s
         if before_s < self.stalled_after_s <= self._stalled_s:
             blocker = self.blocker()
-            self._kill("watchdog", f"the event loop has stood still for {self.stalled_after_s:g} s in {blocker}", ALL)
+            why = f"the event loop has stood still for {self.stalled_after_s:g} s in {blocker}"
+            self._order_kill(_Owed("watchdog", why))
             _log.critical("loop_blocked", reason=blocker, duration_s=round(self._stalled_s, 1))
 
     def blocker(self) -> str:
@@ -243,12 +279,8 @@ class Watchdog:
         return ".".join([running.id, *reversed(names)])
 
     def _look_at_file(self) -> None:
-        """Kill when the file is there, and take it away, so that it counts once."""
-        try:
-            if not self._kill_file.exists():
-                return
-            scope = scope_of(self._kill_file)
-            self._kill("operator", f"file {self._kill_file.name}", scope)
-            self._kill_file.unlink(missing_ok=True)
-        except OSError:
-            pass  # a folder that cannot be read or changed: the kill goes on, and is not begun twice
+        """Kill when the file is there, and take it away once that has begun, so that it counts once."""
+        with contextlib.suppress(OSError):  # a folder that cannot be read
+            file = self._kill_file
+            if not self._owed and file.exists():
+                self._order_kill(_Owed("operator", f"file {file.name}", scope_of(file), file))

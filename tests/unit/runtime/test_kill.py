@@ -1,7 +1,8 @@
 """The kill path on threads, against switches that refuse, ask for patience, or lie dead; and the copy of the orders."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -260,3 +261,43 @@ def test_a_wider_kill_takes_over_one_that_a_dead_venue_holds_up() -> None:
     scene.wait("a")
     assert asked(a=dead) == {"s1a", "s2a"}
     assert scene.latched == [("ann", "one strategy"), ("ann", "everything")]
+
+
+@contextmanager
+def no_threads(monkeypatch: pytest.MonkeyPatch, *names: str) -> Iterator[None]:
+    """Let no thread be started whose name begins with one of these."""
+    start = threading.Thread.start
+
+    def refuse(self: threading.Thread) -> None:
+        if self.name.startswith(names):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        yield
+
+
+def test_a_kill_without_a_thread_says_so_keeps_the_process_halted_and_can_be_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    switch = Switch()
+    scene = Scene(Book(a=["1"]), a=switch)
+    with no_threads(monkeypatch, "kill"), pytest.raises(RuntimeError, match="can't start new thread"):
+        scene.path.fire("ann", "drill")
+    assert (scene.path.busy, scene.path.unlatched) == (frozenset(), {ALL})
+    scene.path.fire("ann", "drill")
+    scene.wait("a")
+    assert len(switch.asked) == 1
+
+
+def test_a_kill_that_has_one_thread_alone_does_all_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = Switch(), Switch()
+    scene = Scene(Book(a=["1", "2", "3"], b=["4"]), a=a, b=b)
+    with no_threads(monkeypatch, "kill "):
+        scene.path.fire("ann", "drill")
+        scene.wait("a")
+        scene.wait("b")
+    assert asked(a=a, b=b) == {"1", "2", "3", "4"}
+    assert scene.latched == [("ann", "drill")]
+    assert scene.path.busy == frozenset()

@@ -41,6 +41,9 @@ class Site:
         self.rig = Rig(strategies={"s1": Doing(what), "s2": Doing(lambda s: s.buy(BTC, 1, Limit(90)))})
         self.kills: list[tuple[str, str]] = []
         self.killed = threading.Event()
+        self.folder = folder
+        self.refusals = 0
+        self.refused_with_file: list[bool] = []
         self.turning = True
         self.watchdog = Watchdog(
             self.rig.engine.context,
@@ -52,6 +55,10 @@ class Site:
         )
 
     def kill(self, by: str, why: str, scope: str) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            self.refused_with_file.append((self.folder / "kill").exists())
+            raise RuntimeError("can't start new thread")
         self.kills.append((by, why))
         self.scope = scope
         self.killed.set()
@@ -180,17 +187,31 @@ def test_the_kill_signal_is_taken_by_the_watchdog_while_a_strategy_spins(tmp_pat
         assert site.kills == [("operator", "SIGUSR1")]
 
 
+def until_gone(file: Path) -> None:
+    for _ in range(500):
+        if not file.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{file} is still there")
+
+
 def test_the_kill_file_kills_once_and_is_taken_away(tmp_path: Path) -> None:
     with watched(spin, tmp_path) as site:
         (tmp_path / "kill").touch()
         assert site.killed.wait(5)
-        for _ in range(500):
-            if not (tmp_path / "kill").exists():
-                break
-            time.sleep(0.01)
-        assert not (tmp_path / "kill").exists()
+        until_gone(tmp_path / "kill")
         assert site.kills == [("operator", "file kill")]
         assert site.scope == "all"
+
+
+def test_a_kill_that_cannot_begin_is_begun_as_soon_as_it_can_and_its_file_stays_until_then(tmp_path: Path) -> None:
+    with watched(spin, tmp_path) as site:
+        site.refusals = 5
+        (tmp_path / "kill").touch()
+        assert site.killed.wait(5), "the watchdog goes on"
+        until_gone(tmp_path / "kill")
+        assert site.kills == [("operator", "file kill")]
+        assert site.refused_with_file == [True] * 5
 
 
 @pytest.mark.parametrize(
