@@ -5,6 +5,7 @@ simulation never starts it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -122,5 +123,6 @@ class Safety:
             self._call(parts.budget.spent, parts.kill.route, count)
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *args)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
+                self._loop.call_soon_threadsafe(function, *args)

@@ -62,6 +62,8 @@ class Desk(Callbacks):
         """What came due before the strategy could be called; the newest of each name."""
         self.jobs: list[Job] = []
         self.is_started = False
+        self._has_begun = False
+        """Its `on_start` was called; one that was quarantined before a restart of the daemon waits for that."""
         self.late_closes = 0
         """Closes of aligned series that were dropped because some series had no bar in time."""
         self._trading = trading
@@ -160,7 +162,7 @@ class Desk(Callbacks):
             declared.clear()
         for named in (self.quotes, self.books, self.waiting_timers):
             named.clear()
-        self.is_broken = self.is_quarantined = self.is_started = False
+        self.is_broken = self.is_quarantined = self.is_started = self._has_begun = False
         self._errors.clear()
         self._saved = None
         self.declare()
@@ -233,16 +235,30 @@ class Desk(Callbacks):
                 self.late_closes += 1
 
     def start(self) -> None:
-        """Load what was saved, and begin."""
+        """Take part from now on; one that is quarantined begins when it is resumed."""
         if self.is_started:
+            return
+        self.is_quarantined = self.id in self._context.state.quarantined
+        self.is_started = True
+        self._begin()
+
+    def resume(self) -> None:
+        """Call a quarantined strategy again, unless it was cut short."""
+        self.is_quarantined = self.is_broken
+        if self.is_started:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Load what was saved and call `on_start`, once."""
+        if self._has_begun or self.is_quarantined:
             return
         saved = self._context.state.saves.get(self.id)
         if saved is not None:
             self._saved = saved.state
             self.call(self.strategy.load, msgspec.json.decode(saved.state), saved.version)
-        self.is_quarantined = self.id in self._context.state.quarantined
-        self.is_started = True
-        self.call(self.strategy.on_start)
+        if not self.is_quarantined:
+            self._has_begun = True
+            self.call(self.strategy.on_start)
 
     def keep(self) -> None:
         """Record what `save` returns, if it changed."""

@@ -132,7 +132,7 @@ class Operator:
             context.record(StateSet(event.scope, TradingState.ACTIVE, event.by, event.why, generation, context.now_ns))
         desk = self._desks.get(event.scope.removeprefix("strategy:"))
         if desk is not None:
-            desk.is_quarantined = desk.is_broken
+            desk.resume()
 
     def stop(self, event: Stopping) -> None:
         """Refuse new exposure from now on, and call each strategy's `on_stop`."""

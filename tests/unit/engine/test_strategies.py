@@ -189,6 +189,32 @@ def test_a_state_that_cannot_be_loaded_quarantines() -> None:
     assert again.state.quarantined["s1"].hook == "load"
 
 
+def test_a_strategy_that_was_quarantined_before_a_restart_begins_once_it_is_resumed() -> None:
+    rig = Rig(strategies={"s1": Counter()})
+    fire(rig)
+    rig.do(fail)
+    counter = Counter()
+    again = Rig(strategies={"s1": counter}, facts=rig.facts)
+    fire(again)
+    assert counter.seen == []
+    again.handle(Resumed("strategy:s1", "ann", "fixed", again.now_ns))
+    assert counter.loaded == ({"count": 1}, 3)
+    fire(again)
+    assert (counter.seen, counter.count) == ([("on_start", None)], 2)
+    again.do(fail)
+    again.handle(Resumed("strategy:s1", "ann", "fixed", again.now_ns))
+    assert len(counter.hooks("on_start")) == 1, "it has begun already"
+
+
+def test_a_strategy_whose_state_cannot_be_loaded_does_not_begin_by_a_resume_either() -> None:
+    rig = Rig(strategies={"s1": Counter()})
+    unreadable = Unreadable()
+    again = Rig(strategies={"s1": unreadable}, facts=rig.facts)
+    again.handle(Resumed("strategy:s1", "ann", "a try", again.now_ns))
+    assert again.state.quarantined["s1"].hook == "load"
+    assert unreadable.seen == []
+
+
 def test_jobs_are_given_away_and_their_results_come_back() -> None:
     class Worker(Puppet):
         def on_job(self, name: str, result: Any, error: str) -> None:
