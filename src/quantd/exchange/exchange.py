@@ -257,7 +257,11 @@ class Exchange:
     def set_protection(
         self, account: str, lot_id: str, protection: LotProtection, now_ns: int
     ) -> ProtectionSet | Refused:
-        """Replace the exits of a lot; None in a field removes that exit. Ids of exits that stay do not change."""
+        """Replace the exits of a lot; None in a field removes that exit.
+
+        Ids of exits that stay do not change. A trailing stop begins at the present price; with the same distance again it
+        stays where it is.
+        """
         holder = self._accounts.get(account)
         if not isinstance(holder, MarginAccount) or lot_id not in holder.lots or holder.exits is None:
             return Refused("no_such_lot", lot_id)

@@ -52,7 +52,7 @@ class LotExits:
             market.refresh()
 
     def set(self, lot: MarginLot, protection: LotProtection, at_ns: int) -> None:
-        """Replace a lot's exits; None in a field removes that exit."""
+        """Replace a lot's exits; None in a field removes that exit. A trailing stop whose distance stays trails on."""
         market = self._markets[InstrumentId(lot.instrument)]
         lot.protection = protection
         trail = protection.trail
@@ -70,7 +70,7 @@ class LotExits:
                     self._execution.cancel(order, market, "client", at_ns)
             elif order is None:
                 lot.exits[role] = self._place(market, lot, role, price, at_ns)
-            else:
+            elif role is not Role.TRAIL or order.trail != trail:
                 self.move(market, order, price, at_ns)
                 order.trail = trail if role is Role.TRAIL else None
         market.refresh()

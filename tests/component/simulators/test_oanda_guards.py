@@ -82,6 +82,23 @@ def test_trailing_stop_follows_the_best_price_only() -> None:
         assert client.get(f"/trades/{trade}")["trade"]["trailingStopLossOrder"]["trailingStopValue"] == value
 
 
+def test_trailing_stop_that_is_left_out_trails_on_and_one_that_is_given_again_begins_anew() -> None:
+    client = Client()
+    trade = client.trade(units="100", trailingStopLossOnFill={"distance": "0.01"})
+    for bid in (1.12, 1.115):
+        client.price(bid)
+    first = client.get(f"/trades/{trade}")["trade"]["trailingStopLossOrder"]
+    assert first["trailingStopValue"] == "1.11000"
+    client.json("PUT", f"/trades/{trade}/orders", {"stopLoss": {"price": "1.05"}})
+    assert client.get(f"/trades/{trade}")["trade"]["trailingStopLossOrder"] == first
+    told = client.json("PUT", f"/trades/{trade}/orders", {"trailingStopLoss": {"distance": "0.01"}})
+    again = client.get(f"/trades/{trade}")["trade"]["trailingStopLossOrder"]
+    assert told["trailingStopLossOrderTransaction"]["replacesOrderID"] == first["id"]
+    assert (again["id"] != first["id"], again["trailingStopValue"]) == (True, "1.10500")
+    client.price(1.1049)
+    assert trade not in open_trades(client), "the new one guards the trade"
+
+
 def test_stop_that_is_through_the_market_is_accepted_and_fills_at_once() -> None:
     client = Client()
     trade = client.trade()

@@ -259,6 +259,21 @@ def test_trailing_stop_follows_the_best_price_and_never_goes_back() -> None:
     assert sums(venue).realised == D("1.5")
 
 
+def test_a_trailing_stop_whose_distance_stays_trails_on_when_other_exits_change() -> None:
+    venue = leveraged(margin(**HEDGING))
+    venue.submit("a", NewOrder("e", spec(BUY, "1"), LotProtection(trail=D(5))), SECOND)
+    for price in (100.0, 120.0, 116.0):
+        venue.handle(quote(2, price, price))
+    (before,) = venue.lots("a")
+    triggers = []
+    for wanted in (LotProtection(stop=D(101), trail=D(5)), LotProtection(trail=D(5)), LotProtection(trail=D(6))):
+        venue.set_protection("a", before.lot.venue_id, wanted, 3 * SECOND)
+        (lot,) = venue.lots("a")
+        assert lot.trail_order == before.trail_order
+        triggers.append(shown(venue, "a", lot.trail_order).spec.trigger)
+    assert triggers == [D(115), D(115), D(110)], "with another distance it begins at the present price"
+
+
 def test_account_is_closed_out_when_equity_falls_to_its_level() -> None:
     venue = leveraged(margin("100", close_out_level=D("0.5")))
     trade(venue, BUY, "5", 100.0)  # used 50; at 85 equity is 25 and used 42.5, at 83 it is 15 and 41.5

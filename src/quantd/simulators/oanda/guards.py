@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 
+import msgspec
+
 from quantd.domain.lots import LotProtection
 from quantd.exchange import LotView, Refused
 from quantd.simulators.oanda.answers import At
@@ -55,6 +57,10 @@ class Guards:
         answer = self._exchange.set_protection(act.account.id, trade.lot, protection, act.now_ns)
         if isinstance(answer, Refused):
             raise Rejected("INSTRUMENT_PRICE_UNKNOWN" if answer.code == "no_price" else "PRICE_INVALID")
+        if had.trail is not None and levels.get(TRAILING) == had.trail:
+            # An object replaces what is there: at the same distance too it is a new order, from the present price on.
+            for one in (msgspec.structs.replace(protection, trail=None), protection):
+                self._exchange.set_protection(act.account.id, trade.lot, one, act.now_ns)
         told: Json = {}
         for kind in MEMBERS:
             if kind in changes:
