@@ -93,6 +93,20 @@ def test_exits_are_set_changed_cancelled_by_null_or_left_alone(
     assert requests.dependents(wanted, shown) == body
 
 
+@pytest.mark.parametrize(
+    ("wanted", "unsure", "body"),
+    [
+        (SHOWN, {"stopLoss"}, {"stopLoss": {"price": "1.05"}}),
+        (SHOWN, {"trailingStopLoss"}, {"stopLoss": {"price": "1.05"}, "trailingStopLoss": {"distance": "0.01"}}),
+        (SHOWN, {"takeProfit"}, {"stopLoss": {"price": "1.05"}, "takeProfit": None}),
+    ],
+)
+def test_what_a_lost_write_may_have_changed_is_said_again_and_nothing_else(
+    wanted: LotProtection, unsure: set[str], body: dict[str, Any]
+) -> None:
+    assert requests.dependents(wanted, SHOWN, unsure) == body
+
+
 def test_a_close_is_all_or_a_positive_part() -> None:
     assert requests.close(None) == {"units": "ALL"}
     assert requests.close(D("250.0")) == {"units": "250"}

@@ -43,6 +43,8 @@ class AccountReader:
         """The newest entry whose news a snapshot before the last one held: the caller has taken it in."""
         self.exits: dict[str, LotProtection] = {}
         """What hangs on each open trade, as it was last shown."""
+        self.unsure: dict[str, frozenset[str]] = {}
+        """By trade, what a write since may have changed or not; see `requests.dependents`."""
 
     async def summary(self) -> wire.Summary:
         """Return what the account is.
@@ -69,7 +71,7 @@ class AccountReader:
             VenueError: when a part could not be read.
         """
         self._handed_out()
-        asked_at_ns = self._clock.now_ns()
+        asked_at_ns, shown_by_it = self._clock.now_ns(), self.unsure.copy()
         answer = await self._api.get("account", "", wire.DetailsAnswer, Lane.ACCOUNT)
         shown = answer.account
         newest = max(int(answer.last_transaction_id), int(shown.last_transaction_id or 0))
@@ -77,6 +79,7 @@ class AccountReader:
         await self._ledger.reach(newest, Lane.ACCOUNT)
         answered_at_ns = self._clock.now_ns()
         trades = {trade.id: trade for trade in shown.trades}
+        self.unsure = {trade: keys for trade, keys in self.unsure.items() if shown_by_it.get(trade) != keys}
         self.exits = {trade: LotProtection() for trade in trades} | translate.exits_by_trade(shown.orders)
         self._shown_id = self._ledger.last_id
         news = tuple(self._ledger.news)

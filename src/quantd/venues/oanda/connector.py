@@ -229,21 +229,23 @@ class OandaConnector(MarketReads):
 
     async def set_protection(self, command: SetProtection) -> Outcome:
         """Make a trade's exits what is wanted; a trailing stop that stands as wanted is left alone."""
-        body = requests.dependents(command.protection, self._reader.exits.get(command.lot))
+        lot, shown = command.lot, self._reader
+        body = requests.dependents(command.protection, shown.exits.get(lot), shown.unsure.get(lot, ()))
         if not body:
             return Accepted()
         outcome, _ = await self._api.write(
             "set_dependents",
             "PUT",
-            f"/trades/{command.lot}/orders",
+            f"/trades/{lot}/orders",
             body,
             lane=Lane.FLATTEN,
             deadline_at_ns=self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS),
         )
         if isinstance(outcome, Accepted):
-            self._reader.exits[command.lot] = command.protection
-        else:
-            self._reader.exits.pop(command.lot, None)
+            shown.exits[lot] = command.protection
+            shown.unsure.pop(lot, None)
+        elif isinstance(outcome, Unknown):
+            shown.unsure[lot] = shown.unsure.get(lot, frozenset()).union(body)
         return outcome
 
     def _told(self, command: Submit | Amend | Cancel | CloseLot, outcome: Outcome, body: bytes) -> Outcome:

@@ -4,6 +4,7 @@ Our id stands on the order as its client id, and on the trade that it opens as a
 have to be unique among open trades, and the rest of a partly filled order opens another one.
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -74,7 +75,9 @@ def _terms(spec: OrderSpec, quantity: Decimal) -> dict[str, Any]:
     return order
 
 
-def dependents(wanted: LotProtection, shown: LotProtection | None) -> dict[str, Any]:
+def dependents(
+    wanted: LotProtection, shown: LotProtection | None, unsure: Collection[str] = frozenset()
+) -> dict[str, Any]:
     """Return the body that makes a trade's exits what is wanted: an object sets, null cancels, absent leaves alone.
 
     A trailing stop that stands at the wanted distance is left alone: set anew, it would begin at the present price. What
@@ -83,21 +86,19 @@ def dependents(wanted: LotProtection, shown: LotProtection | None) -> dict[str, 
     Args:
         wanted: All exits that the trade shall have.
         shown: Those that the venue last showed, None when it has not shown the trade.
+        unsure: Members of bodies that were sent since, and whose outcome is unknown: what was shown of these may be old.
     """
+    had = shown or LotProtection()
     body: dict[str, Any] = {}
-    for key, value, was in (
-        ("stopLoss", wanted.stop, shown and shown.stop),
-        ("takeProfit", wanted.take, shown and shown.take),
+    for key, member, value, was in (
+        ("stopLoss", "price", wanted.stop, had.stop),
+        ("takeProfit", "price", wanted.take, had.take),
+        ("trailingStopLoss", "distance", wanted.trail, had.trail),
     ):
-        if value is not None:
-            body[key] = {"price": plain(value)}
-        elif shown is None or was is not None:
-            body[key] = None
-    if wanted.trail is not None:
-        if shown is None or shown.trail != wanted.trail:
-            body["trailingStopLoss"] = {"distance": plain(wanted.trail)}
-    elif shown is None or shown.trail is not None:
-        body["trailingStopLoss"] = None
+        is_known = shown is not None and key not in unsure
+        if is_known and value == was and (value is None or key == "trailingStopLoss"):
+            continue
+        body[key] = None if value is None else {member: plain(value)}
     return body
 
 
