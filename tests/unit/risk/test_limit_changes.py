@@ -73,6 +73,11 @@ def test_a_limit_that_was_not_configured_can_be_set() -> None:
         ("strategy:s9", {"max_position": 5}, "strategy:s9"),
         ("everything", {"max_position": 5}, "everything"),
         ("venue:", {"max_open_orders": 5}, "venue:"),
+        ("venue:papr", {"max_open_orders": 5}, "found venue:papr, expected"),
+        ("venue:papr", {"max_open_orders": 5}, "venue: and one of paper"),
+        ("instrument:paper:BTCUSD", {"max_position": 5}, "instrument: and one of paper:BTC-USD"),
+        ("account:", {"max_order_notional": 5}, "account:"),
+        ("strategy", {"max_position": 5}, "found strategy,"),
     ],
 )
 def test_what_makes_no_sense_changes_nothing_and_is_on_record(scope: str, limits: Any, says: str) -> None:

@@ -17,6 +17,9 @@ from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import SCOPES, Limits, RiskSettings
 from quantd.engine.risk.stages import loosened, staged
 
+_NAMED = 10
+"""How many names an error tells at most."""
+
 
 class RiskOffice:
     """Holds the gate and the guards, and keeps both to the limits that are in force."""
@@ -40,6 +43,7 @@ class RiskOffice:
         self._configured = risk
         listed = tuple(strategies)
         self._stages = {setup.id: setup.stage for setup, _ in listed}
+        self._traded = {one for setup, _ in listed for one in setup.instruments}
         self._own = {setup.id: limits for setup, limits in listed}
         self.risk, self.strategies = self._in_force({})
         self.guards = Guards(context, self.risk, self.strategies, own)
@@ -75,18 +79,32 @@ class RiskOffice:
             limits: A JSON object of limits by name.
 
         Raises:
-            ValueError: when the scope is unknown, or a limit is unknown, makes no sense there or is out of its range.
+            ValueError: when the scope is unknown here, or a limit is unknown, makes no sense there or is out of its range.
         """
-        kind, _, name = scope.partition(":")
-        known = {"strategy": tuple(self._own), "order": ("",), "account": ("",)}
-        if name not in known.get(kind, ()) and not (name and kind in ("instrument", "venue")):
-            raise ValueError(f"scope: found {scope}, expected order, account, or a strategy, instrument or venue")
+        kind, colon, name = scope.partition(":")
+        known = self._known(kind)
+        if name not in known or (colon and not name):
+            listed = ", ".join(sorted(known)[:_NAMED])
+            expected = f"{kind}: and one of {listed}" if listed else "order, account, strategy:, instrument: or venue:"
+            raise ValueError(f"scope: found {scope}, expected {expected}")
         names = tuple(msgspec.json.decode(limits, type=dict[str, Any]))
         for limit in names:
             if kind not in SCOPES.get(limit, ()):
                 raise ValueError(f"{limit}: found in scope {scope}, expected in {SCOPES.get(limit, 'no scope')}")
         valid = msgspec.json.decode(limits, type=Limits, strict=False)
         return {limit: msgspec.to_builtins(getattr(valid, limit)) for limit in names}
+
+    def _known(self, kind: str) -> tuple[str, ...]:
+        """Return the names that a scope of this kind may have: limits of anything else would hold for nothing."""
+        context, risk = self._context, self._configured
+        match kind:
+            case "strategy":
+                return tuple(self._own)
+            case "venue":
+                return tuple({**context.capabilities, **risk.venues})
+            case "instrument":
+                return tuple({*context.state.portfolio.instruments, *risk.instruments, *self._traded})
+        return ("",) if kind in ("order", "account") else ()
 
     def _record(self, event: LimitsChanged, limits: str, names: tuple[str, ...], refused: str) -> None:
         context = self._context
