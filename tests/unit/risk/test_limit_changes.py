@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import quantd
+from quantd.domain.commands import Cancel
 from quantd.domain.events import LimitsChanged, TradingState
 from quantd.domain.limit_facts import LimitsSet
 from quantd.domain.orders import Side
@@ -126,6 +127,34 @@ def test_counters_go_on_where_they_were() -> None:
     denied = place(rig, Side.BUY, "1", "96")
     assert isinstance(denied, Denied)
     assert denied.code is Denial.MESSAGE_RATE
+
+
+@pytest.mark.parametrize("scope", ["strategy:s1", "venue:paper", "account"])
+def test_amendments_and_cancels_are_counted_on_when_limits_change(scope: str) -> None:
+    rate = RateLimit(count=2, per_s=10.0)
+    rig = rig_with(scope, Limits(amend_rate=rate, cancel_rate=rate))
+    order, *others = (resting(rig, Side.BUY, "1", price) for price in ("90", "91", "92", "93"))
+
+    def amended(price: int) -> bool:
+        answer = rig.do(lambda s: s.amend(order, price=price))
+        if isinstance(answer, Order):
+            rig.accept(order)
+        return isinstance(answer, Order)
+
+    def cancelled(number: int) -> bool:
+        before = len(rig.sent(Cancel))
+        rig.do(lambda s: s.cancel(others[number]))
+        return len(rig.sent(Cancel)) > before
+
+    assert (amended(91), cancelled(0)) == (True, True)
+    for quantity in (50, 60):
+        change(rig, "strategy:s1", max_order_quantity=quantity)
+    assert (amended(92), cancelled(1)) == (True, True)
+    assert (amended(93), cancelled(2)) == (False, False)
+    change(rig, scope, amend_rate={"count": 3, "per_s": 10}, cancel_rate={"count": 3, "per_s": 10})
+    assert (amended(93), cancelled(2), amended(94)) == (True, True, False)
+    rig.wait(10.0)
+    assert amended(94)
 
 
 def test_a_strategy_has_no_way_to_change_limits() -> None:

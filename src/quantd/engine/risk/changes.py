@@ -12,7 +12,9 @@ import msgspec
 from quantd.domain.events import LimitsChanged
 from quantd.domain.limit_facts import LimitsSet
 from quantd.engine.context import Context, StrategySetup
-from quantd.engine.risk.controls import builders_of, gate_of
+from quantd.engine.risk.controls import builders_of
+from quantd.engine.risk.flow import Flow
+from quantd.engine.risk.gate import Builder, Gate
 from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import SCOPES, Limits, RiskSettings
 from quantd.engine.risk.stages import loosened, staged
@@ -47,7 +49,9 @@ class RiskOffice:
         self._own = {setup.id: limits for setup, limits in listed}
         self.risk, self.strategies = self._in_force({})
         self.guards = Guards(context, self.risk, self.strategies, own)
-        self.gate = gate_of(self.risk, self.strategies, context.capabilities, own, self.guards)
+        self._flow = Flow()
+        self.gate = Gate(self.risk, self.strategies, self._builders(), own=own)
+        self.gate.warns = self.guards.soft
 
     def restored(self) -> None:
         """After a fold: take over the changes that it brought back, and count what left before the restart."""
@@ -113,8 +117,12 @@ class RiskOffice:
     def _apply(self) -> None:
         self.risk, self.strategies = self._in_force(self._context.state.tallies.limits)
         self.guards.set_limits(self.risk, self.strategies)
-        self.gate.set_limits(self.risk, self.strategies, builders_of(self._context.capabilities, self.guards))
+        self._flow = Flow(self._flow)
+        self.gate.set_limits(self.risk, self.strategies, self._builders())
         self._recount()
+
+    def _builders(self) -> tuple[Builder, ...]:
+        return builders_of(self._context.capabilities, self.guards, self._flow)
 
     def _recount(self) -> None:
         state = self._context.state

@@ -8,9 +8,9 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
 from quantd.engine.risk.exposure import VenuePosition, exposure_controls
 from quantd.engine.risk.flow import Flow
-from quantd.engine.risk.gate import Builder, Control, Gate, Scoped
+from quantd.engine.risk.gate import Builder, Control, Scoped
 from quantd.engine.risk.guards import Guards
-from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.margins import margin_controls
 from quantd.engine.risk.order_controls import Twin, order_controls
 from quantd.engine.risk.throttle import throttle
@@ -24,8 +24,8 @@ DEFAULTS = Limits(
 """What holds for every order unless `risk.order` says otherwise."""
 
 
-def builders_of(capabilities: dict[str, Capabilities], guards: Guards) -> tuple[Builder, ...]:
-    """Return what makes the controls, in the order in which they are asked; counters begin empty."""
+def builders_of(capabilities: dict[str, Capabilities], guards: Guards, flow: Flow) -> tuple[Builder, ...]:
+    """Return what makes the controls, in the order in which they are asked; counters begin empty, but for the flow's."""
 
     def twins(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield Twin(capabilities)
@@ -34,17 +34,4 @@ def builders_of(capabilities: dict[str, Capabilities], guards: Guards) -> tuple[
         yield VenuePosition()
 
     one_order = (order_controls, twins, guards.markets.controls)
-    return (*one_order, Flow().controls, throttle, daily_budgets, venue_positions, exposure_controls, margin_controls)
-
-
-def gate_of(
-    risk: RiskSettings,
-    strategies: dict[str, Limits],
-    capabilities: dict[str, Capabilities],
-    defaults: Limits,
-    guards: Guards,
-) -> Gate:
-    """Return the gate with all its controls."""
-    gate = Gate(risk, strategies, builders_of(capabilities, guards), own=defaults)
-    gate.warns = guards.soft
-    return gate
+    return (*one_order, flow.controls, throttle, daily_budgets, venue_positions, exposure_controls, margin_controls)

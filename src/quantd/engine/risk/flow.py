@@ -19,6 +19,10 @@ class Window:
         self._window_ns = int(limit.per_s * 1e9)
         self._sent: deque[int] = deque()
 
+    def go_on(self, before: "Window") -> None:
+        """Count what `before` counts: the same messages under another limit."""
+        self._sent.extend(before._sent)
+
     def count(self, now_ns: int) -> int:
         """Return how many left in the window that ends now."""
         sent = self._sent
@@ -80,15 +84,24 @@ _KINDS = (
 
 
 class Flow:
-    """Makes the rate controls; one window for each scope, whoever sends there."""
+    """Makes the rate controls; one window for each scope, whoever sends there.
 
-    def __init__(self) -> None:
+    Args:
+        before: What limited until the limits changed. Its amendments and cancels are counted on; submits are told anew, by
+            the orders. After a restart there is none: amendments and cancels from before are not counted.
+    """
+
+    def __init__(self, before: "Flow | None" = None) -> None:
         self._windows: dict[tuple[str, str], Window] = {}
+        self._before: dict[tuple[str, str], Window] = {} if before is None else before._before | before._windows
 
     def _window(self, scope: str, name: str, limit: RateLimit) -> Window:
         window = self._windows.get((scope, name))
         if window is None:
             window = self._windows[scope, name] = Window(limit)
+            before = self._before.get((scope, name))
+            if before is not None and name != "submit_rate":
+                window.go_on(before)
         return window
 
     def controls(self, instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:

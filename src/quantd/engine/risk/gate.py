@@ -118,7 +118,7 @@ class Gate:
         """Set by who builds it, where anybody is to be told."""
 
     def set_limits(self, settings: RiskSettings, strategies: dict[str, Limits], builders: Iterable[Builder]) -> None:
-        """Take over other limits: the next wish is held against them. Call `restored` next, as all counters are new."""
+        """Take over other limits: the next wish is held against them. Call `restored` next: orders are counted anew."""
         self._settings = settings
         self._strategies = strategies
         self._builders = tuple(builders)
