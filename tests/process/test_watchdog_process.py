@@ -87,9 +87,9 @@ def folder(tmp_path: Path) -> Path:
 # -- callbacks past their deadline ------------------------------------------------------------------------------------
 
 
-def orders_of(daemon: Process, strategy: str) -> int:
+def orders_of(daemon: Process, strategy: str) -> list[str]:
     """Orders of a strategy that the gate let through."""
-    return sum(line["strategy"] == strategy for line in daemon.lines("order_intended"))
+    return [line["client_order_id"] for line in daemon.lines("order_intended") if line["strategy"] == strategy]
 
 
 @pytest.mark.timeout(120)
@@ -104,7 +104,9 @@ def test_a_stuck_strategy_is_quarantined_and_renewed_the_other_trades_on_and_the
     with quantd(["run", "q.yaml"], folder) as daemon:
         told = daemon.wait_line("callback_interrupted", 60)
         assert (told["strategy"], told["hook"], told["acts"]) == ("stuck", "on_bar", 1)
-        assert daemon.wait_line("strategy_quarantined")["error"] == "overran its deadline of 0.25 s"
+        fault = daemon.wait_line("strategy_quarantined")
+        assert fault["error"] == "overran its deadline of 0.25 s"
+        assert fault["orders"] == orders_of(daemon, "stuck")
         before = len(daemon.lines("order_filled"))
         until(lambda: len(daemon.lines("order_filled")) >= before + 2, 60, "two fills of the other strategy")
         assert daemon.metric("quantd_strategy_interruptions_total", strategy="stuck") == 1
@@ -112,7 +114,7 @@ def test_a_stuck_strategy_is_quarantined_and_renewed_the_other_trades_on_and_the
         daemon.wait_line("strategy_renewed")
         latch = HaltLatch(folder / "var/state/halt.json")
         until(lambda: not latch.read().halts, 10, "the file to lose the fault's halt")
-        until(lambda: orders_of(daemon, "stuck") == 2, 30, "the fresh object's order")
+        until(lambda: len(orders_of(daemon, "stuck")) == 2, 30, "the fresh object's order")
         assert [line["state"] for line in daemon.lines("state_set")] == ["reducing", "active"]
         assert daemon.signal(SIGTERM) == 0
     inputs = next(folder.glob("var/q.db.inputs-*"))

@@ -240,7 +240,7 @@ class Watcher:
             hook=fact.hook,
             error=fact.error,
             event_at_ns=fact.at_ns,
-            orders=[str(order) for order in state.orders.open_orders() if order.strategy == fact.strategy],
+            orders=[one.client_order_id for one in state.orders.open_orders() if one.strategy == fact.strategy],
             books={
                 book.instrument.id: str(book.quantity)
                 for book in state.portfolio.books()
