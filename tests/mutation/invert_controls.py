@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quantd.domain.events import TradingState
-from quantd.engine.risk import budgets, exposure, flow, margins, markets, order_controls, throttle
+from quantd.engine.risk import budgets, exposure, flow, losses, margins, markets, order_controls, throttle
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.wish import Denial, Wish
 from quantd.engine.trading import Trading
@@ -23,11 +23,11 @@ TESTS = "tests/unit/risk"
 
 CONTROLS: dict[str, type] = {
     one.__name__: one
-    for module in (order_controls, flow, throttle, budgets, exposure, margins, markets)
+    for module in (order_controls, flow, throttle, budgets, exposure, losses, margins, markets)
     for one in vars(module).values()
     if isinstance(one, type) and hasattr(one, "guards_exits") and hasattr(one, "number") and hasattr(one, "check")
 }
-"""Controls 1 to 13, 15 to 18, 20 and 24, by class."""
+"""Controls 1 to 13, 15 to 20 and 24, by class."""
 
 
 def never(kind: type) -> None:
@@ -49,14 +49,14 @@ def inverted(kind: type) -> None:
 
 def no_loss_limits(kind: type) -> None:
     """Make loss limits that never trip."""
-    Losses._look = lambda self, scope, limits, profit: None  # type: ignore[method-assign]  # that is the point
+    Losses._look = lambda self, scope, limits, valued: None  # type: ignore[method-assign]  # that is the point
 
 
 def eager_loss_limits(kind: type) -> None:
     """Make loss limits that trip where they should not, and only there."""
 
-    def trip(self: Losses, scope: str, limits: Any, profit: Any) -> None:
-        day_loss = self._context.state.day_profits.get(scope, profit * 0) - profit
+    def trip(self: Losses, scope: str, limits: Any, valued: Any) -> None:
+        day_loss = self._context.state.baselines.begun.get(scope, valued.profit) - valued.profit
         if limits.max_daily_loss is not None and day_loss <= limits.max_daily_loss:
             self._trip(scope, limits, "inverted")
 

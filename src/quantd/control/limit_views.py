@@ -96,13 +96,12 @@ def _worst(state: State, scope: str) -> Iterable[tuple[Any, Decimal]]:
 
 
 def _daily_loss(daemon: DaemonAccess, scope: str) -> Decimal | None:
-    profit = daemon.engine.guards.losses.profit(scope)
-    return None if profit is None else max(ZERO, daemon.engine.state.day_profits.get(scope, ZERO) - profit)
+    lost = daemon.engine.guards.losses.day_loss(scope)
+    return None if lost is None else max(ZERO, lost)
 
 
 def _drawdown(daemon: DaemonAccess, scope: str) -> Decimal | None:
-    profit = daemon.engine.guards.losses.profit(scope)
-    return None if profit is None else max(ZERO, daemon.engine.state.peaks.get(scope, ZERO) - profit)
+    return daemon.engine.guards.losses.drawdown(scope)
 
 
 _USES: dict[str, Callable[[DaemonAccess, str], Decimal | None]] = {

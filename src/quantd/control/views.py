@@ -28,7 +28,7 @@ from quantd.domain.numbers import ZERO
 from quantd.engine.desk import Desk
 from quantd.engine.orders import LiveOrder
 from quantd.engine.portfolio import Book
-from quantd.engine.risk.losses import ACCOUNT
+from quantd.engine.risk.profits import ACCOUNT
 from quantd.engine.state import State
 
 
@@ -36,7 +36,7 @@ def status(daemon: DaemonAccess) -> Status:
     """Return the daemon at a glance."""
     engine, state = daemon.engine, daemon.engine.state
     profit = engine.guards.losses.profit(ACCOUNT)
-    begun = state.day_profits.get(ACCOUNT, ZERO)
+    lost = engine.guards.losses.day_loss(ACCOUNT)
     reasons = tuple(daemon.reasons())
     settings = engine.context.settings
     orders = list(state.orders.open_orders())
@@ -58,7 +58,7 @@ def status(daemon: DaemonAccess) -> Status:
         base_currency=daemon.risk().base_currency,
         equity=equity(daemon),
         profit=profit,
-        profit_today=None if profit is None else profit - begun,
+        profit_today=None if lost is None else -lost,
         open_orders=len(orders),
         unknown_outcomes=sum(order.is_unknown for order in orders),
         budgets=tuple(

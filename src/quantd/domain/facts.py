@@ -12,7 +12,7 @@ from quantd.domain.cash import Account, Balance, CashFlow
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
-from quantd.domain.limit_facts import LimitsSet, SoftLimitCrossed
+from quantd.domain.limit_facts import DayProfitsRecorded, LimitsSet, MarksRecorded, SoftLimitCrossed
 from quantd.domain.lots import Lot
 from quantd.domain.orders import ClientOrderId, How, OperationKind, OrderSpec, Origin, Protect, Role, Side, Trigger
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue, ProtectionSettled
@@ -375,6 +375,8 @@ Fact = (
     | ProtectionOverdue
     | DayStarted
     | PeaksRecorded
+    | DayProfitsRecorded
+    | MarksRecorded
     | StrategySaved
     | TimerRecorded
     | CursorMoved

@@ -1,10 +1,14 @@
-"""What the journal holds of limits: changes at run time, and soft limits that were exceeded.
+"""What the journal holds of limits: changes at run time, soft limits that were exceeded, what losses are counted by.
 
 Members of the union `facts.Fact`, in a module of their own for its length. Every fact carries `at_ns`, the engine's time in
 nanoseconds UTC.
 """
 
+from decimal import Decimal
+
 import msgspec
+
+from quantd.domain.instruments import InstrumentId
 
 
 class LimitsSet(msgspec.Struct, frozen=True, tag=True):
@@ -34,4 +38,20 @@ class SoftLimitCrossed(msgspec.Struct, frozen=True, tag=True):
     soft: str
     hard: str
     observed: str
+    at_ns: int
+
+
+class DayProfitsRecorded(msgspec.Struct, frozen=True, tag=True):
+    """From where a scope's losses of the day count, where that was not known when the day began. See `DayStarted`."""
+
+    day: str
+    profits: dict[str, Decimal]
+    """By scope, in the base currency."""
+    at_ns: int
+
+
+class MarksRecorded(msgspec.Struct, frozen=True, tag=True):
+    """The last good prices of all that is held, and of what converts its currencies; those before count no more."""
+
+    prices: dict[InstrumentId, Decimal]
     at_ns: int

@@ -15,7 +15,6 @@ from quantd.domain.commands import Command
 from quantd.domain.facts import (
     AccountRecorded,
     CursorMoved,
-    DayStarted,
     Fact,
     InstrumentRecorded,
     OperationSentRecorded,
@@ -364,8 +363,8 @@ class Engine:
             desk.call(desk.strategy.on_timer, event.name)
 
     def _day(self, event: e.DayRolled) -> None:
-        if event.day != self.state.day:
-            self.context.record(DayStarted(event.day, self.guards.losses.profits(), self.context.now_ns))
+        if event.day != self.state.baselines.day:
+            self.guards.losses.day_began(event.day)
 
     def _job_done(self, event: e.JobDone) -> None:
         desk = self.desks.get(event.strategy)

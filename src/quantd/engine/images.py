@@ -93,6 +93,8 @@ class StateImage(msgspec.Struct, frozen=True):
     day: str
     day_profits: dict[str, Decimal]
     peaks: dict[str, Decimal]
+    prices: dict[InstrumentId, Decimal]
+    """The last good ones of what is held."""
     saves: tuple[StrategySaved, ...]
     cursors: tuple[tuple[str, str, str], ...]
     timers: tuple[tuple[str, str, int], ...]
@@ -155,9 +157,10 @@ def dump(state: State) -> bytes:
         halt_generation=state.halt_generation,
         targets=tuple(state.targets.values()),
         protections=tuple(state.protections.values()),
-        day=state.day,
-        day_profits=state.day_profits,
-        peaks=state.peaks,
+        day=state.baselines.day,
+        day_profits=state.baselines.begun,
+        peaks=state.baselines.peaks,
+        prices=state.rates.recorded,
         saves=tuple(state.saves.values()),
         cursors=tuple((*key, value) for key, value in state.cursors.items()),
         timers=tuple((*key, value) for key, value in state.timers.items()),
@@ -210,9 +213,9 @@ def restore(state: State, data: bytes) -> None:
     state.guarding.writes.update((write.client_order_id, write) for write in image.protecting)
     state.guarding.last_id = image.last_write_id
     state.guarding.overdue.update((one.entry, one) for one in image.overdue)
-    state.day = image.day
-    state.day_profits = image.day_profits
-    state.peaks = image.peaks
+    baselines = state.baselines
+    baselines.day, baselines.begun, baselines.peaks = image.day, image.day_profits, image.peaks
+    state.rates.recorded = image.prices
     state.saves = {save.strategy: save for save in image.saves}
     state.cursors = {(venue, name): value for venue, name, value in image.cursors}
     state.timers = {(strategy, name): at_ns for strategy, name, at_ns in image.timers}

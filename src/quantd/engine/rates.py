@@ -3,6 +3,7 @@
 Floats for reading, Decimal for the gate; a rate that is missing is `None`, and what needs it must fail closed.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
@@ -83,6 +84,17 @@ class Mark:
             self._exact = cached
         return cached[1]
 
+    def last_good(self) -> Decimal | None:
+        """Return the same, and while the quote is crossed or one-sided the one before: what is held is worth something."""
+        price = self.exact()
+        if price is None and self._before > 0:
+            price = self.instrument.price(self._before, Rounding.NEAREST)
+        return price
+
+
+Pricing = Callable[[Mark], Decimal | None]
+"""Which price counts: `Mark.exact` for what is decided at the market, `Rates.last_good` for what is watched."""
+
 
 class Rates:
     """Marks by instrument, and currency conversion along the instruments that are subscribed."""
@@ -90,6 +102,8 @@ class Rates:
     def __init__(self, base_currency: str) -> None:
         self.base_currency = base_currency
         self.marks: dict[InstrumentId, Mark] = {}
+        self.recorded: dict[InstrumentId, Decimal] = {}
+        """The last good prices that the journal knows, of what is held."""
         self._routes: dict[str, tuple[tuple[InstrumentId, bool], ...]] = {}
         self._aliases: dict[str, str] = {}
 
@@ -108,7 +122,17 @@ class Rates:
         self._aliases[currency] = other
         self._routes.clear()
 
-    def rate(self, currency: str) -> Decimal | None:
+    def last_good(self, mark: Mark) -> Decimal | None:
+        """Return the last good price of an instrument, by the journal if none came since the start; None without any."""
+        price = mark.last_good()
+        return self.recorded.get(mark.instrument.id) if price is None else price
+
+    def on_the_way(self, currency: str) -> tuple[InstrumentId, ...]:
+        """Return the instruments whose prices convert `currency` into the base currency."""
+        route = () if currency == self.base_currency else self._route(currency) or ()
+        return tuple(instrument for instrument, _ in route)
+
+    def rate(self, currency: str, price_of: Pricing = Mark.exact) -> Decimal | None:
         """Return how much of the base currency one unit of `currency` is worth, None when it is not known."""
         if currency == self.base_currency:
             return ONE
@@ -117,7 +141,7 @@ class Rates:
             return None
         value = ONE
         for instrument_id, inverted in route:
-            price = self.marks[instrument_id].exact()
+            price = price_of(self.marks[instrument_id])
             if price is None:
                 return None
             value = value / price if inverted else value * price
@@ -168,9 +192,11 @@ class Rates:
                     frontier.append((instrument.base, (*route, (instrument.id, True))))
         return None
 
-    def notional(self, instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
+    def notional(
+        self, instrument: Instrument, quantity: Decimal, price: Decimal, price_of: Pricing = Mark.exact
+    ) -> Decimal | None:
         """Return the worth of `quantity` at `price` in the base currency, None when the rate is not known."""
-        rate = self.rate(instrument.base if instrument.inverse else instrument.quote)
+        rate = self.rate(instrument.base if instrument.inverse else instrument.quote, price_of)
         if rate is None:
             return None
         notional = instrument.notional(quantity, price)

@@ -1,7 +1,7 @@
 """The engine's whole state as the fold of its facts.
 
 `apply` is the only way to change it, live and at recovery alike, so that what a restart folds from the journal is what
-the process before it knew. Market data (marks) is no fact and comes anew.
+the process before it knew. Market data is no fact and comes anew, but for the last prices of what is held.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,14 +11,16 @@ from typing import Any
 from quantd.domain import facts as f
 from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.limit_facts import MarksRecorded
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Trigger
 from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, StrategySaved
+from quantd.engine.baselines import Baselines
 from quantd.engine.guarding import Guarding
 from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import Portfolio
-from quantd.engine.rates import Rates
+from quantd.engine.rates import Mark, Pricing, Rates
 from quantd.engine.reservations import NO_RESERVATION, reservation_of
 from quantd.engine.tallies import RECORD_ONLY, Tallies
 
@@ -40,9 +42,7 @@ class State:
         self.targets: dict[tuple[str, InstrumentId], f.TargetSet] = {}
         self.guarding = Guarding(self.lots)
         self.protections = self.guarding.held
-        self.day = ""
-        self.day_profits: dict[str, Decimal] = {}
-        self.peaks: dict[str, Decimal] = {}
+        self.baselines = Baselines()
         self.saves: dict[str, StrategySaved] = {}
         self.cursors: dict[tuple[str, str], str] = {}
         self.timers: dict[tuple[str, str], int] = {}
@@ -53,7 +53,9 @@ class State:
         """When an order of the instrument last changed: a difference to a snapshot asked before means nothing."""
         self.tallies = Tallies(self.orders, self.portfolio)
         self._tally = self.tallies.handlers
-        self._apply: dict[type, Callable[[Any], None]] = self.guarding.handlers | {
+        self._apply: dict[type, Callable[[Any], None]] = {
+            **self.guarding.handlers,
+            **self.baselines.handlers,
             f.RunStarted: self._run_started,
             f.InstrumentRecorded: self._instrument,
             f.AccountRecorded: self._account,
@@ -75,8 +77,7 @@ class State:
             f.CashFlowRecorded: self._cash_flow,
             f.StateSet: self._state_set,
             f.TargetSet: self._target,
-            f.DayStarted: self._day,
-            f.PeaksRecorded: self._peaks,
+            MarksRecorded: self._marks,
             StrategySaved: self._saved,
             f.TimerRecorded: self._timer,
             f.CursorMoved: self._cursor,
@@ -109,31 +110,31 @@ class State:
                     worst = latch.state
         return worst
 
-    def equity(self, venue: str) -> Decimal | None:
-        """Return an account's worth in the base currency, None when a rate is missing."""
+    def equity(self, venue: str, price_of: Pricing = Mark.exact) -> Decimal | None:
+        """Return an account's worth in the base currency, None when a price or rate is missing."""
         account = self.portfolio.account(venue)
         total = ZERO
         for asset, amount in account.totals.items():
             if not amount:
                 continue
-            rate = self.rates.rate(asset)
+            rate = self.rates.rate(asset, price_of)
             if rate is None:
                 return None
             total += amount * rate
         if account.is_margin:
-            unrealised = self._unrealised(venue)
+            unrealised = self._unrealised(venue, price_of)
             if unrealised is None:
                 return None
             total += unrealised
         return total
 
-    def _unrealised(self, venue: str) -> Decimal | None:
+    def _unrealised(self, venue: str, price_of: Pricing) -> Decimal | None:
         total = ZERO
         for book in self.portfolio.books():
             if not book.quantity or book.instrument.venue != venue:
                 continue
-            price = self.rates.marks[book.instrument.id].exact()
-            rate = self.rates.rate(book.instrument.settlement_currency)
+            price = price_of(self.rates.marks[book.instrument.id])
+            rate = self.rates.rate(book.instrument.settlement_currency, price_of)
             if price is None or rate is None:
                 return None
             total += book.unrealised(price) * rate
@@ -345,12 +346,8 @@ class State:
         else:
             self.targets[fact.strategy, fact.instrument] = fact
 
-    def _day(self, fact: f.DayStarted) -> None:
-        self.day = fact.day
-        self.day_profits = dict(fact.profits)
-
-    def _peaks(self, fact: f.PeaksRecorded) -> None:
-        self.peaks.update(fact.peaks)
+    def _marks(self, fact: MarksRecorded) -> None:
+        self.rates.recorded = dict(fact.prices)
 
     def _saved(self, fact: StrategySaved) -> None:
         self.saves[fact.strategy] = fact

@@ -17,6 +17,7 @@ from quantd.domain import facts as f
 from quantd.domain.cash import Account
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.limit_facts import DayProfitsRecorded
 from quantd.domain.orders import ENDS, ORDER_TRANSITIONS, OrderSpec, OrderState, Origin, Trigger
 from quantd.engine.portfolio import Portfolio
 from quantd.journal.projecting import Projection
@@ -302,7 +303,7 @@ _LOT_HANDLERS: dict[type, Handler] = {
 # -- equity ------------------------------------------------------------------------------------------------------------
 
 
-def _day(connection: sqlite3.Connection, seq: int, fact: f.DayStarted) -> None:
+def _day(connection: sqlite3.Connection, seq: int, fact: f.DayStarted | DayProfitsRecorded) -> None:
     for scope, profit in sorted(fact.profits.items()):
         row: dict[str, Any] = {"seq": seq, "at_ns": fact.at_ns, "day": fact.day, "scope": scope, "profit": str(profit)}
         _insert(connection, "equity", row)
@@ -329,6 +330,7 @@ def _cash_flow(connection: sqlite3.Connection, seq: int, fact: f.CashFlowRecorde
 
 _EQUITY_HANDLERS: dict[type, Handler] = {
     f.DayStarted: _day,
+    DayProfitsRecorded: _day,
     f.PeaksRecorded: _peaks,
     f.BalancesRecorded: _balances,
     f.CashFlowRecorded: _cash_flow,

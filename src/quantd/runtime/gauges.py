@@ -53,7 +53,9 @@ class Gauges:
         equities = [state.equity(venue) for venue in state.portfolio.accounts]
         if profit is None or not equities or None in equities:
             return
-        self._peak = max(profit, state.peaks.get(ACCOUNT, profit), profit if self._peak is None else self._peak)
+        self._peak = max(
+            profit, state.baselines.peaks.get(ACCOUNT, profit), profit if self._peak is None else self._peak
+        )
         fall = self._peak - profit
         highest = sum((one for one in equities if one is not None), fall)
         if highest > 0:

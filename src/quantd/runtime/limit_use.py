@@ -108,15 +108,13 @@ class LimitUse:
             yield "max_leverage", worst.gross / equity
             yield "max_share", worst.largest / equity
 
-    def _losses(self, scope: str, limits: Limits) -> Iterator[tuple[str, Decimal]]:
+    def _losses(self, scope: str, limits: Limits) -> Iterator[tuple[str, Decimal | None]]:
         if limits.max_daily_loss is limits.max_drawdown is None:
             return
-        state = self._engine.state
-        profit = self._engine.guards.losses.profit(scope)
-        if profit is None:
-            return
-        yield "max_daily_loss", max(ZERO, state.day_profits.get(scope, ZERO) - profit)
-        yield "max_drawdown", max(ZERO, state.peaks.get(scope, ZERO) - profit)
+        losses = self._engine.guards.losses
+        lost = losses.day_loss(scope)
+        yield "max_daily_loss", None if lost is None else max(ZERO, lost)
+        yield "max_drawdown", losses.drawdown(scope)
 
     def _equity(self, scope: str) -> Decimal | None:
         state = self._engine.state

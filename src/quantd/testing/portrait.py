@@ -45,7 +45,7 @@ def portrait(state: State) -> dict[str, Any]:
         "protections": dict(state.protections),
         "guarding": (dict(state.guarding.writes), dict(state.guarding.overdue), state.guarding.last_id),
         "gone": {venue: gone for venue, lots in state.lots.items() if (gone := lots.gone())},
-        "day": (state.day, state.day_profits, state.peaks),
+        "day": (state.baselines.day, state.baselines.begun, state.baselines.peaks, state.rates.recorded),
         "kept": (state.saves, state.cursors, state.timers, state.quarantined),
         "tallies": state.tallies.dump(),
         "last": (state.run, state.last_order_id, dict(state.last_order_event_ns)),

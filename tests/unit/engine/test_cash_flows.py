@@ -46,7 +46,7 @@ def test_a_change_of_balance_that_nothing_explains_is_inferred_once_a_second_loo
     look(rig, 1_300)
     assert flows(rig) == [(CashFlowKind.ADJUSTMENT, D(300), True)]
     assert rig.state.portfolio.account("paper").totals["USD"] == 1_300, "counted once"
-    assert rig.engine.guards.losses.profits().get("account", D(0)) == 0
+    assert rig.engine.guards.losses.profit("account") == 0
 
 
 def test_a_withdrawal_is_counted_once_too() -> None:

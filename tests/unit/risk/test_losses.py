@@ -15,6 +15,7 @@ from quantd.domain.orders import Market, Side
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
+from quantd.engine.risk.profits import Valued
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.testing.builders import BTC, Rig, make_instrument
 from tests.unit.risk.cases import place, resting
@@ -229,7 +230,7 @@ def test_a_trip_never_loosens_a_halt_and_takes_over_what_a_schedule_set() -> Non
 
 @pytest.mark.parametrize("limit", ["max_daily_loss", "max_drawdown"])
 def test_a_disabled_loss_limit_would_be_noticed(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(self: Losses, scope: str, limits: Limits, profit: Decimal) -> None:
+    def never(self: Losses, scope: str, limits: Limits, valued: Valued) -> None:
         return None
 
     monkeypatch.setattr(Losses, "_look", never)

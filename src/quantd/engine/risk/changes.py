@@ -74,6 +74,7 @@ class RiskOffice:
         before = self._of(event.scope, (self.risk, self.strategies))
         self._record(event, msgspec.json.encode(values).decode(), loosened(before, after), "")
         self._apply()
+        self.guards.losses.settle()
 
     def checked(self, scope: str, limits: str) -> dict[str, Any]:
         """Return the values of a change, each in a form that JSON keeps; None takes back what was set.

@@ -34,4 +34,5 @@ def builders_of(capabilities: dict[str, Capabilities], guards: Guards, flow: Flo
         yield VenuePosition()
 
     one_order = (order_controls, twins, guards.markets.controls)
-    return (*one_order, flow.controls, throttle, daily_budgets, venue_positions, exposure_controls, margin_controls)
+    watched = (guards.losses.controls, margin_controls)
+    return (*one_order, flow.controls, throttle, daily_budgets, venue_positions, exposure_controls, *watched)

@@ -9,6 +9,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.outcomes import NotExecuted, Outcome, Rejected, Unknown
 from quantd.engine.context import Context
 from quantd.engine.orders import LiveOrder
+from quantd.engine.risk.last_prices import LastPrices
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.margins import Margins
@@ -27,6 +28,7 @@ class Guards:
         self.losses = Losses(context, self.soft)
         self.storms = Storms(context, self.trips)
         self.margins = Margins(context, self.trips)
+        self.last_prices = LastPrices(context)
         self.markets = Markets(context.state.rates, own)
         self.watches = False
         """Whether any of them follows prices."""
@@ -57,6 +59,8 @@ class Guards:
     def time_passed(self) -> None:
         """Time went by."""
         self.losses.time_passed()
+        if self.losses.watches or self.margins.watches:
+            self.last_prices.time_passed()
         if self.storms.watches:
             self.storms.time_passed()
         if self.margins.watches:

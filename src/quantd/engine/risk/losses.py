@@ -3,24 +3,58 @@
 Floats decide nothing: they only tell when it is worth counting exactly. A trip latches its scope once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from quantd.domain.events import TradingState
-from quantd.domain.facts import PeaksRecorded
+from quantd.domain.facts import DayStarted, PeaksRecorded
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.limit_facts import DayProfitsRecorded
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
-from quantd.engine.portfolio import Book
+from quantd.engine.risk.gate import Control, Scoped, Stateless
 from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.profits import ACCOUNT, Profits, Valued
 from quantd.engine.risk.soft import SoftLimits, soft_share
+from quantd.engine.risk.wish import Denial, Denied, Wish
 
-ACCOUNT = "account"
 BY = "loss_limit"
 """Who latched a state, where it was this control."""
 
 Tripped = Callable[[str, TradingState, bool], None]
 """Told of a trip: scope, the state it set, and whether to flatten."""
+
+
+class _Assumed:
+    """A scope in which some holding was never seen a price of."""
+
+    __slots__ = ("begun", "last")
+
+    def __init__(self, begun: Decimal, last: Valued) -> None:
+        self.begun = begun
+        """Profit from which losses count meanwhile."""
+        self.last = last
+
+    @property
+    def loss(self) -> Decimal:
+        """What was lost meanwhile."""
+        return self.begun - self.last.profit
+
+
+class LossKnown(Stateless):
+    """Denies new exposure in a scope whose loss cannot be told: a limit that sees nothing lets nothing in."""
+
+    number = 19
+
+    def __init__(self, scope: str, losses: "Losses") -> None:
+        self._scope = scope
+        self._losses = losses
+
+    def check(self, wish: Wish) -> Denied | None:
+        """See the class."""
+        if self._losses.profit(self._scope) is None:
+            return wish.deny(Denial.RATE_MISSING, 19, self._scope, "a price and rate for every holding", "none")
+        return None
 
 
 class Losses:
@@ -29,14 +63,18 @@ class Losses:
     def __init__(self, context: Context, soft: SoftLimits) -> None:
         self._context = context
         self._soft = soft
+        self._profits = Profits(context.state)
         self._limits: dict[str, Limits] = {}
         self.watches = False
         """Whether any limit is set; nothing is done otherwise."""
         self.tripped: Tripped = lambda scope, state, flatten: None
         """Set by the engine: cancels and closes after a trip."""
         self._peaks_changed: dict[str, Decimal] = {}
-        self._valued: dict[Book, tuple[tuple[object, ...], Decimal]] = {}
-        """By book: what its profit was computed from last, and the profit."""
+        self._scopes: dict[str, None] = {}
+        """The account and every strategy, limited or not: a limit may come while the day is under way."""
+        self._settled = False
+        """Whether all that is to have a baseline has one."""
+        self._assumed: dict[str, _Assumed] = {}
 
     def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
         """Take over the limits."""
@@ -47,73 +85,87 @@ class Losses:
             if limits.max_daily_loss is not None or limits.max_drawdown is not None
         }
         self.watches = bool(self._limits)
+        self._scopes = dict.fromkeys(scopes)
+        self._settled = False
 
-    def profits(self) -> dict[str, Decimal]:
-        """Return profit since the journal began by scope, in the base currency; scopes without a rate are left out."""
-        scopes = self._limits or {ACCOUNT: Limits()}
-        found = {scope: self.profit(scope) for scope in scopes}
-        return {scope: profit for scope, profit in found.items() if profit is not None}
+    def day_began(self, day: str) -> None:
+        """Let losses of the day count from now on, in each scope whose profit is known."""
+        found = {scope: self.profit(scope) for scope in self._scopes}
+        profits = {scope: profit for scope, profit in found.items() if profit is not None}
+        self._context.record(DayStarted(day, profits, self._context.now_ns))
+        self._settled = False
+        self._assumed.clear()
+
+    def settle(self) -> None:
+        """Let a scope that has no baseline yet count from its first known profit: since the journal began is too long."""
+        context, baselines, self._settled = self._context, self._context.state.baselines, True
+        begun: dict[str, Decimal] = {}
+        peaks: dict[str, Decimal] = {}
+        for scope in self._scopes if baselines.day else self._limits:
+            is_new = scope in self._limits and scope not in baselines.peaks
+            if scope in baselines.begun and not is_new:
+                continue
+            profit = self.profit(scope)
+            if profit is None:
+                self._settled = False
+                continue
+            assumed = self._assumed.get(scope)
+            first = profit if assumed is None else profit + assumed.loss
+            if scope not in baselines.begun:
+                begun[scope] = first
+            if is_new:
+                peaks[scope] = first
+        if begun:
+            context.record(DayProfitsRecorded(baselines.day, begun, context.now_ns))
+        if peaks:
+            context.record(PeaksRecorded(peaks, context.now_ns))
 
     def profit(self, scope: str) -> Decimal | None:
-        """Return the exact profit of a scope in the base currency, None when a price or rate is missing."""
-        state = self._context.state
-        strategy = scope.removeprefix("strategy:") if scope != ACCOUNT else None
-        total, marks, base = ZERO, state.rates.marks, state.rates.base_currency
-        for book in state.portfolio.books():
-            if strategy is not None and book.strategy != strategy:
-                continue
-            profit = book.realised
-            if book.quantity:
-                price = marks[book.instrument.id].exact()
-                if price is None:
-                    return None
-                profit = self._profit_of(book, price)
-            if not profit:
-                continue
-            currency = book.instrument.settlement_currency
-            if currency == base:
-                total += profit
-                continue
-            rate = state.rates.rate(currency)
-            if rate is None:
-                return None
-            total += profit * rate
-        return total
+        """Return the exact profit of a scope in the base currency, None when a price or rate was never known."""
+        valued = self._profits.of(scope)
+        return None if valued is None or valued.assumed else valued.profit
 
-    def _profit_of(self, book: Book, price: Decimal) -> Decimal:
-        """Return realised plus unrealised profit, computed only when the price, the holding or the rules are other ones.
+    def day_loss(self, scope: str) -> Decimal | None:
+        """Return what a scope has lost since the trading day began, negative where it gained; None if not known."""
+        profit, begun = self.profit(scope), self._context.state.baselines.begun.get(scope)
+        return None if profit is None or begun is None else begun - profit
 
-        One price moves and the profit of all books is asked for. Decimals and rules are immutable: the same objects
-        give the same profit.
-        """
-        known = self._valued.get(book)
-        if known is not None:
-            rules, at, quantity, cost, realised = known[0]
-            is_same = at is price and quantity is book.quantity and cost is book.cost and realised is book.realised
-            if is_same and rules is book.instrument:
-                return known[1]
-        profit = book.realised + book.unrealised(price)
-        self._valued[book] = (book.instrument, price, book.quantity, book.cost, book.realised), profit
-        return profit
+    def drawdown(self, scope: str) -> Decimal | None:
+        """Return how far a scope's profit is below its highest; None if not known, or of a scope without loss limits."""
+        profit, peak = self.profit(scope), self._context.state.baselines.peaks.get(scope)
+        return None if profit is None or peak is None else max(ZERO, peak - profit)
+
+    def controls(self, instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
+        """Make the controls of one (strategy, instrument)."""
+        limited = dict(scoped("max_daily_loss")) | dict(scoped("max_drawdown"))
+        for scope in limited:
+            yield LossKnown(scope, self)
 
     def marked(self, instrument: InstrumentId) -> None:
         """A price or a fill moved: look at the scopes that hold this instrument."""
+        if not self._settled:
+            self.settle()
         for book in self._context.state.portfolio.books(instrument):
             if book.quantity or book.realised:
                 break
         else:
             return
         for scope, limits in self._limits.items():
-            profit = self.profit(scope)
-            if profit is not None:
-                self._look(scope, limits, profit)
+            valued = self._profits.of(scope)
+            if valued is not None:  # else the gate lets nothing in
+                self._look(scope, limits, valued)
 
-    def _look(self, scope: str, limits: Limits, profit: Decimal) -> None:
-        state = self._context.state
-        peak = self._peaks_changed.get(scope, state.peaks.get(scope, ZERO))
-        if limits.drawdown_trailing is not False and profit > peak:
-            self._peaks_changed[scope] = peak = profit
-        day_loss = state.day_profits.get(scope, ZERO) - profit
+    def _look(self, scope: str, limits: Limits, valued: Valued) -> None:
+        profit = valued.profit
+        if valued.assumed:
+            begun = peak = self._while_assumed(scope, valued)
+        else:
+            self._assumed.pop(scope, None)
+            baselines = self._context.state.baselines
+            begun, peak = baselines.begun[scope], self._peaks_changed.get(scope, baselines.peaks[scope])
+            if limits.drawdown_trailing is not False and profit > peak:
+                self._peaks_changed[scope] = peak = profit
+        day_loss = begun - profit
         if limits.soft_pct is not None:
             self._warn(scope, limits, "max_daily_loss", day_loss)
             self._warn(scope, limits, "max_drawdown", peak - profit)
@@ -121,6 +173,20 @@ class Losses:
             self._trip(scope, limits, f"daily loss {day_loss} above {limits.max_daily_loss}")
         elif limits.max_drawdown is not None and peak - profit > limits.max_drawdown:
             self._trip(scope, limits, f"drawdown {peak - profit} above {limits.max_drawdown}")
+
+    def _while_assumed(self, scope: str, valued: Valued) -> Decimal:
+        """Return from where losses count while some holding counts at its cost: from when that began.
+
+        The recorded baseline may hold a profit of it that nobody sees now. The first price of a holding moves the profit
+        by what it had gained or lost before, so that the baseline moves along.
+        """
+        assumed = self._assumed.get(scope)
+        if assumed is None:
+            assumed = self._assumed[scope] = _Assumed(valued.profit, valued)
+        elif assumed.last.assumed != valued.assumed:
+            assumed.begun += valued.profit - assumed.last.profit
+        assumed.last = valued
+        return assumed.begun
 
     def _warn(self, scope: str, limits: Limits, name: str, observed: Decimal) -> None:
         soft = soft_share(limits, name)
@@ -139,7 +205,9 @@ class Losses:
             self.tripped(latched, state, action == "flatten")
 
     def time_passed(self) -> None:
-        """Record new peaks, so that a restart knows them."""
+        """Record baselines and new peaks, so that a restart knows them."""
+        if not self._settled:
+            self.settle()
         if self._peaks_changed:
             self._context.record(PeaksRecorded(self._peaks_changed, self._context.now_ns))
             self._peaks_changed = {}

@@ -10,6 +10,7 @@ from decimal import Decimal
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
+from quantd.engine.rates import Mark, Pricing
 from quantd.engine.reservations import cost_of
 from quantd.engine.risk.gate import Control, Scoped, Stateless
 from quantd.engine.risk.limits import RiskSettings
@@ -21,7 +22,7 @@ MARGIN = "margin"
 """Who latched a state, where it was this control."""
 
 
-def margin_of_positions(state: State, venue: str) -> Decimal | None:
+def margin_of_positions(state: State, venue: str, price_of: Pricing = Mark.exact) -> Decimal | None:
     """Return the margin that a venue's positions bind, in the base currency; None when a price or rate is missing.
 
     By the instruments' margin rates; where one has none, the venue's own word counts if it is more.
@@ -32,8 +33,8 @@ def margin_of_positions(state: State, venue: str) -> Decimal | None:
         if not quantity or instrument.partition(":")[0] != venue:
             continue
         rules = state.portfolio.instruments[instrument]
-        price = state.rates.marks[instrument].exact()
-        value = None if price is None else state.rates.notional(rules, quantity, price)
+        price = price_of(state.rates.marks[instrument])
+        value = None if price is None else state.rates.notional(rules, quantity, price, price_of)
         if value is None:
             return None
         is_known = is_known and rules.margin_rate is not None
@@ -41,7 +42,7 @@ def margin_of_positions(state: State, venue: str) -> Decimal | None:
     account = state.portfolio.account(venue)
     if is_known or account.margin_used is None or account.account is None:
         return used
-    rate = state.rates.rate(account.account.home_currency)
+    rate = state.rates.rate(account.account.home_currency, price_of)
     return None if rate is None else max(used, account.margin_used * rate)
 
 
@@ -118,9 +119,18 @@ class Margins:
         limit = max(self._account or ZERO, self._venues.get(venue, ZERO))
         if not limit or not state.portfolio.account(venue).is_margin:
             return
-        used, equity = margin_of_positions(state, venue), state.equity(venue)
+        used, equity = margin_of_positions(state, venue, self._price), state.equity(venue, self._price)
         if used and equity is not None and equity < limit * used:
             self._trips.reduce(f"venue:{venue}", MARGIN, f"equity is {equity / used:.4f} times margin, not {limit}")
+
+    def _price(self, mark: Mark) -> Decimal | None:
+        """Return the last good price, else what the books paid: a watch is not blind because one market is silent."""
+        state = self._context.state
+        price = state.rates.last_good(mark)
+        if price is None:
+            paid = (book.average_price for book in state.portfolio.books(mark.instrument.id))
+            price = next((one for one in paid if one), None)
+        return price
 
 
 def margin_controls(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
