@@ -333,8 +333,9 @@ class Engine:
             self._notices.add(desk, lambda: desk.strategy.on_order(view_of(order)))
 
     def _target_denied(self, strategy: str, instrument: InstrumentId, denied: Denied) -> None:
-        desk = self.desks[strategy]
-        self._notices.add(desk, lambda: desk.strategy.on_denied(denied, instrument))
+        desk = self.desks.get(strategy)
+        if desk is not None:  # else it is a book that is closed, of a strategy that is no longer configured
+            self._notices.add(desk, lambda: desk.strategy.on_denied(denied, instrument))
 
     # -- time ----------------------------------------------------------------------------------------------------
 

@@ -71,13 +71,12 @@ class Operator:
 
     def tripped(self, scope: str, state: TradingState, flatten: bool) -> None:
         """Follow up a loss limit's trip: cancel, and close everything where it says so."""
-        for order in self.orders_of(scope):
-            if flatten or state is TradingState.HALTED or not only_reduces(self._context.state, order):
-                self._trading.cancel(order, "loss_limit")
         if flatten:
-            for desk in self._desks.values():
-                if scope in ("all", f"strategy:{desk.id}"):
-                    desk.flatten("loss_limit")
+            self._close(scope, "loss_limit", "loss_limit")
+            return
+        for order in self.orders_of(scope):
+            if state is TradingState.HALTED or not only_reduces(self._context.state, order):
+                self._trading.cancel(order, "loss_limit")
 
     def reduced(self, scope: str, by: str) -> None:
         """Cancel the entries of a scope that a control let only reduce."""
@@ -92,15 +91,23 @@ class Operator:
             self._trading.cancel(order, f"by {event.by}")
 
     def flatten(self, event: FlattenOrdered) -> None:
-        """Cancel a scope's orders and close its books, EXTERNAL's too: targets that wait for the cancels."""
-        orders, books = self.orders_of(event.scope), self._context.state.portfolio.books()
+        """Close all of a scope for a person."""
+        self._close(event.scope, f"by {event.by}", event.why)
+
+    def _close(self, scope: str, cancel_why: str, why: str) -> None:
+        """Cancel a scope's orders and close its books: targets that wait for the cancels.
+
+        EXTERNAL's book is closed too, and so are those of strategies, and of a strategy's instruments, that are no longer
+        configured.
+        """
+        orders, books = self.orders_of(scope), self._context.state.portfolio.books()
         keys = {(order.strategy, order.instrument): None for order in orders}
         keys |= {(book.strategy, book.instrument.id): None for book in books}
         for order in orders:
-            self._trading.cancel(order, f"by {event.by}")
+            self._trading.cancel(order, cancel_why)
         for strategy, instrument in keys:
-            if _in_scope(event.scope, strategy, instrument):
-                self._targets.close(strategy, instrument, event.why)
+            if _in_scope(scope, strategy, instrument):
+                self._targets.close(strategy, instrument, why)
 
     def order(self, event: OrderOrdered) -> None:
         """Send an operator's own order, through the gate, into EXTERNAL's book."""

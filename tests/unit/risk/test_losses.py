@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantd.domain.cash import CashFlow, CashFlowKind
-from quantd.domain.events import CashMoved, DayRolled, HaltOrdered, InstrumentListed, Resumed, TradingState
+from quantd.domain.events import (
+    CashMoved,
+    DayRolled,
+    HaltOrdered,
+    InstrumentListed,
+    OrderOrdered,
+    Resumed,
+    TradingState,
+)
 from quantd.domain.facts import StateSet
 from quantd.domain.orders import Market, Side
 from quantd.engine.orders import Order
@@ -17,7 +25,7 @@ from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.profits import Valued
 from quantd.engine.risk.wish import Denial, Denied
-from quantd.testing.builders import BTC, Rig, make_instrument
+from quantd.testing.builders import BTC, Puppet, Rig, make_instrument
 from tests.unit.risk.cases import place, resting
 
 D = Decimal
@@ -167,6 +175,38 @@ def test_the_action_is_carried_out(scope: str, action: Any, state: TradingState)
         rig.accept(close)
         rig.fill(close)
         assert rig.state.portfolio.book("s1", BTC).quantity == 0
+
+
+def with_orphans(**more: Any) -> Rig:
+    """Return a rig that held for s1, for s2, which is configured no more, and for nobody (EXTERNAL)."""
+    rig = Rig()
+    rig.hold(1, "s1")
+    rig.hold(3, "s2")
+    rig.handle(OrderOrdered(BTC, Side.BUY, D(2), Market(), "ann", rig.now_ns))
+    (by_hand,) = rig.state.orders.open_orders()
+    rig.accept(by_hand)
+    rig.fill(by_hand)
+    limits = Limits(max_daily_loss=D(10), loss_action="flatten")
+    return rig_with("account", limits, facts=rig.facts, strategies={"s1": Puppet()}, **more)
+
+
+def test_flatten_closes_the_books_that_no_strategy_looks_after_too() -> None:
+    rig = with_orphans()
+    rig.quote(90)
+    closing = {order.strategy: order.remaining for order in rig.state.orders.open_orders(BTC)}
+    assert closing == {"s1": 1, "s2": 3, "": 2}
+    for order in list(rig.state.orders.open_orders(BTC)):
+        rig.accept(order)
+        rig.fill(order)
+    assert rig.state.portfolio.nets[BTC].quantity == 0
+
+
+def test_a_close_that_is_denied_for_a_strategy_that_is_gone_tells_nobody() -> None:
+    rig = with_orphans()
+    rig.handle(HaltOrdered(f"instrument:{BTC}", TradingState.HALTED, "ann", "drill", 1, rig.now_ns))
+    rig.quote(90)
+    assert len(trips(rig)) == 1
+    assert list(rig.state.orders.open_orders(BTC)) == []
 
 
 def test_flatten_waits_for_a_working_exit_whose_cancel_comes_late(scope: str) -> None:
