@@ -364,7 +364,7 @@ class Engine:
             desk.call(desk.strategy.on_timer, event.name)
 
     def _day(self, event: e.DayRolled) -> None:
-        if event.day != self.state.baselines.day:
+        if event.day > self.state.baselines.day:  # a clock that was set back begins no day again
             self.guards.losses.day_began(event.day)
 
     def _job_done(self, event: e.JobDone) -> None:

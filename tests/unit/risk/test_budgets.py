@@ -73,6 +73,19 @@ def test_a_restart_keeps_the_count_and_midnight_ends_it(code: Denial) -> None:
     assert isinstance(trade(third), Denied), "the same day told again is no new day"
 
 
+def test_a_clock_that_is_set_back_over_midnight_gives_no_second_budget(code: Denial) -> None:
+    rig = made(code)
+    rig.handle(DayRolled("2026-03-29", rig.now_ns))
+    spend(rig, code)
+    again = made(code, facts=rig.facts)
+    again.handle(DayRolled("2026-03-28", again.now_ns))
+    assert isinstance(trade(again), Denied)
+    again.handle(DayRolled("2026-03-29", again.now_ns))
+    assert isinstance(trade(again), Denied)
+    again.handle(DayRolled("2026-03-30", again.now_ns))
+    assert again.state.tallies.days == {}
+
+
 def test_exits_pass_and_count(code: Denial) -> None:
     rig = made(code)
     rig.hold(3)
