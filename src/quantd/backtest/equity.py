@@ -8,7 +8,8 @@ from array import array
 from collections.abc import Mapping
 
 from quantd.domain.instruments import InstrumentId
-from quantd.engine.portfolio import AccountBalances, Book
+from quantd.engine.books import Book
+from quantd.engine.portfolio import AccountBalances
 from quantd.engine.rates import Mark
 from quantd.engine.state import State
 
@@ -119,5 +120,6 @@ def by_strategy(state: State) -> Mapping[str, float]:
         if rate is None:
             continue
         profit = book.profit_float(last) if last > 0 else float(book.realised)
-        profits[book.strategy] = profits.get(book.strategy, 0.0) + profit * rate
+        costs = sum(float(amount) * (state.rates.rate_float(asset) or 0.0) for asset, amount in book.costs.items())
+        profits[book.strategy] = profits.get(book.strategy, 0.0) + profit * rate - costs
     return profits

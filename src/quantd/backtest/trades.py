@@ -10,7 +10,7 @@ from quantd.domain.facts import FillRecorded
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
-from quantd.engine.portfolio import Book
+from quantd.engine.books import Book
 from quantd.engine.rates import Rates
 from quantd.engine.state import State
 
@@ -69,8 +69,8 @@ class Ledger:
     def __init__(self, fills: Iterable[FillRecorded], state: State, ended_at_ns: int) -> None:
         self._tallies: dict[str, Tally] = {}
         self._books: dict[tuple[str, InstrumentId], Book] = {}
-        self._opened: dict[tuple[str, InstrumentId], Decimal] = {}
-        """Realised profit when the round trip began."""
+        self._opened: dict[tuple[str, InstrumentId], float] = {}
+        """Realised profit when the round trip began, in the base currency."""
         self._presences: dict[str, _Presence] = {}
         self._all = _Presence()
         self._state = state
@@ -89,19 +89,19 @@ class Ledger:
         key = (fact.strategy, fact.instrument)
         book = self._book(key)
         tally, rates, rules, fill = self._tallies[fact.strategy], self._state.rates, book.instrument, fact.fill
-        before, realised = _whole_lots(book), book.realised
+        before, realised = _whole_lots(book), _realised(book, rates)
         book.trade(fill.quantity if fact.side is Side.BUY else -fill.quantity, fill.price)
         for asset, amount in fill.fees:
-            tally.fees += _charge(book, asset, amount, fill.price) * _rate(rates, rules.settlement_currency)
+            tally.fees += _charge(book, asset, amount, fill.price, rates)
         tally.fills += 1
         worth = rules.notional(fill.quantity, fill.price)
         tally.turnover += float(worth) * _rate(rates, rules.base if rules.inverse else rules.quote)
         after = _whole_lots(book)
         if before and before * after <= 0:
-            profit = book.realised - self._opened.pop(key)
-            tally.profits.append(float(profit) * _rate(rates, rules.settlement_currency))
+            now = _realised(book, rates)
+            tally.profits.append(now - self._opened.pop(key))
             if after:
-                self._opened[key] = book.realised
+                self._opened[key] = now
         elif after and not before:
             self._opened[key] = realised
         self._presences[fact.strategy].set(key, bool(after), fact.at_ns)
@@ -122,15 +122,21 @@ def _whole_lots(book: Book) -> Decimal:
     return book.quantity if abs(book.quantity) >= book.instrument.lot else ZERO
 
 
-def _charge(book: Book, asset: str, amount: Decimal, price: Decimal) -> float:
-    """Take a fee off a book and return it in the settlement currency; one in the base asset shrinks the position."""
+def _charge(book: Book, asset: str, amount: Decimal, price: Decimal, rates: Rates) -> float:
+    """Take a fee off a book and return it in the base currency; one in the base asset shrinks the position."""
     rules = book.instrument
     if asset == rules.base and asset != rules.settlement_currency:
         book.quantity -= amount / rules.units_per_quantity
         book.cost -= amount * price
-        amount *= price
-    book.realised -= amount
-    return float(amount)
+        asset, amount = rules.settlement_currency, amount * price
+    book.pay(asset, amount)
+    return float(amount) * _rate(rates, asset)
+
+
+def _realised(book: Book, rates: Rates) -> float:
+    """Return what was realised, all fees taken off, in the base currency."""
+    costs = sum(float(amount) * _rate(rates, asset) for asset, amount in book.costs.items())
+    return float(book.realised) * _rate(rates, book.instrument.settlement_currency) - costs
 
 
 def _rate(rates: Rates, currency: str) -> float:

@@ -169,6 +169,8 @@ class PositionView(msgspec.Struct, frozen=True):
     unrealised: Decimal | None
     """In the settlement currency, as `realised`."""
     realised: Decimal
+    costs: dict[str, Decimal]
+    """Fees and financing in other currencies than that, by asset; no part of `realised`."""
     currency: str
     target: Decimal | None
     """Where the book is to go."""

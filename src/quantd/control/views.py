@@ -25,9 +25,9 @@ from quantd.control.answers import (
 from quantd.control.daemon_access import DaemonAccess
 from quantd.domain.events import TradingState
 from quantd.domain.numbers import ZERO
+from quantd.engine.books import Book
 from quantd.engine.desk import Desk
 from quantd.engine.orders import LiveOrder
-from quantd.engine.portfolio import Book
 from quantd.engine.risk.profits import ACCOUNT
 from quantd.engine.state import State
 
@@ -178,7 +178,7 @@ def order_view(order: LiveOrder) -> OrderView:
 
 def positions(state: State) -> Positions:
     """Return every book that holds or has held something."""
-    books = [book for book in state.portfolio.books() if book.quantity or book.realised]
+    books = [book for book in state.portfolio.books() if book.has_result]
     return Positions(tuple(_position(state, book) for book in books))
 
 
@@ -195,6 +195,7 @@ def _position(state: State, book: Book) -> PositionView:
         value=_value(state, book),
         unrealised=None if price is None else book.unrealised(price),
         realised=book.realised,
+        costs=book.costs,
         currency=rules.settlement_currency,
         target=None if target is None else target.quantity,
     )

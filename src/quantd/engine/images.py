@@ -59,6 +59,7 @@ class BookImage(msgspec.Struct, frozen=True):
     quantity: Decimal
     cost: Decimal
     realised: Decimal
+    costs: dict[str, Decimal]
 
 
 class AccountImage(msgspec.Struct, frozen=True):
@@ -134,7 +135,7 @@ def dump(state: State) -> bytes:
         orders=tuple(_order_image(order) for order in state.orders.all_orders()),
         sequence=state.orders.sequence(),
         books=tuple(
-            BookImage(book.strategy, book.instrument.id, book.quantity, book.cost, book.realised)
+            BookImage(book.strategy, book.instrument.id, book.quantity, book.cost, book.realised, book.costs)
             for book in portfolio.books()
         ),
         accounts=tuple(
@@ -198,6 +199,7 @@ def restore(state: State, data: bytes) -> None:
     for book_image in image.books:
         book = portfolio.book(book_image.strategy, book_image.instrument)
         book.quantity, book.cost, book.realised = book_image.quantity, book_image.cost, book_image.realised
+        book.costs = book_image.costs
         portfolio.nets[book_image.instrument].quantity += book_image.quantity
         portfolio.exposed[book_image.instrument] = None
     for order_image in image.orders:

@@ -1,4 +1,4 @@
-"""What is held: a book for each strategy and instrument, their sums, and each account's balances.
+"""What is held: all books, their sums, and each account's balances.
 
 Changed by facts only. Quantities, costs and profits are exact; floats are for reading.
 """
@@ -12,99 +12,9 @@ from typing import Protocol
 from quantd.domain.cash import Account, AccountKind, Balance, CashFlow
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
-from quantd.domain.numbers import ONE, ZERO
+from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
-
-
-class Book:
-    """One strategy's holding of one instrument: its own fills only."""
-
-    __slots__ = ("buys", "cost", "instrument", "open_buys", "open_sells", "quantity", "realised", "sells", "strategy")
-
-    def __init__(self, strategy: str, instrument: Instrument) -> None:
-        self.strategy = strategy
-        self.instrument = instrument
-        self.quantity = ZERO
-        """Signed; negative is short."""
-        self.cost = ZERO
-        """Signed worth of the open quantity at its entry prices, in the settlement currency."""
-        self.realised = ZERO
-        """Profit of what was closed, less all fees, in the settlement currency."""
-        self.buys = ZERO
-        """Remaining quantity of all open buy orders, worst case."""
-        self.sells = ZERO
-        self.open_buys = 0
-        """Number of open buy orders."""
-        self.open_sells = 0
-
-    @property
-    def worst_long(self) -> Decimal:
-        """The quantity if every buy were filled and no sell."""
-        return self.quantity + self.buys
-
-    @property
-    def worst_short(self) -> Decimal:
-        """The quantity if every sell were filled and no buy."""
-        return self.quantity - self.sells
-
-    @property
-    def average_price(self) -> Decimal | None:
-        """Average entry price of the open quantity, None when flat."""
-        if not self.quantity:
-            return None
-        units = self.quantity * self.instrument.units_per_quantity
-        return abs(units / self.cost) if self.instrument.inverse else abs(self.cost / units)
-
-    def trade(self, signed: Decimal, price: Decimal, opened_at: Decimal | None = None) -> None:
-        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price.
-
-        `opened_at` is the open price of what is closed, where it is known: then the average does not count.
-        """
-        worth = self.instrument.worth
-        old = self.quantity
-        if not old or (old > 0) == (signed > 0):
-            self.quantity = old + signed
-            self.cost += worth(signed, price)
-            return
-        if abs(signed) >= abs(old):
-            self.realised += worth(old, price) - self.cost
-            self.quantity = old + signed
-            self.cost = worth(self.quantity, price)
-            return
-        closed_cost = self.cost * (-signed / old) if opened_at is None else worth(-signed, opened_at)
-        self.realised += worth(-signed, price) - closed_cost
-        self.quantity = old + signed
-        self.cost -= closed_cost
-
-    def unrealised(self, price: Decimal) -> Decimal:
-        """Return the profit of the open quantity at `price`, in the settlement currency."""
-        return self.instrument.worth(self.quantity, price) - self.cost
-
-    def profit_float(self, price: float) -> float:
-        """Return realised plus unrealised profit at `price`, for reading and as a first look."""
-        realised = float(self.realised)
-        if not self.quantity:
-            return realised
-        units = float(self.quantity) * float(self.instrument.units_per_quantity)
-        return realised + (-units / price if self.instrument.inverse else units * price) - float(self.cost)
-
-
-class Net:
-    """The sum of all books of one instrument, EXTERNAL included."""
-
-    __slots__ = ("buys", "quantity", "sells", "unknown")
-
-    def __init__(self) -> None:
-        self.quantity = ZERO
-        self.buys = ZERO
-        self.sells = ZERO
-        self.unknown = 0
-        """Operations whose outcome is unknown: new exposure is refused while there are any."""
-
-    @property
-    def worst(self) -> Decimal:
-        """The largest quantity, long or short, that may come of it."""
-        return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells))
+from quantd.engine.books import Book, Net
 
 
 class AccountLike(Protocol):
@@ -333,7 +243,7 @@ class Portfolio:
             book.cost -= amount * price
             book.realised -= amount * price
         else:
-            book.realised -= amount
+            book.pay(asset, amount)
 
     def correct(self, strategy: str, instrument: InstrumentId, side: Side, change: "FillChange", at_ns: int) -> None:
         """Move profit by what is now known better of a fill; quantity stays.
@@ -354,8 +264,10 @@ class Portfolio:
         for sign, fees in ((1, before.fees), (-1, after.fees)):
             for asset, amount in fees:
                 account.move(asset, sign * amount, at_ns)
-                in_base = asset == rules.base and not account.is_margin
-                book.realised += sign * amount * (after.price if in_base else ONE)
+                if asset == rules.base and not account.is_margin:
+                    book.realised += sign * amount * after.price
+                else:
+                    book.pay(asset, -sign * amount)
 
     def adjust(self, strategy: str, instrument: InstrumentId, signed: Decimal, price: Decimal) -> None:
         """Move a book to meet the venue's truth; balances come from the venue itself."""
@@ -391,8 +303,9 @@ class Portfolio:
             account.flows[flow.asset] = account.flows.get(flow.asset, ZERO) + flow.amount
             return
         instrument = self.instruments.get(InstrumentId(flow.instrument))
-        if instrument is not None and flow.asset == instrument.settlement_currency:
-            self.book("", instrument.id).realised += flow.amount
+        if instrument is None or (flow.asset == instrument.base and not account.is_margin):
+            return  # not profit, or an asset in kind: what is held of it is told by the balance
+        self.book("", instrument.id).pay(flow.asset, -flow.amount)
 
 
 FillChange = tuple[Fill, Fill]

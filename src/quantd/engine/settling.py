@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from quantd.domain.fills import Fill
 from quantd.domain.orders import Side
+from quantd.engine.books import Book
 from quantd.engine.context import Context
 from quantd.engine.orders import LiveOrder
-from quantd.engine.portfolio import Book
 
 Settlement = tuple[Decimal | None, tuple[str, Decimal] | None]
 """Open price of the lot that a fill closes, and (currency, amount) that moves the account where the venue tells none."""

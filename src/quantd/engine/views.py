@@ -50,7 +50,7 @@ class Instruments(tuple[InstrumentId, ...]):
 
 class Position(msgspec.Struct, frozen=True):
     """A strategy's own book of one instrument. Quantity is signed, in the instrument's unit; money in its settlement
-    currency, as floats for reading."""
+    currency, as floats for reading; fees in another currency are not taken off."""
 
     instrument: InstrumentId
     quantity: Decimal

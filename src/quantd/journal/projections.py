@@ -29,7 +29,7 @@ def projections() -> tuple[Projection[f.Fact], ...]:
     return (
         Tables("orders", 1, ORDERS, _ORDER_HANDLERS),
         Tables("fills", 1, FILLS, {f.FillRecorded: _fill, f.FillCorrected: _fill_corrected}),
-        Tables("lots", 1, LOTS, _LOT_HANDLERS),
+        Tables("lots", 2, LOTS, _LOT_HANDLERS),
         Tables("equity", 1, EQUITY, _EQUITY_HANDLERS),
     )
 
@@ -253,11 +253,13 @@ def _portfolio(connection: sqlite3.Connection, strategy: str, instrument: Instru
     if account is not None:
         portfolio.account(rules_now.venue).account = msgspec.msgpack.decode(account[0], type=Account)
     found = connection.execute(
-        "SELECT quantity, cost, realised FROM books WHERE strategy = ? AND instrument = ?", (strategy, instrument)
+        "SELECT quantity, cost, realised, costs FROM books WHERE strategy = ? AND instrument = ?",
+        (strategy, instrument),
     ).fetchone()
     if found is not None:
         book = portfolio.book(strategy, instrument)
-        book.quantity, book.cost, book.realised = map(Decimal, found)
+        book.quantity, book.cost, book.realised = map(Decimal, found[:3])
+        book.costs = msgspec.json.decode(found[3], type=dict[str, Decimal])
     return portfolio
 
 
@@ -265,6 +267,7 @@ def _save_book(connection: sqlite3.Connection, portfolio: Portfolio, fact: Any) 
     for book in portfolio.books(fact.instrument):
         row = {"strategy": book.strategy, "instrument": fact.instrument, "changed_at_ns": fact.at_ns}
         row |= {"quantity": str(book.quantity), "cost": str(book.cost), "realised": str(book.realised)}
+        row["costs"] = msgspec.json.encode(book.costs, order="sorted").decode()
         _insert(connection, "books", row)
 
 

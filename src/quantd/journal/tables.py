@@ -32,7 +32,7 @@ LOTS = """
 CREATE TABLE instruments (id TEXT PRIMARY KEY, rules BLOB) WITHOUT ROWID;
 CREATE TABLE accounts (venue TEXT PRIMARY KEY, account BLOB) WITHOUT ROWID;
 CREATE TABLE books (
-    strategy TEXT, instrument TEXT, quantity TEXT, cost TEXT, realised TEXT, changed_at_ns INTEGER,
+    strategy TEXT, instrument TEXT, quantity TEXT, cost TEXT, realised TEXT, costs TEXT, changed_at_ns INTEGER,
     PRIMARY KEY (strategy, instrument)
 ) WITHOUT ROWID;
 CREATE TABLE lots (

@@ -74,14 +74,17 @@ class Gauges:
                 instrument=str(rules.id),
                 strategy=strategy_label(book.strategy),
             )
-            price = state.rates.marks[rules.id].exact()
-            rate = state.rates.rate(rules.settlement_currency)
+            rates = state.rates
+            price, rate = rates.last_good(rates.marks[rules.id]), rates.rate(rules.settlement_currency, rates.last_good)
+            costs = [
+                amount * (rates.rate(asset, rates.last_good) or Decimal(0)) for asset, amount in book.costs.items()
+            ]
             if price is None or rate is None:
                 continue
             scopes = ("account", f"strategy:{strategy_label(book.strategy)}")
             for scope in scopes:
                 sums = profits.setdefault(scope, [Decimal(0), Decimal(0)])
-                sums[0] += book.realised * rate
+                sums[0] += book.realised * rate - sum(costs)
                 sums[1] += book.unrealised(price) * rate
             value = rules.notional(book.quantity, price) * rate
             gross += abs(value)

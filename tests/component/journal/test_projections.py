@@ -6,6 +6,7 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from quantd.domain import facts as f
 from quantd.domain.cash import Account, AccountKind, Balance, CashFlow, CashFlowKind, PositionMode
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.instruments import Instrument, InstrumentId, TickTier
+from quantd.domain.limit_facts import DayProfitsRecorded
 from quantd.domain.orders import ClientOrderId, OperationKind, OrderKind, OrderSpec, Origin, Role, Side, Trigger
 from quantd.engine.portfolio import Portfolio
 from quantd.journal.projections import projections
@@ -173,7 +175,7 @@ TRADES = st.lists(
         st.sampled_from(Side),
         st.decimals("0.001", "5", places=3),
         st.decimals("1", "200", places=2),
-        st.sampled_from([(), (("USD", D("0.07")),), (("BTC", D("0.0005")),)]),
+        st.sampled_from([(), (("USD", D("0.07")),), (("BTC", D("0.0005")),), (("BNB", D("0.002")),)]),
         st.booleans(),
     ),
     min_size=1,
@@ -205,8 +207,9 @@ def test_books_are_those_of_the_engine_and_lots_add_up_to_them(
                 portfolio.correct("sma", BTC, side, (fact.fill, after), 3_000)
                 write(journal, f.FillCorrected(fact.client_order_id, "sma", BTC, side, fact.fill, after, 3_000))
         book = portfolio.book("sma", BTC)
-        (row,) = journal.query("SELECT quantity, cost, realised FROM books")
-        assert tuple(map(D, row)) == (book.quantity, book.cost, book.realised)
+        (row,) = journal.query("SELECT quantity, cost, realised, costs FROM books")
+        assert tuple(map(D, row[:3])) == (book.quantity, book.cost, book.realised)
+        assert msgspec.json.decode(row[3], type=dict[str, D]) == book.costs
         lots = [D(text) for (text,) in journal.query("SELECT quantity FROM lots")]
         assert sum(lots) == book.quantity
         assert len({lot > 0 for lot in lots}) <= 1
@@ -215,10 +218,12 @@ def test_books_are_those_of_the_engine_and_lots_add_up_to_them(
 def test_equity_and_balances_and_cash_flows_are_kept(journal: JournalStore[f.Fact]) -> None:
     write(journal, f.DayStarted("2024-05-01", {"all": D("5.5"), "strategy:sma": D(1)}, 1_000))
     write(journal, f.PeaksRecorded({"all": D("7.25")}, 2_000))
+    write(journal, DayProfitsRecorded("2024-05-01", {"strategy:late": D(2)}, 2_500))
     assert journal.query("SELECT at_ns, day, scope, profit, peak FROM equity ORDER BY seq, scope") == [
         (1_000, "2024-05-01", "all", "5.5", None),
         (1_000, "2024-05-01", "strategy:sma", "1", None),
         (2_000, None, "all", None, "7.25"),
+        (2_500, "2024-05-01", "strategy:late", "2", None),
     ]
     write(
         journal,

@@ -10,7 +10,8 @@ from quantd.domain.cash import CashFlow, CashFlowKind
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.instruments import Instrument
 from quantd.domain.orders import Side
-from quantd.engine.portfolio import AccountBalances, Book, Portfolio
+from quantd.engine.books import Book
+from quantd.engine.portfolio import AccountBalances, Portfolio
 from quantd.testing.builders import BTC, make_account, make_balance, make_instrument
 
 D = Decimal
@@ -140,6 +141,19 @@ def test_a_correction_moves_profit_and_balance_but_no_quantity(margin: bool) -> 
     assert book.quantity == portfolio.nets[BTC].quantity == 2
     assert book.realised + book.unrealised(D(110)) == profit + D("2.1")
     assert portfolio.account("paper").totals["USD"] == usd + D("2.1")
+
+
+def test_a_fee_in_another_currency_is_kept_apart_and_a_correction_moves_it() -> None:
+    portfolio = make_portfolio()
+    before, after = (fill("2", "100", fees=(("BNB", D(fee)), ("USD", D("0.1")))) for fee in ("0.02", "0.03"))
+    portfolio.fill("s", BTC, Side.BUY, before, NOW)
+    book = portfolio.book("s", BTC)
+    assert (book.realised, book.costs) == (D("-0.1"), {"BNB": D("0.02")})
+    portfolio.correct("s", BTC, Side.BUY, (before, after), NOW)
+    assert (book.realised, book.costs) == (D("-0.1"), {"BNB": D("0.03")})
+    portfolio.correct("s", BTC, Side.BUY, (after, fill("2", "100", fees=(("USD", D("0.1")),))), NOW)
+    assert book.costs == {}
+    assert portfolio.account("paper").totals["BNB"] == 0
 
 
 def test_an_external_flow_changes_the_balance_and_no_profit_and_financing_does_both() -> None:

@@ -41,8 +41,8 @@ class LastPrices:
         for book in state.portfolio.books():
             if book.quantity:
                 yield book.instrument.id
-            if book.quantity or book.realised:
-                currencies[book.instrument.settlement_currency] = None
+            if book.has_result:
+                currencies |= dict.fromkeys((book.instrument.settlement_currency, *book.costs))
         for account in state.portfolio.accounts.values():
             if account.is_margin:
                 currencies |= {asset: None for asset, amount in account.totals.items() if amount}

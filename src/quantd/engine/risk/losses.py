@@ -26,7 +26,7 @@ Tripped = Callable[[str, TradingState, bool], None]
 
 
 class _Assumed:
-    """A scope in which some holding was never seen a price of."""
+    """A scope in which some holding has no price yet, or some currency no rate."""
 
     __slots__ = ("begun", "last")
 
@@ -52,8 +52,10 @@ class LossKnown(Stateless):
 
     def check(self, wish: Wish) -> Denied | None:
         """See the class."""
-        if self._losses.profit(self._scope) is None:
-            return wish.deny(Denial.RATE_MISSING, 19, self._scope, "a price and rate for every holding", "none")
+        unknown = self._losses.unknown(self._scope)
+        if unknown:
+            found = f"none for {', '.join(unknown)}"
+            return wish.deny(Denial.RATE_MISSING, 19, self._scope, "a price and rate for every holding and fee", found)
         return None
 
 
@@ -123,7 +125,11 @@ class Losses:
     def profit(self, scope: str) -> Decimal | None:
         """Return the exact profit of a scope in the base currency, None when a price or rate was never known."""
         valued = self._profits.of(scope)
-        return None if valued is None or valued.assumed else valued.profit
+        return None if valued.unknown else valued.profit
+
+    def unknown(self, scope: str) -> tuple[str, ...]:
+        """Return what keeps a scope's profit from being known: instruments without a price, currencies without a rate."""
+        return self._profits.of(scope).unknown
 
     def day_loss(self, scope: str) -> Decimal | None:
         """Return what a scope has lost since the trading day began, negative where it gained; None if not known."""
@@ -146,18 +152,16 @@ class Losses:
         if not self._settled:
             self.settle()
         for book in self._context.state.portfolio.books(instrument):
-            if book.quantity or book.realised:
+            if book.has_result:
                 break
         else:
             return
         for scope, limits in self._limits.items():
-            valued = self._profits.of(scope)
-            if valued is not None:  # else the gate lets nothing in
-                self._look(scope, limits, valued)
+            self._look(scope, limits, self._profits.of(scope))
 
     def _look(self, scope: str, limits: Limits, valued: Valued) -> None:
         profit = valued.profit
-        if valued.assumed:
+        if valued.unknown:
             begun = peak = self._while_assumed(scope, valued)
         else:
             self._assumed.pop(scope, None)
@@ -175,7 +179,7 @@ class Losses:
             self._trip(scope, limits, f"drawdown {peak - profit} above {limits.max_drawdown}")
 
     def _while_assumed(self, scope: str, valued: Valued) -> Decimal:
-        """Return from where losses count while some holding counts at its cost: from when that began.
+        """Return from where losses count while something is unknown: from when that began.
 
         The recorded baseline may hold a profit of it that nobody sees now. The first price of a holding moves the profit
         by what it had gained or lost before, so that the baseline moves along.
@@ -183,7 +187,7 @@ class Losses:
         assumed = self._assumed.get(scope)
         if assumed is None:
             assumed = self._assumed[scope] = _Assumed(valued.profit, valued)
-        elif assumed.last.assumed != valued.assumed:
+        elif assumed.last.unknown != valued.unknown:
             assumed.begun += valued.profit - assumed.last.profit
         assumed.last = valued
         return assumed.begun

@@ -1,14 +1,15 @@
 """What each scope has earned since the journal began, in the base currency, unrealised included.
 
 Exact, and never blind: a holding whose market shows no price now counts at its last good one, which the journal keeps over
-a restart. One that never had any counts at its cost, and whoever asks is told how many those are.
+a restart. One that never had any counts at its cost, what is in a currency without any rate not at all, and whoever asks is
+told what those are.
 """
 
 from decimal import Decimal
 from typing import NamedTuple
 
 from quantd.domain.numbers import ZERO
-from quantd.engine.portfolio import Book
+from quantd.engine.books import Book
 from quantd.engine.state import State
 
 ACCOUNT = "account"
@@ -18,8 +19,8 @@ class Valued(NamedTuple):
     """A scope's profit."""
 
     profit: Decimal
-    assumed: int
-    """Holdings in it that were never seen a price of, and count as if they were worth their cost."""
+    unknown: tuple[str, ...]
+    """Instruments without any price and currencies without any rate yet: the profit is one as if they told nothing."""
 
 
 class Profits:
@@ -30,10 +31,11 @@ class Profits:
         self._valued: dict[Book, tuple[tuple[object, ...], Decimal]] = {}
         """By book: what its profit was computed from last, and the profit."""
 
-    def of(self, scope: str) -> Valued | None:
-        """Return a scope's profit, None when a rate of conversion was never known."""
+    def of(self, scope: str) -> Valued:
+        """Return a scope's profit."""
         strategy = scope.removeprefix("strategy:") if scope != ACCOUNT else None
-        total, assumed, rates = ZERO, 0, self._state.rates
+        total, rates = ZERO, self._state.rates
+        unknown: list[str] = []
         for book in self._state.portfolio.books():
             if strategy is not None and book.strategy != strategy:
                 continue
@@ -41,16 +43,23 @@ class Profits:
             if book.quantity:
                 price = rates.last_good(rates.marks[book.instrument.id])
                 if price is None:
-                    assumed += 1
+                    unknown.append(book.instrument.id)
                 else:
                     profit = self._profit_of(book, price)
-            if not profit:
-                continue
-            rate = rates.rate(book.instrument.settlement_currency, rates.last_good)
-            if rate is None:
-                return None
-            total += profit * rate
-        return Valued(total, assumed)
+            if profit:
+                total += self._converted(book.instrument.settlement_currency, profit, unknown)
+            for asset, amount in book.costs.items():
+                total -= self._converted(asset, amount, unknown)
+        return Valued(total, tuple(unknown))
+
+    def _converted(self, currency: str, amount: Decimal, unknown: list[str]) -> Decimal:
+        """Return an amount in the base currency; nothing of one without a rate, which is named in `unknown`."""
+        rate = self._state.rates.rate(currency, self._state.rates.last_good)
+        if rate is not None:
+            return amount * rate
+        if currency not in unknown:
+            unknown.append(currency)
+        return ZERO
 
     def _profit_of(self, book: Book, price: Decimal) -> Decimal:
         """Return realised plus unrealised profit, computed only when the price, the holding or the rules are other ones.

@@ -12,8 +12,9 @@ import msgspec
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import OperationKind, OrderSpec, Origin, Side
+from quantd.engine.books import Book, Net
 from quantd.engine.orders import LiveOrder
-from quantd.engine.portfolio import AccountBalances, Book, Net
+from quantd.engine.portfolio import AccountBalances
 from quantd.engine.rates import Mark
 from quantd.engine.state import State
 

@@ -1,0 +1,129 @@
+"""One strategy's holding of one instrument, and the sum of all such holdings.
+
+Quantities, costs and profits are exact; floats are for reading.
+"""
+
+from decimal import Decimal
+
+from quantd.domain.instruments import Instrument
+from quantd.domain.numbers import ZERO
+
+
+class Book:
+    """One strategy's holding of one instrument: its own fills only."""
+
+    __slots__ = (
+        "buys",
+        "cost",
+        "costs",
+        "instrument",
+        "open_buys",
+        "open_sells",
+        "quantity",
+        "realised",
+        "sells",
+        "strategy",
+    )
+
+    def __init__(self, strategy: str, instrument: Instrument) -> None:
+        self.strategy = strategy
+        self.instrument = instrument
+        self.quantity = ZERO
+        """Signed; negative is short."""
+        self.cost = ZERO
+        """Signed worth of the open quantity at its entry prices, in the settlement currency."""
+        self.realised = ZERO
+        """Profit of what was closed, less all fees, in the settlement currency."""
+        self.costs: dict[str, Decimal] = {}
+        """Fees and financing in other currencies by asset: no part of `realised`, as no rate is exact for ever."""
+        self.buys = ZERO
+        """Remaining quantity of all open buy orders, worst case."""
+        self.sells = ZERO
+        self.open_buys = 0
+        """Number of open buy orders."""
+        self.open_sells = 0
+
+    @property
+    def worst_long(self) -> Decimal:
+        """The quantity if every buy were filled and no sell."""
+        return self.quantity + self.buys
+
+    @property
+    def worst_short(self) -> Decimal:
+        """The quantity if every sell were filled and no buy."""
+        return self.quantity - self.sells
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average entry price of the open quantity, None when flat."""
+        if not self.quantity:
+            return None
+        units = self.quantity * self.instrument.units_per_quantity
+        return abs(units / self.cost) if self.instrument.inverse else abs(self.cost / units)
+
+    def trade(self, signed: Decimal, price: Decimal, opened_at: Decimal | None = None) -> None:
+        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price.
+
+        `opened_at` is the open price of what is closed, where it is known: then the average does not count.
+        """
+        worth = self.instrument.worth
+        old = self.quantity
+        if not old or (old > 0) == (signed > 0):
+            self.quantity = old + signed
+            self.cost += worth(signed, price)
+            return
+        if abs(signed) >= abs(old):
+            self.realised += worth(old, price) - self.cost
+            self.quantity = old + signed
+            self.cost = worth(self.quantity, price)
+            return
+        closed_cost = self.cost * (-signed / old) if opened_at is None else worth(-signed, opened_at)
+        self.realised += worth(-signed, price) - closed_cost
+        self.quantity = old + signed
+        self.cost -= closed_cost
+
+    def pay(self, asset: str, amount: Decimal) -> None:
+        """Take what was paid beside the price: a fee, financing; what is negative was received."""
+        if asset == self.instrument.settlement_currency:
+            self.realised -= amount
+            return
+        total = self.costs.get(asset, ZERO) + amount
+        if total:
+            self.costs[asset] = total
+        else:
+            self.costs.pop(asset, None)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether anything is held, or was ever earned or paid."""
+        return bool(self.quantity or self.realised or self.costs)
+
+    def unrealised(self, price: Decimal) -> Decimal:
+        """Return the profit of the open quantity at `price`, in the settlement currency."""
+        return self.instrument.worth(self.quantity, price) - self.cost
+
+    def profit_float(self, price: float) -> float:
+        """Return realised plus unrealised profit at `price`, for reading and as a first look."""
+        realised = float(self.realised)
+        if not self.quantity:
+            return realised
+        units = float(self.quantity) * float(self.instrument.units_per_quantity)
+        return realised + (-units / price if self.instrument.inverse else units * price) - float(self.cost)
+
+
+class Net:
+    """The sum of all books of one instrument, EXTERNAL included."""
+
+    __slots__ = ("buys", "quantity", "sells", "unknown")
+
+    def __init__(self) -> None:
+        self.quantity = ZERO
+        self.buys = ZERO
+        self.sells = ZERO
+        self.unknown = 0
+        """Operations whose outcome is unknown: new exposure is refused while there are any."""
+
+    @property
+    def worst(self) -> Decimal:
+        """The largest quantity, long or short, that may come of it."""
+        return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells))
