@@ -100,9 +100,10 @@ class Operator:
         EXTERNAL's book is closed too, and so are those of strategies, and of a strategy's instruments, that are no longer
         configured.
         """
-        orders, books = self.orders_of(scope), self._context.state.portfolio.books()
+        orders, state = self.orders_of(scope), self._context.state
         keys = {(order.strategy, order.instrument): None for order in orders}
-        keys |= {(book.strategy, book.instrument.id): None for book in books}
+        keys |= {(book.strategy, book.instrument.id): None for book in state.portfolio.books()}
+        keys |= dict.fromkeys(state.targets)  # one that waits since before a restart may have no book yet
         for order in orders:
             self._trading.cancel(order, cancel_why)
         for strategy, instrument in keys:

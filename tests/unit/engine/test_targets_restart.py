@@ -38,6 +38,17 @@ def test_a_restart_before_anything_was_sent_sends_once() -> None:
     assert len(again.sent(Submit)) == 1
 
 
+def test_flatten_ends_a_target_that_was_waiting_before_a_restart_and_has_no_book_yet() -> None:
+    rig = Rig(price=None)
+    target(rig, 3)
+    again = Rig(facts=rig.facts, price=None)
+    again.handle(FlattenOrdered("all", "ann", "enough", again.now_ns))
+    again.quote(100)
+    for _ in range(5):
+        again.wait()
+    assert again.sent(Submit) == []
+
+
 @pytest.mark.parametrize("own", [lambda s: s.buy(BTC, 1, Limit(90)), lambda s: s.sell(BTC, 1, Limit(110))])
 def test_a_restart_takes_no_order_of_the_strategy_s_own_for_that_of_its_target(own: Any) -> None:
     rig = Rig()
