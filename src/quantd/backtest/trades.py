@@ -91,8 +91,8 @@ class Ledger:
         tally, rates, rules, fill = self._tallies[fact.strategy], self._state.rates, book.instrument, fact.fill
         before, realised = _whole_lots(book), _realised(book, rates)
         book.trade(fill.quantity if fact.side is Side.BUY else -fill.quantity, fill.price)
-        for asset, amount in fill.fees:
-            tally.fees += _charge(book, asset, amount, fill.price, rates)
+        for fee in fill.fees:
+            tally.fees += _charge(book, fee, fill.price, self._state)
         tally.fills += 1
         worth = rules.notional(fill.quantity, fill.price)
         tally.turnover += float(worth) * _rate(rates, rules.base if rules.inverse else rules.quote)
@@ -122,15 +122,15 @@ def _whole_lots(book: Book) -> Decimal:
     return book.quantity if abs(book.quantity) >= book.instrument.lot else ZERO
 
 
-def _charge(book: Book, asset: str, amount: Decimal, price: Decimal, rates: Rates) -> float:
-    """Take a fee off a book and return it in the base currency; one in the base asset shrinks the position."""
-    rules = book.instrument
-    if asset == rules.base and asset != rules.settlement_currency:
+def _charge(book: Book, fee: tuple[str, Decimal], price: Decimal, state: State) -> float:
+    """Take a fee off a book and return it in the base currency; one in the base asset shrinks a position on spot."""
+    rules, (asset, amount) = book.instrument, fee
+    if asset == rules.base and not state.portfolio.account(rules.venue).is_margin:
         book.quantity -= amount / rules.units_per_quantity
         book.cost -= amount * price
         asset, amount = rules.settlement_currency, amount * price
     book.pay(asset, amount)
-    return float(amount) * _rate(rates, asset)
+    return float(amount) * _rate(state.rates, asset)
 
 
 def _realised(book: Book, rates: Rates) -> float:

@@ -124,12 +124,13 @@ def test_metrics_and_results_tell_the_profit_after_such_fees() -> None:
 
 def test_a_backtest_s_round_trip_has_its_fees_at_their_rate() -> None:
     rig = on_margin()
+    rig.quote(165, instrument=EUR_JPY)
     bought = Fill("1", D(100), D(150), fees=(("USD", D(1)),))
-    sold = Fill("2", D(100), D(153), fees=(("JPY", D(30)),))
+    sold = Fill("2", D(100), D(153), fees=(("JPY", D(30)), ("EUR", D(1))))
     fills = [
         FillRecorded("a", "s1", EUR_JPY, side, fill, D(100), at_ns)  # type: ignore[arg-type]  # any id does
         for at_ns, (side, fill) in enumerate([(Side.BUY, bought), (Side.SELL, sold)])
     ]
     tally = Ledger(fills, rig.state, 2).tally("s1")
-    assert tally.fees == pytest.approx(1.2)
-    assert tally.profits == [pytest.approx(2 - 1.2)]
+    assert tally.fees == pytest.approx(1.2 + 1.1)
+    assert tally.profits == [pytest.approx(2 - 1.2 - 1.1)]
