@@ -34,22 +34,25 @@ class Profits:
     def of(self, scope: str) -> Valued:
         """Return a scope's profit."""
         strategy = scope.removeprefix("strategy:") if scope != ACCOUNT else None
-        total, rates = ZERO, self._state.rates
+        rates = self._state.rates
+        total, marks, base = ZERO, rates.marks, rates.base_currency
         unknown: list[str] = []
         for book in self._state.portfolio.books():
             if strategy is not None and book.strategy != strategy:
                 continue
             profit = book.realised
             if book.quantity:
-                price = rates.last_good(rates.marks[book.instrument.id])
+                mark = marks[book.instrument.id]
+                price = mark.exact() or rates.last_good(mark)  # the first alone is what nearly every price takes
                 if price is None:
                     unknown.append(book.instrument.id)
                 else:
                     profit = self._profit_of(book, price)
+            currency = book.instrument.settlement_currency
             if profit:
-                total += self._converted(book.instrument.settlement_currency, profit, unknown)
-            for asset, amount in book.costs.items():
-                total -= self._converted(asset, amount, unknown)
+                total += profit if currency == base else self._converted(currency, profit, unknown)
+            if book.costs:
+                total -= sum(self._converted(asset, amount, unknown) for asset, amount in book.costs.items())
         return Valued(total, tuple(unknown))
 
     def _converted(self, currency: str, amount: Decimal, unknown: list[str]) -> Decimal:
