@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from quantd.backtest.equity import by_strategy
@@ -90,6 +91,19 @@ def test_without_a_rate_the_rest_is_watched_and_new_exposure_waits() -> None:
     rig.quote(90)
     assert trips(rig) == []
     rig.quote(89.99)
+    assert trips(rig) == [("all", TradingState.REDUCING)]
+
+
+def test_what_becomes_unknown_during_the_day_does_not_let_the_day_s_loss_go() -> None:
+    rig = rig_with("account", msgspec.structs.replace(LIMIT, max_drawdown=D(20)))
+    rig.hold(1)
+    for price in (115, 96):
+        rig.quote(price)
+    assert trips(rig) == []
+    buy(rig, BTC, 1, 96, ("BNB", D("0.01")))
+    rig.quote(95.5)
+    assert trips(rig) == [], "20 under the peak, 5 since the day began"
+    rig.quote(95.49)
     assert trips(rig) == [("all", TradingState.REDUCING)]
 
 

@@ -28,17 +28,25 @@ Tripped = Callable[[str, TradingState, bool], None]
 class _Assumed:
     """A scope in which some holding has no price yet, or some currency no rate."""
 
-    __slots__ = ("begun", "last")
+    __slots__ = ("begun", "last", "peak")
 
-    def __init__(self, begun: Decimal, last: Valued) -> None:
+    def __init__(self, begun: Decimal, peak: Decimal, last: Valued) -> None:
         self.begun = begun
         """Profit from which losses count meanwhile."""
+        self.peak = peak
         self.last = last
 
     @property
     def loss(self) -> Decimal:
         """What was lost meanwhile."""
         return self.begun - self.last.profit
+
+    def look(self, valued: Valued) -> None:
+        """Take in a profit. What becomes known moves it by what was gained or lost before, and the baselines with it."""
+        if valued.unknown != self.last.unknown:
+            self.begun += valued.profit - self.last.profit
+            self.peak += valued.profit - self.last.profit
+        self.last = valued
 
 
 class LossKnown(Stateless):
@@ -77,6 +85,8 @@ class Losses:
         self._settled = False
         """Whether all that is to have a baseline has one."""
         self._assumed: dict[str, _Assumed] = {}
+        self._seen_whole: set[str] = set()
+        """Scopes whose profit was known at some time since the start."""
 
     def set_limits(self, risk: RiskSettings, strategies: Mapping[str, Limits]) -> None:
         """Take over the limits."""
@@ -162,8 +172,9 @@ class Losses:
     def _look(self, scope: str, limits: Limits, valued: Valued) -> None:
         profit = valued.profit
         if valued.unknown:
-            begun = peak = self._while_assumed(scope, valued)
+            begun, peak = self._while_assumed(scope, valued)
         else:
+            self._seen_whole.add(scope)
             self._assumed.pop(scope, None)
             baselines = self._context.state.baselines
             begun, peak = baselines.begun[scope], self._peaks_changed.get(scope, baselines.peaks[scope])
@@ -178,19 +189,22 @@ class Losses:
         elif limits.max_drawdown is not None and peak - profit > limits.max_drawdown:
             self._trip(scope, limits, f"drawdown {peak - profit} above {limits.max_drawdown}")
 
-    def _while_assumed(self, scope: str, valued: Valued) -> Decimal:
-        """Return from where losses count while something is unknown: from when that began.
+    def _while_assumed(self, scope: str, valued: Valued) -> tuple[Decimal, Decimal]:
+        """Return the day's beginning and the peak from which losses count while something is unknown.
 
-        The recorded baseline may hold a profit of it that nobody sees now. The first price of a holding moves the profit
-        by what it had gained or lost before, so that the baseline moves along.
+        Where all was known before, only something new can be unknown, which has gained nothing yet: the recorded baselines
+        hold. After a restart they may contain a profit that nobody sees now, and what is lost since then counts.
         """
         assumed = self._assumed.get(scope)
         if assumed is None:
-            assumed = self._assumed[scope] = _Assumed(valued.profit, valued)
-        elif assumed.last.unknown != valued.unknown:
-            assumed.begun += valued.profit - assumed.last.profit
-        assumed.last = valued
-        return assumed.begun
+            baselines, first = self._context.state.baselines, valued.profit
+            begun = peak = first
+            if scope in self._seen_whole:
+                begun = baselines.begun.get(scope, first)
+                peak = self._peaks_changed.get(scope, baselines.peaks.get(scope, first))
+            assumed = self._assumed[scope] = _Assumed(begun, peak, valued)
+        assumed.look(valued)
+        return assumed.begun, assumed.peak
 
     def _warn(self, scope: str, limits: Limits, name: str, observed: Decimal) -> None:
         soft = soft_share(limits, name)
