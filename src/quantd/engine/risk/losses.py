@@ -121,6 +121,7 @@ class Losses:
             if profit is None:
                 self._settled = False
                 continue
+            self._seen_whole.add(scope)
             assumed = self._assumed.get(scope)
             first = profit if assumed is None else profit + assumed.loss
             if scope not in baselines.begun:
