@@ -9,7 +9,7 @@ from quantd.domain.facts import StateSet
 from quantd.domain.orders import Side
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits
-from quantd.engine.risk.margins import Margins
+from quantd.engine.risk.margins import Margins, margin_of_positions
 from quantd.engine.risk.wish import Denial, Denied
 from quantd.testing.builders import Rig, make_instrument, make_snapshot
 from tests.unit.risk.cases import D, place, resting, rig_with
@@ -110,3 +110,15 @@ def test_a_disabled_watch_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
     rig.hold(10)
     rig.quote(55)
     assert trips(rig) == []
+
+
+def test_on_a_hedging_account_the_larger_side_binds_margin_though_the_sum_is_nothing() -> None:
+    rig = made(hedging=True, balances={"USD": 1_200})
+    rig.hold(15, "s1")
+    rig.hold(-15, "s2")
+    assert margin_of_positions(rig.state, "paper") == 300
+    rig.hold(5, "s1")
+    assert margin_of_positions(rig.state, "paper") == 400
+    denied = place(rig, Side.BUY, "11", "100")
+    assert isinstance(denied, Denied)
+    assert denied.code is Denial.MARGIN_RATIO

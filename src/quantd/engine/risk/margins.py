@@ -7,9 +7,11 @@ held; below the limit the venue is latched as reducing until a named person clea
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from quantd.domain.cash import PositionMode
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
+from quantd.engine.portfolio import AccountBalances
 from quantd.engine.rates import Mark, Pricing
 from quantd.engine.reservations import cost_of
 from quantd.engine.risk.gate import Control, Scoped, Stateless
@@ -25,11 +27,13 @@ MARGIN = "margin"
 def margin_of_positions(state: State, venue: str, price_of: Pricing = Mark.exact) -> Decimal | None:
     """Return the margin that a venue's positions bind, in the base currency; None when a price or rate is missing.
 
-    By the instruments' margin rates; where one has none, the venue's own word counts if it is more.
+    By the instruments' margin rates, on a hedging account of the larger side; where one has none, the venue's own word
+    counts if it is more.
     """
     used, is_known = ZERO, True
+    account = state.portfolio.account(venue)
     for instrument in state.portfolio.exposures():
-        quantity = abs(state.portfolio.nets[instrument].quantity)
+        quantity = _bound(state, instrument, account)
         if not quantity or instrument.partition(":")[0] != venue:
             continue
         rules = state.portfolio.instruments[instrument]
@@ -39,11 +43,19 @@ def margin_of_positions(state: State, venue: str, price_of: Pricing = Mark.exact
             return None
         is_known = is_known and rules.margin_rate is not None
         used += value * (rules.margin_rate or ZERO)
-    account = state.portfolio.account(venue)
     if is_known or account.margin_used is None or account.account is None:
         return used
     rate = state.rates.rate(account.account.home_currency, price_of)
     return None if rate is None else max(used, account.margin_used * rate)
+
+
+def _bound(state: State, instrument: InstrumentId, account: AccountBalances) -> Decimal:
+    """Return the quantity that binds margin: where long and short stand side by side, at least the larger of the two."""
+    net = state.portfolio.nets[instrument].quantity
+    if account.account is None or account.account.mode is not PositionMode.HEDGING:
+        return abs(net)
+    long = sum((book.quantity for book in state.portfolio.books(instrument) if book.quantity > 0), ZERO)
+    return max(long, long - net)
 
 
 class MarginDistance(Stateless):
@@ -106,7 +118,8 @@ class Margins:
 
     def marked(self, instrument: InstrumentId) -> None:
         """A price or a fill moved: look at the venue if it holds any of it."""
-        if self._context.state.portfolio.nets[instrument].quantity:
+        state = self._context.state
+        if _bound(state, instrument, state.portfolio.account(instrument.partition(":")[0])):
             self._look(instrument.partition(":")[0])
 
     def time_passed(self) -> None:
