@@ -11,9 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 import quantd
+from quantd.app import bar_limits
 from quantd.app.engine import log_of
 from quantd.app.feeds import synthetic_specs
 from quantd.app.schedules import build_scheduler
@@ -31,8 +30,6 @@ from quantd.domain.market import Bar
 from quantd.domain.numbers import BPS, ZERO
 from quantd.engine.context import EngineSettings
 from quantd.engine.core import Engine
-from quantd.engine.risk.controls import DEFAULTS
-from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.errors import ConfigError
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.feeds.recorded import read_market
@@ -107,10 +104,15 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     rules = _rules(settings, options, wanted, sources)
     data = _synthetic(settings, options, rules) if not files else _recorded(files, sources)
     venues = _simulated(settings, options, parts, rules)
-    risk, defaults = _reference_age(settings.risk, data.bar_s, notes)
-    limits = [(one.setup, one.strategy, _older(one.limits, data.bar_s)) for one in prepared]
+    risk, defaults = bar_limits.reference_age(settings.risk, data.bar_s, notes)
+    limits = [(one.setup, one.strategy, bar_limits.older(one.limits, data.bar_s)) for one in prepared]
     engine = Engine(
-        EngineSettings(journal_id="0", epoch=1),
+        EngineSettings(
+            journal_id="0",
+            epoch=1,
+            naked_after_s=bar_limits.naked_after_s(settings.protection.naked_after_s, data.bar_s, notes),
+            when_naked=settings.protection.when_naked,
+        ),
         risk,
         limits,
         make_random=random.Random,
@@ -120,7 +122,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     for venue in venues:
         engine.connect(venue.account.venue, venue.capabilities)
     engine.declare()
-    _check_quotes(engine, data.bar_s, notes)
+    bar_limits.check_quotes(engine, data.bar_s, notes)
     run = RunStarted(quantd.__version__, settings.hash, source_hashes(prepared), "0", 1, 0)
     backtest = Backtest(
         engine,
@@ -328,37 +330,3 @@ def _synthetic(settings: Settings, options: Options, rules: Mapping[InstrumentId
         sources.append(market.events(duration_s))
         count += round(duration_s) * sum(2 if spec.depth else 1 for spec in specs)
     return _Data(iter(merge_by_time(*sources)), count, 0.0)
-
-
-# --- limits that data by bars need ------------------------------------------------------------------------------------
-
-
-def _older(limits: Limits, bar_s: float) -> Limits:
-    """Return limits whose reference age admits the last bar's close until the next one comes."""
-    age_s = limits.max_quote_age_s
-    if not bar_s or age_s is None or age_s >= 2 * bar_s:
-        return limits
-    return msgspec.structs.replace(limits, max_quote_age_s=2 * bar_s)
-
-
-def _reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[RiskSettings, Limits]:
-    if not bar_s:
-        return risk, DEFAULTS
-    notes.append(f"the data are bars of {bar_s:g} s: a price counts as fresh for two of them")
-    older = msgspec.structs.replace(
-        risk,
-        account=_older(risk.account, bar_s),
-        order=_older(risk.order, bar_s),
-        strategy=_older(risk.strategy, bar_s),
-        venues={name: _older(one, bar_s) for name, one in risk.venues.items()},
-        instruments={name: _older(one, bar_s) for name, one in risk.instruments.items()},
-    )
-    return older, _older(DEFAULTS, bar_s)
-
-
-def _check_quotes(engine: Engine, bar_s: float, notes: list[str]) -> None:
-    if not bar_s:
-        return
-    for desk in engine.desks.values():
-        if desk.quotes or desk.books:
-            notes.append(f"strategy {desk.id} asks for quotes or books: data of bars hold none")

@@ -7,7 +7,7 @@ import pytest
 from quantd.domain.lots import LotProtection
 from quantd.domain.orders import OrderState, TimeInForce
 from quantd.exchange import ExchangeRules, NewOrder, Placed
-from tests.unit.exchange.scenes import BUY, SECOND, SELL, D, bar, exchange, margin, place, shown, spec, spot
+from tests.unit.exchange.scenes import BUY, SECOND, SELL, D, bar, exchange, margin, place, shown, spec, spot, told
 
 FIRST = (100.0, 101.0, 99.0, 100.0)
 NEXT = (102.0, 105.0, 95.0, 98.0)
@@ -156,3 +156,12 @@ def test_market_orders_of_a_long_run_forget_ended_orders_where_history_is_off() 
     assert not venue.trades("a")
     assert not venue.ledger("a")
     assert venue.order_by_client_id("a", "c1") is None
+
+
+def test_entry_is_told_before_the_exits_that_its_fill_places_and_a_close_before_those_that_it_ends() -> None:
+    venue = exchange(margin())
+    venue.handle(bar(0, FIRST))
+    venue.submit("a", NewOrder("e", spec(BUY, "1"), LotProtection(stop=D(90), take=D(110))), MINUTE)
+    assert told(venue.handle(bar(1, FIRST))) == [("o1", "filled"), ("o2", "working"), ("o3", "working")]
+    place(venue, "a", spec(SELL, "1"), 2 * MINUTE)
+    assert told(venue.handle(bar(2, FIRST))) == [("o4", "filled"), ("o2", "cancelled"), ("o3", "cancelled")]
