@@ -144,8 +144,6 @@ class Exchange:
                 if market.trailing:
                     move_trailing(market, now_ns)
                 self._matching.match(market, now_ns)
-            if market.trailing and isinstance(event, Bar):
-                move_trailing(market, now_ns)
             if market.holders:
                 self._guard(market, now_ns)
         if expires:

@@ -135,14 +135,73 @@ def test_worse_exit_of_a_lot_comes_first_where_the_bar_leaves_it_open(
     assert len(venue.orders("a", working=True)) == (2 if profit is None else 0)
 
 
-def test_bar_that_opens_a_lot_may_stop_it_and_takes_profit_by_its_close_only() -> None:
-    stopped, kept = exchange(margin()), exchange(margin())
-    for venue, second in ((stopped, (100.0, 111.0, 94.0, 111.0)), (kept, (100.0, 111.0, 96.0, 105.0))):
-        venue.handle(bar(0, FIRST))
-        venue.submit("a", NewOrder("e", spec(BUY, "1"), LotProtection(stop=D(95), take=D(110))), MINUTE)
-        venue.handle(bar(1, second))
-    assert [trade.price for trade in stopped.trades("a")] == [D(100), D(95)]
-    assert [trade.price for trade in kept.trades("a")] == [D(100)]
+@pytest.mark.parametrize(
+    ("exits", "prices", "closed_at"),
+    [
+        (LotProtection(stop=D(95), take=D(110)), (100.0, 111.0, 94.0, 111.0), "95"),
+        (LotProtection(stop=D(95), take=D(110)), (100.0, 111.0, 96.0, 105.0), None),
+        (LotProtection(take=D(110)), (100.0, 126.0, 99.0, 125.0), "110"),  # when the target was passed is not known
+        (LotProtection(stop=D(99)), (98.0, 98.5, 97.0, 98.0), "98"),  # the lot opened beyond its stop: at once
+        (LotProtection(take=D(101)), (103.0, 104.0, 102.0, 103.0), "103"),  # and beyond its target
+        (LotProtection(trail=D(3)), (100.0, 110.0, 96.0, 108.0), "97"),  # it begins at 100, not at the close
+        (LotProtection(trail=D(3)), (100.0, 110.0, 98.0, 99.0), None),
+    ],
+)
+def test_bar_that_opens_a_lot_closes_it_at_no_price_that_its_exits_could_not_know(
+    exits: LotProtection, prices: tuple[float, float, float, float], closed_at: str | None
+) -> None:
+    venue = exchange(margin())
+    venue.handle(bar(0, FIRST))
+    venue.submit("a", NewOrder("e", spec(BUY, "1"), exits), MINUTE)
+    venue.handle(bar(1, prices))
+    assert [trade.price for trade in venue.trades("a")][1:] == ([] if closed_at is None else [D(closed_at)])
+
+
+def test_trailing_stop_moves_by_the_close_of_the_bar_that_opened_its_lot_and_by_the_extreme_of_later_ones() -> None:
+    venue = exchange(margin())
+    venue.handle(bar(0, (110.0, 110.0, 110.0, 110.0)))
+    venue.submit("a", NewOrder("e", spec(BUY, "1", "100"), LotProtection(trail=D(3))), MINUTE)
+    triggers = []
+    for minute, prices in ((1, (110.0, 110.0, 100.0, 101.0)), (2, (101.0, 108.0, 101.0, 107.0))):
+        venue.handle(bar(minute, prices))  # the high of 110 came before the limit was met
+        triggers += [view.spec.trigger for view in venue.orders("a", working=True)]
+    assert triggers == [D(98), D(105)]
+
+
+def test_trailing_stop_keeps_its_way_while_its_entry_goes_on_filling() -> None:
+    venue = exchange(margin(), rules=ExchangeRules(volume_cap=0.1))
+    venue.handle(bar(0, FIRST))
+    venue.submit("a", NewOrder("e", spec(BUY, "2"), LotProtection(trail=D(5))), MINUTE)
+    triggers = []
+    for minute, prices in (
+        (1, (100.0, 102.0, 99.0, 102.0)),
+        (2, (102.0, 112.0, 102.0, 112.0)),
+        (3, (112.0, 112.0, 108.0, 108.5)),
+    ):
+        venue.handle(bar(minute, prices, volume=7.0))
+        exits = [view for view in venue.orders("a", working=True) if view.origin == "protection"]
+        triggers += [(view.spec.trigger, view.spec.quantity) for view in exits]
+    assert triggers == [(D(97), D("0.7")), (D(107), D("1.4")), (D(107), D(2))]
+
+
+@pytest.mark.parametrize(
+    ("terms", "prices", "price"),
+    [
+        (spec(SELL, "1", "110"), (100.0, 126.0, 99.0, 125.0), "110"),
+        (spec(BUY, "1", "90"), (100.0, 101.0, 60.0, 65.0), "90"),
+        (spec(BUY, "1", "103"), (102.0, 105.0, 95.0, 98.0), "98"),  # it could trade all the while
+        (spec(BUY, "1", "103", tif=TimeInForce.IOC), (104.0, 105.0, 95.0, 98.0), None),
+    ],
+)
+@pytest.mark.parametrize("latency_ns", [0, 5 * SECOND])
+def test_limit_that_comes_in_the_middle_of_a_bar_fills_at_its_own_price_unless_open_and_close_cross_it(
+    terms: object, prices: tuple[float, float, float, float], price: str | None, latency_ns: int
+) -> None:
+    venue = exchange(spot(USD="10000", BTC="10"), rules=ExchangeRules(latency_ns=latency_ns))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", terms, MINUTE + 30 * SECOND)  # type: ignore[arg-type]  # the table holds OrderSpecs
+    venue.handle(bar(1, prices))
+    assert shown(venue, "a", order_id).average_price == (None if price is None else D(price))
 
 
 def test_market_orders_of_a_long_run_forget_ended_orders_where_history_is_off() -> None:
