@@ -44,6 +44,7 @@ SYNTHETIC_FROM_NS = 1_704_067_200_000_000_000
 """Where synthetic history begins: 2024-01-01 UTC. The same seed gives the same run on every day."""
 _SAMPLE = 200
 _DEFAULT_LOT = Decimal("0.0001")
+_DEFAULT_MARGIN_RATE = Decimal("0.05")
 _DEFAULT_BALANCE = Decimal(100_000)
 
 
@@ -61,6 +62,8 @@ class Options(NamedTuple):
     tick: Decimal | None = None
     """Price step of instruments that the configuration does not describe; read off the data without it."""
     lot: Decimal = _DEFAULT_LOT
+    margin_rate: Decimal = _DEFAULT_MARGIN_RATE
+    """Share of a position's worth that margin accounts hold for such instruments."""
 
 
 class Plan(NamedTuple):
@@ -101,7 +104,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     wanted = _instruments(prepared)
     files = _files(settings, options, wanted)
     sources = {instrument: _peeked(path, instrument) for instrument, path in files.items()}
-    rules = _rules(settings, options, wanted, sources)
+    rules = _rules(parts, options, sources, wanted, notes)
     data = _synthetic(settings, options, rules) if not files else _recorded(files, sources)
     venues = _simulated(settings, options, parts, rules)
     risk, defaults = bar_limits.reference_age(settings.risk, data.bar_s, notes)
@@ -150,45 +153,57 @@ def _with_bars(settings: Settings, bars_s: int) -> Settings:
 
 
 def _rules(
-    settings: Settings,
+    parts: Mapping[str, VenueParts],
     options: Options,
-    wanted: Iterable[InstrumentId],
     sources: "Mapping[InstrumentId, _Source]",
+    wanted: Iterable[InstrumentId],
+    notes: list[str],
 ) -> dict[InstrumentId, Instrument]:
-    """Return the trading rules: those of the configuration, else plain ones with the tick of the data."""
+    """Return the trading rules: those of the configuration, else plain ones with the tick of the data, and a note."""
     rules: dict[InstrumentId, Instrument] = {}
     for instrument in wanted:
         venue, _, symbol = instrument.partition(":")
-        section = settings.venues[venue]
+        part = parts[venue]
+        section = part.settings
         known = instruments_of(venue, section) if isinstance(section, PaperSettings) else {}
         if symbol in known:
             rules[instrument] = known[symbol]
             continue
         source = sources.get(instrument)
         tick = options.tick or (source.tick() if source is not None else Decimal("0.01"))
-        rules[instrument] = _plain(instrument, tick, options.lot, _fees(section), _margin_rate(section))
+        plain = rules[instrument] = Instrument(
+            instrument,
+            *_currencies(instrument),
+            ticks=(TickTier(ZERO, tick),),
+            lot=options.lot,
+            fees=_fees(section),
+            margin_rate=options.margin_rate if part.connector.account.kind is AccountKind.MARGIN else None,
+        )
+        notes.append(_assumed(plain))
     return rules
 
 
-def _plain(
-    instrument: InstrumentId, tick: Decimal, lot: Decimal, fees: FeeSchedule, margin_rate: Decimal | None
-) -> Instrument:
+def _currencies(instrument: InstrumentId) -> tuple[str, str]:
     symbol = symbol_of(instrument)
     base, separator, quote = symbol.replace("_", "-").replace("/", "-").partition("-")
     if not separator:
         raise ConfigError(f"{instrument}: expected a symbol of base and quote such as BTC-USDT")
-    return Instrument(
-        instrument, base=base, quote=quote, ticks=(TickTier(ZERO, tick),), lot=lot, fees=fees, margin_rate=margin_rate
+    return base, quote
+
+
+def _assumed(plain: Instrument) -> str:
+    """Say what stands in for the rules that the venue would tell."""
+    fees = f"fees {plain.fees.maker / BPS:f} (maker) and {plain.fees.taker / BPS:f} (taker) basis points"
+    margin = "" if plain.margin_rate is None else f", margin rate {plain.margin_rate:f}"
+    return (
+        f"assumed of {plain.id}: tick {plain.ticks[0].tick:f}, lot {plain.lot:f}, a quantity of 1 is "
+        f"{plain.units_per_quantity:f} {plain.base}, {fees}{margin}"
     )
 
 
 def _fees(section: object) -> FeeSchedule:
     maker, taker = getattr(section, "maker_fee_bps", ZERO), getattr(section, "taker_fee_bps", ZERO)
     return FeeSchedule(maker=maker * BPS, taker=taker * BPS)
-
-
-def _margin_rate(section: object) -> Decimal | None:
-    return Decimal("0.05") if getattr(section, "account", "spot") == "margin" else None
 
 
 # --- venues -----------------------------------------------------------------------------------------------------------

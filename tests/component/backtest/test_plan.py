@@ -95,3 +95,15 @@ def test_position_whose_exits_the_venue_holds_stands_as_long_as_no_price_reaches
     assert not summarise(run).latched
     least = 2 * step_s + 5
     assert f"the data are bars of {step_s} s: a position may stand {least} s without its stop" in plan.notes
+
+
+def test_account_of_a_margin_venue_holds_margin_and_the_assumed_rules_are_told(rig: Rig) -> None:
+    rates = [(price,) * 4 for price in (1.1, 1.1, 1.1, 1.09, 1.05)]
+    action = "self.target(bar.instrument, 50_000_000)"
+    plan = rig.plan(action, rates, OANDA, instrument="v:EUR_USD")
+    run = plan.backtest.run()
+    assert deals(run) == []  # 55 million on 100,000
+    assert (
+        "assumed of v:EUR_USD: tick 0.01, lot 0.0001, a quantity of 1 is 1 EUR, fees 0 (maker) and 0 (taker) basis points, "
+        "margin rate 0.05"
+    ) in plan.notes
