@@ -9,7 +9,7 @@ bar leaves it open:
    else it rests from the next bar on.
 3. Limits within the range, at their price.
 4. Stops of lots that this bar opened, within the whole range.
-5. At the close: what was accepted after the bar began (by more than `ExchangeRules.bar_delay_ns`), for nothing of what
+5. At the close: what arrived after the bar began (by more than `ExchangeRules.bar_delay_ns`), for nothing of what
    came before it is known to have come after it, and targets of lots that this bar opened. A market order fills at the
    close, and so does an arriving limit that open and close cross; any other limit that the close has passed fills at
    its own price, for when it was passed is not known.
@@ -95,7 +95,7 @@ class BarMatching:
     def _sees_open(self, order: ExchangeOrder, bar: Bar) -> bool:
         """Tell whether an order was there when the bar opened."""
         delay = min(self._rules.bar_delay_ns, bar.interval_ns // 20)
-        return order.since_ns <= bar.opened_at_ns + delay
+        return order.arrives_at_ns <= bar.opened_at_ns + delay
 
     def _meet(self, market: MarketState, bar: Bar, arrived: Iterable[ExchangeOrder], *prices: float) -> None:
         """Let arrivals meet the last of `prices`; a limit takes only where all of them cross it."""

@@ -219,7 +219,6 @@ class OrderEntry:
         elif moves:
             order.sequence = self._execution.next_sequence()
             order.arrives_at_ns = now_ns + self._rules.latency_ns
-            order.since_ns = now_ns
         if moves and not code:
             self._settle_down(order, market)
         elif waited:

@@ -114,7 +114,7 @@ class LotExits:
             order.price = price
         else:
             order.trigger = price
-        order.updated_at_ns = order.since_ns = at_ns
+        order.updated_at_ns = order.arrives_at_ns = at_ns
         market.stand(order)
         if trails:
             market.trailing.append(order)

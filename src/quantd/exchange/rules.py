@@ -65,7 +65,7 @@ class ExchangeRules(msgspec.Struct, frozen=True):
     volume_cap: float | None = None
     """Largest share of a bar's volume that all orders together may take; the rest waits for the next bar."""
     bar_delay_ns: int = 2_000_000_000
-    """An order accepted this long (and at most a twentieth of the bar) after a bar's open still counts from its open,
+    """An order that arrives this long (and at most a twentieth of the bar) after a bar's open still counts from its open,
     for bars are told a moment after they closed. Of a bar that began earlier only the close counts."""
     touch_fills: bool = True
     """Whether a bar that only touches a limit fills it; otherwise it must trade through."""

@@ -111,6 +111,15 @@ def test_latency_holds_an_order_until_an_event_at_or_after_its_arrival() -> None
     assert shown(venue, "a", order_id).state is OrderState.FILLED
 
 
+@pytest.mark.parametrize(("latency_s", "price"), [(0, "102"), (2, "102"), (30, "98"), (60, "98")])
+def test_order_whose_way_takes_it_into_a_bar_meets_that_bars_close(latency_s: int, price: str) -> None:
+    venue = exchange(spot(USD="10000"), rules=ExchangeRules(latency_ns=latency_s * SECOND))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", spec(BUY, "1"), MINUTE)
+    venue.handle(bar(1, NEXT))
+    assert shown(venue, "a", order_id).average_price == D(price)
+
+
 @pytest.mark.parametrize(
     ("prices", "profit"),
     [
