@@ -14,7 +14,7 @@ bar leaves it open:
    close, and so does an arriving limit that open and close cross; any other limit that the close has passed fills at
    its own price, for when it was passed is not known.
 
-A lot's exits that its opening price has passed already fill at that price. Trailing stops begin at the lot's opening
+An order that expires before the bar closes meets the open alone. A lot's exits that its opening price has passed already fill at that price. Trailing stops begin at the lot's opening
 price and move after the bar, by its extreme; those that did not see the bar's open by its close.
 """
 
@@ -63,24 +63,29 @@ class BarMatching:
         arrived = pop_arrived(market, now_ns)
         late: list[ExchangeOrder] = []
         if arrived:
+            self._meet(market, bar, [order for order in arrived if self._sees_open(order, bar)], bar.open)
             late = [order for order in arrived if not self._sees_open(order, bar)]
-            self._meet(market, bar, [order for order in arrived if order not in late], bar.open)
         if late or market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops:
             self._meet_range(market, bar, began)
-            self._meet(market, bar, late, bar.open, bar.close)
+            lasting = _lasting(late, bar)
+            self._meet(market, bar, lasting, bar.open, bar.close)
+            for order in late:
+                if order not in lasting:
+                    market.arrive(order)  # to expire there
             close = market.exact(bar.close)
             rest = [order for order in market.resting() if not self._sees_open(order, bar)]
-            self._pass(market, bar, rest, _Span(close, close))
+            self._pass(market, bar, _lasting(rest, bar), _Span(close, close))
             self._move_trailing(market, bar)
 
     def _meet_range(self, market: MarketState, bar: Bar, began: int) -> None:
         """Let what saw the open meet the bar, and the stops of lots that it opened: orders placed after `began`."""
         whole = [order for order in market.resting() if self._sees_open(order, bar)]
-        limits = [order for order in whole if not order.waits_for_trigger]
+        lasting = _lasting(whole, bar)
+        limits = [order for order in lasting if not order.waits_for_trigger]
         price = market.exact(bar.open)
         self._pass(market, bar, whole, _Span(price, price, True))
         span = _Span(market.exact(bar.low), market.exact(bar.high))
-        self._pass(market, bar, [order for order in whole if order.waits_for_trigger], span)
+        self._pass(market, bar, [order for order in lasting if order.waits_for_trigger], span)
         self._pass(market, bar, limits, span)
         placed = [order for order in market.resting() if order.sequence > began and order.waits_for_trigger]
         self._pass(market, bar, placed, span)
@@ -189,3 +194,8 @@ class BarMatching:
                 self._budget -= allowed
         if allowed < quantity and order.is_open:
             self._execution.cancel(order, market, order.account.shortfall(order), bar.received_at_ns)
+
+
+def _lasting(orders: Iterable[ExchangeOrder], bar: Bar) -> list[ExchangeOrder]:
+    """Return those of `orders` that do not expire before a bar's close."""
+    return [order for order in orders if order.expires_at_ns is None or order.expires_at_ns >= bar.closed_at_ns]

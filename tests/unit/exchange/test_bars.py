@@ -121,6 +121,28 @@ def test_order_whose_way_takes_it_into_a_bar_meets_that_bars_close(latency_s: in
 
 
 @pytest.mark.parametrize(
+    ("terms", "sent_s", "state"),
+    [
+        (spec(BUY, "1", "97", tif=TimeInForce.GTD, expires_at_ns=65 * SECOND), 60, OrderState.EXPIRED),
+        (spec(BUY, "1", "97", tif=TimeInForce.GTD, expires_at_ns=119 * SECOND), 60, OrderState.EXPIRED),
+        (spec(BUY, "1", "97", tif=TimeInForce.GTD, expires_at_ns=120 * SECOND), 60, OrderState.FILLED),
+        (spec(BUY, "1", "103", tif=TimeInForce.GTD, expires_at_ns=65 * SECOND), 60, OrderState.FILLED),
+        (spec(BUY, "1", trigger="104", tif=TimeInForce.GTD, expires_at_ns=65 * SECOND), 60, OrderState.EXPIRED),
+        (spec(BUY, "1", trigger="101", tif=TimeInForce.GTD, expires_at_ns=65 * SECOND), 60, OrderState.FILLED),
+        (spec(BUY, "1", "103", tif=TimeInForce.GTD, expires_at_ns=95 * SECOND), 90, OrderState.EXPIRED),
+        (spec(BUY, "1", tif=TimeInForce.GTD, expires_at_ns=95 * SECOND), 90, OrderState.EXPIRED),
+        (spec(BUY, "1", "103", tif=TimeInForce.GTD, expires_at_ns=120 * SECOND), 90, OrderState.FILLED),
+    ],
+)
+def test_order_that_expires_inside_a_bar_meets_its_open_alone(terms: object, sent_s: int, state: OrderState) -> None:
+    venue = exchange(spot(USD="10000"))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", terms, sent_s * SECOND)  # type: ignore[arg-type]  # the table holds OrderSpecs
+    venue.handle(bar(1, NEXT))
+    assert shown(venue, "a", order_id).state is state
+
+
+@pytest.mark.parametrize(
     ("prices", "profit"),
     [
         ((100.0, 111.0, 94.0, 100.0), "-5"),  # both exits in the range: the stop is taken to come first
