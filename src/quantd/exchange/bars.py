@@ -14,8 +14,10 @@ bar leaves it open:
    close, and so does an arriving limit that open and close cross; any other limit that the close has passed fills at
    its own price, for when it was passed is not known.
 
-An order that expires before the bar closes meets the open alone. A lot's exits that its opening price has passed already fill at that price. Trailing stops begin at the lot's opening
-price and move after the bar, by its extreme; those that did not see the bar's open by its close.
+What takes from a bar pays half of `ExchangeRules.spread_bps`; limits that waited do not. An order that expires before
+the bar closes meets the open alone. A lot's exits that its opening price has passed already fill at that price. Trailing
+stops begin at the lot's opening price and move after the bar, by its extreme; those that did not see the open by its
+close.
 """
 
 from collections.abc import Iterable
@@ -50,7 +52,7 @@ class BarMatching:
         self._execution = execution
         self._rules = rules
         self._volume_cap = rules.volume_cap
-        self._shifts = bool(rules.slippage_bps or rules.impact_bps)
+        self._shifts = bool(rules.slippage_bps or rules.impact_bps or rules.spread_bps)
         self._budget: Decimal | None = None
         """What of the bar's volume is left, where it is capped."""
 
@@ -176,11 +178,8 @@ class BarMatching:
             if quantity <= 0:
                 return
         at = price
-        if self._shifts and order.price is None:
-            rules = self._rules
-            share = min(1.0, float(quantity) / bar.volume) if bar.volume > 0 else 1.0
-            shift = (rules.slippage_bps + rules.impact_bps * share) * 1e-4
-            price = shifted(price, shift, order.is_buy, market.instrument)
+        if self._shifts and not maker:
+            price = self._taken(order, market, bar, quantity, price)
         allowed = order.account.allowed(order, quantity, price, market)
         if allowed < quantity and order.spec.time_in_force is _FOK:
             return
@@ -194,6 +193,16 @@ class BarMatching:
                 self._budget -= allowed
         if allowed < quantity and order.is_open:
             self._execution.cancel(order, market, order.account.shortfall(order), bar.received_at_ns)
+
+    def _taken(self, order: ExchangeOrder, market: MarketState, bar: Bar, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return what taking costs: half the spread, for orders without their own price slippage and impact too."""
+        rules, limit = self._rules, order.price
+        shift = rules.spread_bps * 0.5
+        if limit is None:
+            share = min(1.0, float(quantity) / bar.volume) if bar.volume > 0 else 1.0
+            shift += rules.slippage_bps + rules.impact_bps * share
+        taken = shifted(price, shift * 1e-4, order.is_buy, market.instrument)
+        return taken if limit is None else min(taken, limit) if order.is_buy else max(taken, limit)
 
 
 def _lasting(orders: Iterable[ExchangeOrder], bar: Bar) -> list[ExchangeOrder]:

@@ -60,6 +60,8 @@ class ExchangeRules(msgspec.Struct, frozen=True):
     """From acceptance until an order takes part: on the first event at or after it."""
     slippage_bps: float = 0.0
     """Added against every market and triggered stop order that meets the market, then put on a tick."""
+    spread_bps: float = 0.0
+    """Distance of bid and ask around a bar's prices: what takes from a bar pays half of it. Quotes have their own."""
     impact_bps: float = 0.0
     """Added in proportion to the share of the visible volume that an order takes; needs sizes or bar volume."""
     volume_cap: float | None = None

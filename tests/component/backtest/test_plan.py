@@ -41,10 +41,9 @@ CALM: Prices = (100.0, 101.0, 99.0, 100.0)
 
 
 def paper(**settings: object) -> str:
-    """Return a paper section on the recorded bars, without latency and fees unless `settings` say so."""
-    given = {"latency_s": 0, "maker_fee_bps": 0, "taker_fee_bps": 0} | settings
-    spread = given.pop("spread_bps", None)
-    data = "files: {BTC-USD: bars.csv}, lot: 0.001" + ("" if spread is None else f", spread_bps: {spread}")
+    """Return a paper section on the recorded bars, without latency, fees and spread unless `settings` say so."""
+    given = {"latency_s": 0, "maker_fee_bps": 0, "taker_fee_bps": 0, "spread_bps": 0} | settings
+    data = f"files: {{BTC-USD: bars.csv}}, lot: 0.001, spread_bps: {given.pop('spread_bps')}"
     rest = ", ".join(f"{key}: {value}" for key, value in given.items())
     return f"{{type: paper, data: {{recorded: {{{data}}}}}, balances: {{USD: 100000}}, {rest}}}"
 
@@ -107,3 +106,8 @@ def test_account_of_a_margin_venue_holds_margin_and_the_assumed_rules_are_told(r
         "assumed of v:EUR_USD: tick 0.01, lot 0.0001, a quantity of 1 is 1 EUR, fees 0 (maker) and 0 (taker) basis points, "
         "margin rate 0.05"
     ) in plan.notes
+
+
+def test_recorded_bars_are_traded_at_the_spread_of_their_section(rig: Rig) -> None:
+    plan = rig.plan("self.target(bar.instrument, 1)", [CALM] * 3, paper(spread_bps=100))
+    assert deals(plan.backtest.run()) == [("buy", 100.5)]

@@ -102,6 +102,22 @@ def test_slippage_moves_market_orders_against_them_onto_a_tick() -> None:
     assert shown(venue, "a", sold).average_price == D("101.98")
 
 
+def test_half_the_spread_is_paid_by_what_takes_from_a_bar_and_never_beyond_a_limit() -> None:
+    venue = exchange(spot(USD="10000", BTC="5"), rules=ExchangeRules(spread_bps=100.0))
+    venue.handle(bar(0, FIRST))
+    terms = (
+        (spec(BUY, "1"), "102.51"),
+        (spec(SELL, "1"), "101.49"),
+        (spec(SELL, "1", trigger="96"), "95.52"),
+        (spec(BUY, "1", "103"), "102.51"),
+        (spec(BUY, "1", "102.20"), "102.20"),
+        (spec(BUY, "1", "97"), "97"),
+    )
+    sent = [(place(venue, "a", one, MINUTE), price) for one, price in terms]
+    venue.handle(bar(1, NEXT))
+    assert [shown(venue, "a", order_id).average_price for order_id, _ in sent] == [D(price) for _, price in sent]
+
+
 def test_latency_holds_an_order_until_an_event_at_or_after_its_arrival() -> None:
     venue = exchange(spot(USD="10000"), rules=ExchangeRules(latency_ns=61 * SECOND))
     venue.handle(bar(0, FIRST))
