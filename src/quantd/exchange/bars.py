@@ -7,9 +7,11 @@ bar leaves it open:
    then standing limits and stops that the open has passed, at the open.
 2. Stops within the range, at their trigger. A stop limit that triggers fills only where its limit admits the trigger;
    else it rests from the next bar on.
-3. Limits within the range, at their price.
-4. Stops of lots that this bar opened, within the whole range.
-5. At the close: what arrived after the bar began (by more than `ExchangeRules.bar_delay_ns`), for nothing of what
+3. Margin: an account that the bar's worse end brings to its close-out level is closed out at the price where it came
+   there, at the open where that was beyond.
+4. Limits within the range, at their price.
+5. Stops of lots that this bar opened, within the whole range; then margin again.
+6. At the close: what arrived after the bar began (by more than `ExchangeRules.bar_delay_ns`), for nothing of what
    came before it is known to have come after it, and targets of lots that this bar opened. A market order fills at the
    close, and so does an arriving limit that open and close cross; any other limit that the close has passed fills at
    its own price, for when it was passed is not known.
@@ -26,6 +28,8 @@ from typing import NamedTuple
 
 from quantd.domain.market import Bar
 from quantd.domain.orders import TimeInForce
+from quantd.exchange.closing import called_at, close_out
+from quantd.exchange.entry import OrderEntry
 from quantd.exchange.execution import Execution
 from quantd.exchange.market import MarketState
 from quantd.exchange.matching import pop_arrived, shifted
@@ -48,8 +52,9 @@ class _Span(NamedTuple):
 class BarMatching:
     """Matches one market against one bar at a time."""
 
-    def __init__(self, execution: Execution, rules: ExchangeRules) -> None:
+    def __init__(self, execution: Execution, entry: OrderEntry, rules: ExchangeRules) -> None:
         self._execution = execution
+        self._entry = entry
         self._rules = rules
         self._volume_cap = rules.volume_cap
         self._shifts = bool(rules.slippage_bps or rules.impact_bps or rules.spread_bps)
@@ -67,7 +72,7 @@ class BarMatching:
         if arrived:
             self._meet(market, bar, [order for order in arrived if self._sees_open(order, bar)], bar.open)
             late = [order for order in arrived if not self._sees_open(order, bar)]
-        if late or market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops:
+        if late or market.holders or market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops:
             self._meet_range(market, bar, began)
             lasting = _lasting(late, bar)
             self._meet(market, bar, lasting, bar.open, bar.close)
@@ -88,9 +93,26 @@ class BarMatching:
         self._pass(market, bar, whole, _Span(price, price, True))
         span = _Span(market.exact(bar.low), market.exact(bar.high))
         self._pass(market, bar, [order for order in lasting if order.waits_for_trigger], span)
+        self._close_out(market, bar)
         self._pass(market, bar, limits, span)
         placed = [order for order in market.resting() if order.sequence > began and order.waits_for_trigger]
         self._pass(market, bar, placed, span)
+        self._close_out(market, bar)
+
+    def _close_out(self, market: MarketState, bar: Bar) -> None:
+        """Close out the accounts that the bar brings to their level."""
+        if bar.low > market.guard_low and bar.high < market.guard_high:
+            return
+        for account in list(market.holders.values()):
+            price = called_at(account, market, bar)
+            if price is None:
+                continue
+            for order in close_out(account, self._entry, bar.received_at_ns):
+                if order.instrument == market.instrument.id:
+                    market.remove(order)
+                    self._fill(order, market, bar, price, False)
+                    if order.is_open:
+                        market.arrive(order)
 
     def _move_trailing(self, market: MarketState, bar: Bar) -> None:
         """Draw the trailing stops after the bar's extreme; after its close where they did not see the open."""

@@ -5,9 +5,23 @@ from decimal import Decimal
 import pytest
 
 from quantd.domain.lots import LotProtection
-from quantd.domain.orders import OrderState, TimeInForce
+from quantd.domain.orders import OrderState, Side, TimeInForce
 from quantd.exchange import ExchangeRules, NewOrder, Placed
-from tests.unit.exchange.scenes import BUY, SECOND, SELL, D, bar, exchange, margin, place, shown, spec, spot, told
+from tests.unit.exchange.scenes import (
+    BUY,
+    SECOND,
+    SELL,
+    D,
+    bar,
+    exchange,
+    instrument,
+    margin,
+    place,
+    shown,
+    spec,
+    spot,
+    told,
+)
 
 FIRST = (100.0, 101.0, 99.0, 100.0)
 NEXT = (102.0, 105.0, 95.0, 98.0)
@@ -271,3 +285,53 @@ def test_entry_is_told_before_the_exits_that_its_fill_places_and_a_close_before_
     assert told(venue.handle(bar(1, FIRST))) == [("o1", "filled"), ("o2", "working"), ("o3", "working")]
     place(venue, "a", spec(SELL, "1"), 2 * MINUTE)
     assert told(venue.handle(bar(2, FIRST))) == [("o4", "filled"), ("o2", "cancelled"), ("o3", "cancelled")]
+
+
+@pytest.mark.parametrize(
+    ("side", "prices", "price"),
+    [
+        (BUY, (100.0, 101.0, 50.0, 100.0), "92.30"),  # 1000 - 100 * 7.7 is half of 5 % of 100 * 92.3
+        (BUY, (100.0, 150.0, 92.31, 100.0), None),
+        (BUY, (85.0, 101.0, 50.0, 100.0), "85"),
+        (SELL, (100.0, 150.0, 50.0, 100.0), "107.32"),
+        (SELL, (120.0, 150.0, 50.0, 100.0), "120"),
+    ],
+)
+def test_bar_closes_an_account_out_at_the_price_where_it_came_to_its_level(
+    side: Side, prices: tuple[float, float, float, float], price: str | None
+) -> None:
+    venue = exchange(margin("1000"), instruments=(instrument(margin_rate="0.05"),))
+    venue.handle(bar(0, (100.0,) * 4))
+    place(venue, "a", spec(side, "100"), MINUTE)
+    venue.handle(bar(1, (100.0,) * 4))
+    venue.handle(bar(2, prices))
+    assert [trade.price for trade in venue.trades("a")][1:] == ([] if price is None else [D(price)])
+
+
+def test_stop_above_the_close_out_level_saves_the_account_and_a_limit_beyond_it_does_not_rescue_it() -> None:
+    saved, lost = (exchange(margin("1000"), instruments=(instrument(margin_rate="0.05"),)) for _ in range(2))
+    for venue, exits in ((saved, LotProtection(stop=D(95))), (lost, LotProtection(take=D(110)))):
+        venue.handle(bar(0, (100.0,) * 4))
+        venue.submit("a", NewOrder("e", spec(BUY, "100"), exits), MINUTE)
+        venue.handle(bar(1, (100.0,) * 4))
+        venue.handle(bar(2, (100.0, 111.0, 50.0, 100.0)))
+    assert [trade.price for trade in saved.trades("a")] == [D(100), D(95)]
+    assert [trade.price for trade in lost.trades("a")] == [D(100), D("92.30")]
+
+
+def test_lot_that_opens_at_the_close_is_not_closed_out_by_the_low_before_it() -> None:
+    venue = exchange(margin("1000"), instruments=(instrument(margin_rate="0.05"),))
+    venue.handle(bar(0, (100.0,) * 4))
+    place(venue, "a", spec(BUY, "100"), MINUTE + 30 * SECOND)
+    venue.handle(bar(1, (100.0, 101.0, 50.0, 100.0)))
+    assert [trade.price for trade in venue.trades("a")] == [D(100)]
+
+
+def test_close_out_takes_no_more_of_a_bars_volume_than_all_orders_may() -> None:
+    venue = exchange(margin("1000"), rules=ExchangeRules(volume_cap=0.5), instruments=(instrument(margin_rate="0.05"),))
+    venue.handle(bar(0, (100.0,) * 4))
+    place(venue, "a", spec(BUY, "100"), MINUTE)
+    venue.handle(bar(1, (100.0,) * 4, volume=200.0))
+    for minute in (2, 3):
+        venue.handle(bar(minute, (90.0,) * 4, volume=120.0))
+    assert [(trade.quantity, trade.price) for trade in venue.trades("a")][1:] == [(D(60), D(90)), (D(40), D(90))]
