@@ -125,7 +125,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     for venue in venues:
         engine.connect(venue.account.venue, venue.capabilities)
     engine.declare()
-    bar_limits.check_quotes(engine, data.bar_s, notes)
+    bar_limits.check_desks(engine.desks.values(), capabilities, data.bar_s, notes)
     run = RunStarted(quantd.__version__, settings.hash, source_hashes(prepared), "0", 1, 0)
     backtest = Backtest(
         engine,

@@ -1,11 +1,15 @@
-"""What a backtest on bars makes of the limits that count seconds: between two bars nobody hears of anything.
+"""What a backtest on bars makes of the limits that count seconds, and what it tells: between two bars nobody hears a thing.
 
 Used by `plan_backtest`. With data of quotes (a bar length of 0) everything stays as it is.
 """
 
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
-from quantd.engine.core import Engine
+from quantd.domain.capabilities import Capabilities, LotWrite
+from quantd.domain.orders import Protect
+from quantd.engine.desk import Desk
 from quantd.engine.risk.controls import DEFAULTS
 from quantd.engine.risk.limits import Limits, RiskSettings
 
@@ -49,10 +53,22 @@ def naked_after_s(configured_s: float, bar_s: float, notes: list[str]) -> float:
     return least_s
 
 
-def check_quotes(engine: Engine, bar_s: float, notes: list[str]) -> None:
-    """Note which strategies ask for what bars do not hold."""
+def check_desks(
+    desks: Iterable[Desk], capabilities: Mapping[str, Capabilities], bar_s: float, notes: list[str]
+) -> None:
+    """Note which strategies ask for what bars do not hold, and whose exits see no more of a bar than its close."""
     if not bar_s:
         return
-    for desk in engine.desks.values():
+    for desk in desks:
         if desk.quotes or desk.books:
             notes.append(f"strategy {desk.id} asks for quotes or books: data of bars hold none")
+        held_here = sorted(
+            venue
+            for venue in {one.partition(":")[0] for one in desk.setup.instruments}
+            if LotWrite.PROTECT not in capabilities[venue].lot_writes
+        )
+        if Protect in desk.strategy.needs and held_here:
+            notes.append(
+                f"strategy {desk.id}: the engine holds stops and targets for {', '.join(held_here)}; they see each bar's close "
+                "alone and fill at the next open"
+            )

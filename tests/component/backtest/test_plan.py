@@ -111,3 +111,21 @@ def test_account_of_a_margin_venue_holds_margin_and_the_assumed_rules_are_told(r
 def test_recorded_bars_are_traded_at_the_spread_of_their_section(rig: Rig) -> None:
     plan = rig.plan("self.target(bar.instrument, 1)", [CALM] * 3, paper(spread_bps=100))
     assert deals(plan.backtest.run()) == [("buy", 100.5)]
+
+
+@pytest.mark.parametrize(
+    ("venue", "fills", "told"),
+    [
+        (paper(), [("buy", 100.0), ("sell", 85.0)], True),
+        (paper(account="margin", protection="venue"), [("buy", 100.0), ("sell", 95.0)], False),
+    ],
+)
+def test_exits_that_the_engine_holds_act_on_the_close_of_a_bar_and_the_command_says_so(
+    rig: Rig, venue: str, fills: list[tuple[str, float]], told: bool
+) -> None:
+    action = "self.target(bar.instrument, 1, protect=Protect(stop=95))"
+    fall: Prices = (100.0, 100.0, 80.0, 85.0)
+    plan = rig.plan(action, [CALM, CALM, fall, (85.0, 86.0, 84.0, 85.0), CALM], venue)
+    assert deals(plan.backtest.run()) == fills
+    note = "strategy s: the engine holds stops and targets for v; they see each bar's close alone and fill at the next open"
+    assert (note in plan.notes) is told
