@@ -182,14 +182,14 @@ class Backtest:
                 for bar in self._bars.take(event):
                     self._follow(handle(bar))
                 self._plan()
+            if not equity.is_steady:
+                equity.refresh()
             if equity.is_known:
                 value = equity.constant
                 for mark, weight in equity.terms:
                     value += weight * mark.last
                 add_time(now_ns)
                 add_value(value)
-            else:
-                equity.refresh()
 
     def _start(self, now_ns: int) -> None:
         """Tell the engine of its accounts and start the strategies, a moment before the first event."""
