@@ -208,11 +208,11 @@ class BarMatching:
         if allowed > 0:
             placed = self._execution.sequence
             self._execution.fill(order, market, self._execution.deal(allowed, price, maker, bar.received_at_ns))
+            if self._budget is not None:
+                self._budget -= allowed
             if self._execution.sequence > placed:
                 exits = [one for one in market.resting() if one.sequence > placed]
                 self._pass(market, bar, exits, _Span(at, at, True))
-            if self._budget is not None:
-                self._budget -= allowed
         if allowed < quantity and order.is_open:
             self._execution.cancel(order, market, order.account.shortfall(order), bar.received_at_ns)
 

@@ -105,8 +105,8 @@ class LotExits:
         return order
 
     def move(self, market: MarketState, order: ExchangeOrder, price: Decimal, at_ns: int) -> None:
-        """Move a standing exit; one that has triggered is left alone."""
-        if order.triggered or order.place is None:
+        """Move a standing exit; one that has triggered, or that stands there already, is left alone."""
+        if order.triggered or order.place is None or price == (order.price or order.trigger):
             return
         trails = order.trail is not None
         market.remove(order)
@@ -114,6 +114,7 @@ class LotExits:
             order.price = price
         else:
             order.trigger = price
+        order.sequence = self._execution.next_sequence()
         order.updated_at_ns = order.arrives_at_ns = at_ns
         market.stand(order)
         if trails:

@@ -335,3 +335,43 @@ def test_close_out_takes_no_more_of_a_bars_volume_than_all_orders_may() -> None:
     for minute in (2, 3):
         venue.handle(bar(minute, (90.0,) * 4, volume=120.0))
     assert [(trade.quantity, trade.price) for trade in venue.trades("a")][1:] == [(D(60), D(90)), (D(40), D(90))]
+
+
+def test_stop_that_a_further_entry_moves_counts_the_whole_range_of_that_bar() -> None:
+    venue = exchange(margin())
+    venue.handle(bar(0, FIRST))
+    for minute, stop in ((1, "80"), (2, "96")):
+        venue.submit("a", NewOrder(f"e{minute}", spec(BUY, "1"), LotProtection(stop=D(stop))), minute * MINUTE)
+        venue.handle(bar(minute, (100.0, 101.0, 94.0, 100.0)))
+    assert [(trade.quantity, trade.price) for trade in venue.trades("a")] == [
+        (D(1), D(100)),
+        (D(1), D(100)),
+        (D(2), D(96)),
+    ]
+
+
+def test_exits_of_a_new_lot_take_what_its_entry_left_of_the_bars_volume() -> None:
+    venue = exchange(margin(), rules=ExchangeRules(volume_cap=0.1))
+    venue.handle(bar(0, FIRST))
+    venue.submit("a", NewOrder("e", spec(BUY, "1"), LotProtection(stop=D(99))), MINUTE)
+    venue.handle(bar(1, (98.0, 98.0, 97.0, 98.0), volume=15.0))
+    assert [(trade.quantity, trade.price) for trade in venue.trades("a")] == [(D(1), D(98)), (D("0.5"), D(98))]
+
+
+def test_limit_that_takes_pays_no_slippage_of_market_orders() -> None:
+    venue = exchange(spot(USD="10000"), rules=ExchangeRules(slippage_bps=10.0))
+    venue.handle(bar(0, FIRST))
+    order_id = place(venue, "a", spec(BUY, "1", "103"), MINUTE)
+    venue.handle(bar(1, (101.57, 105.0, 95.0, 98.0)))
+    assert shown(venue, "a", order_id).average_price == D("101.57")
+
+
+def test_stop_that_a_new_target_leaves_where_it_is_goes_on_counting_the_whole_bar() -> None:
+    venue = exchange(margin())
+    venue.handle(bar(0, FIRST))
+    venue.submit("a", NewOrder("e", spec(BUY, "1"), LotProtection(stop=D(95), take=D(110))), MINUTE)
+    venue.handle(bar(1, FIRST))
+    (lot,) = venue.lots("a")
+    venue.set_protection("a", lot.lot.venue_id, LotProtection(stop=D(95), take=D(120)), 2 * MINUTE + 30 * SECOND)
+    venue.handle(bar(2, (100.0, 101.0, 94.0, 100.0)))
+    assert [trade.price for trade in venue.trades("a")] == [D(100), D(95)]
