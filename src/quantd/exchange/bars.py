@@ -60,33 +60,29 @@ class BarMatching:
         self._shifts = bool(rules.slippage_bps or rules.impact_bps or rules.spread_bps)
         self._budget: Decimal | None = None
         """What of the bar's volume is left, where it is capped."""
+        self._seen_until_ns = 0
+        """What arrived by then saw the bar's open."""
 
     def match(self, market: MarketState, bar: Bar) -> None:
         """Match everything that a complete bar allows."""
         now_ns = bar.received_at_ns
         cap = self._volume_cap
         self._budget = None if cap is None else market.instrument.quantity(bar.volume * cap)
+        self._seen_until_ns = bar.opened_at_ns + min(self._rules.bar_delay_ns, bar.interval_ns // 20)
         began = self._execution.sequence
         arrived = pop_arrived(market, now_ns)
         late: list[ExchangeOrder] = []
         if arrived:
-            self._meet(market, bar, [order for order in arrived if self._sees_open(order, bar)], bar.open)
-            late = [order for order in arrived if not self._sees_open(order, bar)]
+            self._meet(market, bar, [order for order in arrived if self._sees_open(order)], bar.open)
+            late = [order for order in arrived if not self._sees_open(order)]
         if late or market.holders or market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops:
             self._meet_range(market, bar, began)
-            lasting = _lasting(late, bar)
-            self._meet(market, bar, lasting, bar.open, bar.close)
-            for order in late:
-                if order not in lasting:
-                    market.arrive(order)  # to expire there
-            close = market.exact(bar.close)
-            rest = [order for order in market.resting() if not self._sees_open(order, bar)]
-            self._pass(market, bar, _lasting(rest, bar), _Span(close, close))
+            self._meet_close(market, bar, late)
             self._move_trailing(market, bar)
 
     def _meet_range(self, market: MarketState, bar: Bar, began: int) -> None:
         """Let what saw the open meet the bar, and the stops of lots that it opened: orders placed after `began`."""
-        whole = [order for order in market.resting() if self._sees_open(order, bar)]
+        whole = [order for order in market.resting() if self._sees_open(order)]
         lasting = _lasting(whole, bar)
         limits = [order for order in lasting if not order.waits_for_trigger]
         price = market.exact(bar.open)
@@ -95,9 +91,22 @@ class BarMatching:
         self._pass(market, bar, [order for order in lasting if order.waits_for_trigger], span)
         self._close_out(market, bar)
         self._pass(market, bar, limits, span)
-        placed = [order for order in market.resting() if order.sequence > began and order.waits_for_trigger]
-        self._pass(market, bar, placed, span)
+        if self._execution.sequence > began:
+            placed = [order for order in market.resting() if order.sequence > began and order.waits_for_trigger]
+            self._pass(market, bar, placed, span)
         self._close_out(market, bar)
+
+    def _meet_close(self, market: MarketState, bar: Bar, late: list[ExchangeOrder]) -> None:
+        """Let the close meet what did not see the open."""
+        lasting = _lasting(late, bar)
+        self._meet(market, bar, lasting, bar.open, bar.close)
+        for order in late:
+            if order not in lasting:
+                market.arrive(order)  # to expire there
+        rest = [order for order in market.resting() if not self._sees_open(order)]
+        if rest:
+            close = market.exact(bar.close)
+            self._pass(market, bar, _lasting(rest, bar), _Span(close, close))
 
     def _close_out(self, market: MarketState, bar: Bar) -> None:
         """Close out the accounts that the bar brings to their level."""
@@ -118,13 +127,12 @@ class BarMatching:
         """Draw the trailing stops after the bar's extreme; after its close where they did not see the open."""
         for order in list(market.trailing):
             extreme = bar.low if order.is_buy else bar.high
-            price = market.exact(extreme if self._sees_open(order, bar) else bar.close)
+            price = market.exact(extreme if self._sees_open(order) else bar.close)
             draw_trailing(market, order, price, bar.received_at_ns)
 
-    def _sees_open(self, order: ExchangeOrder, bar: Bar) -> bool:
+    def _sees_open(self, order: ExchangeOrder) -> bool:
         """Tell whether an order was there when the bar opened."""
-        delay = min(self._rules.bar_delay_ns, bar.interval_ns // 20)
-        return order.arrives_at_ns <= bar.opened_at_ns + delay
+        return order.arrives_at_ns <= self._seen_until_ns
 
     def _meet(self, market: MarketState, bar: Bar, arrived: Iterable[ExchangeOrder], *prices: float) -> None:
         """Let arrivals meet the last of `prices`; a limit takes only where all of them cross it."""
