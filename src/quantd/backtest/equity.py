@@ -28,14 +28,15 @@ class EquityCurve:
         self.constant = 0.0
         self.terms: list[tuple[Mark, float]] = []
         """Worth = `constant` + sum of weight * last price."""
-        self.is_known = False
-        """Whether every term has a price; nothing is sampled before."""
         self.is_steady = False
         """Whether the terms hold until the next fact: all have prices, and each is worth a price in the base currency."""
         self._state = state
 
-    def refresh(self) -> None:
-        """Count the terms anew; to be called after facts, and after each event while `is_steady` is false."""
+    def refresh(self) -> bool:
+        """Count the terms anew; to be called after facts, and after each event while `is_steady` is false.
+
+        Returns whether every term has a price; nothing is sampled before.
+        """
         constant, weights = 0.0, _Weights()
         known = self.is_steady = True
         for venue, account in self._state.portfolio.accounts.items():
@@ -48,8 +49,9 @@ class EquityCurve:
         marks = self._state.rates.marks
         self.constant = constant
         self.terms = [(marks[instrument], weight) for instrument, weight in weights.items() if weight]
-        self.is_known = known and all(mark.last > 0.0 for mark, _ in self.terms)
-        self.is_steady = self.is_steady and self.is_known
+        known = known and all(mark.last > 0.0 for mark, _ in self.terms)
+        self.is_steady = self.is_steady and known
+        return known
 
     def _assets(self, account: AccountBalances, weights: "_Weights") -> float | None:
         """Add an account's assets; None while a rate is missing."""

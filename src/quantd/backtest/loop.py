@@ -182,9 +182,7 @@ class Backtest:
                 for bar in self._bars.take(event):
                     self._follow(handle(bar))
                 self._plan()
-            if not equity.is_steady:
-                equity.refresh()
-            if equity.is_known:
+            if equity.is_steady or equity.refresh():
                 value = equity.constant
                 for mark, weight in equity.terms:
                     value += weight * mark.last

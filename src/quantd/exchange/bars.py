@@ -73,8 +73,8 @@ class BarMatching:
         arrived = pop_arrived(market, now_ns)
         late: list[ExchangeOrder] = []
         if arrived:
-            self._meet(market, bar, [order for order in arrived if self._sees_open(order)], bar.open)
             late = [order for order in arrived if not self._sees_open(order)]
+            self._meet(market, bar, [one for one in arrived if one not in late] if late else arrived, bar.open)
         if late or market.holders or market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops:
             self._meet_range(market, bar, began)
             self._meet_close(market, bar, late)
