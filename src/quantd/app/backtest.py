@@ -11,9 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 import quantd
+from quantd.app import bar_limits
 from quantd.app.engine import log_of
 from quantd.app.feeds import synthetic_specs
 from quantd.app.schedules import build_scheduler
@@ -31,8 +30,6 @@ from quantd.domain.market import Bar
 from quantd.domain.numbers import BPS, ZERO
 from quantd.engine.context import EngineSettings
 from quantd.engine.core import Engine
-from quantd.engine.risk.controls import DEFAULTS
-from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.errors import ConfigError
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.feeds.recorded import read_market
@@ -47,6 +44,7 @@ SYNTHETIC_FROM_NS = 1_704_067_200_000_000_000
 """Where synthetic history begins: 2024-01-01 UTC. The same seed gives the same run on every day."""
 _SAMPLE = 200
 _DEFAULT_LOT = Decimal("0.0001")
+_DEFAULT_MARGIN_RATE = Decimal("0.05")
 _DEFAULT_BALANCE = Decimal(100_000)
 
 
@@ -64,6 +62,8 @@ class Options(NamedTuple):
     tick: Decimal | None = None
     """Price step of instruments that the configuration does not describe; read off the data without it."""
     lot: Decimal = _DEFAULT_LOT
+    margin_rate: Decimal = _DEFAULT_MARGIN_RATE
+    """Share of a position's worth that margin accounts hold for such instruments."""
 
 
 class Plan(NamedTuple):
@@ -104,13 +104,18 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     wanted = _instruments(prepared)
     files = _files(settings, options, wanted)
     sources = {instrument: _peeked(path, instrument) for instrument, path in files.items()}
-    rules = _rules(settings, options, wanted, sources)
+    rules = _rules(parts, options, sources, wanted, notes)
     data = _synthetic(settings, options, rules) if not files else _recorded(files, sources)
     venues = _simulated(settings, options, parts, rules)
-    risk, defaults = _reference_age(settings.risk, data.bar_s, notes)
-    limits = [(one.setup, one.strategy, _older(one.limits, data.bar_s)) for one in prepared]
+    risk, defaults = bar_limits.reference_age(settings.risk, data.bar_s, notes)
+    limits = [(one.setup, one.strategy, bar_limits.older(one.limits, data.bar_s)) for one in prepared]
     engine = Engine(
-        EngineSettings(journal_id="0", epoch=1),
+        EngineSettings(
+            journal_id="0",
+            epoch=1,
+            naked_after_s=bar_limits.naked_after_s(settings.protection.naked_after_s, data.bar_s, notes),
+            when_naked=settings.protection.when_naked,
+        ),
         risk,
         limits,
         make_random=random.Random,
@@ -120,7 +125,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     for venue in venues:
         engine.connect(venue.account.venue, venue.capabilities)
     engine.declare()
-    _check_quotes(engine, data.bar_s, notes)
+    bar_limits.check_desks(engine.desks.values(), capabilities, data.bar_s, notes)
     run = RunStarted(quantd.__version__, settings.hash, source_hashes(prepared), "0", 1, 0)
     backtest = Backtest(
         engine,
@@ -148,45 +153,57 @@ def _with_bars(settings: Settings, bars_s: int) -> Settings:
 
 
 def _rules(
-    settings: Settings,
+    parts: Mapping[str, VenueParts],
     options: Options,
-    wanted: Iterable[InstrumentId],
     sources: "Mapping[InstrumentId, _Source]",
+    wanted: Iterable[InstrumentId],
+    notes: list[str],
 ) -> dict[InstrumentId, Instrument]:
-    """Return the trading rules: those of the configuration, else plain ones with the tick of the data."""
+    """Return the trading rules: those of the configuration, else plain ones with the tick of the data, and a note."""
     rules: dict[InstrumentId, Instrument] = {}
     for instrument in wanted:
         venue, _, symbol = instrument.partition(":")
-        section = settings.venues[venue]
+        part = parts[venue]
+        section = part.settings
         known = instruments_of(venue, section) if isinstance(section, PaperSettings) else {}
         if symbol in known:
             rules[instrument] = known[symbol]
             continue
         source = sources.get(instrument)
         tick = options.tick or (source.tick() if source is not None else Decimal("0.01"))
-        rules[instrument] = _plain(instrument, tick, options.lot, _fees(section), _margin_rate(section))
+        plain = rules[instrument] = Instrument(
+            instrument,
+            *_currencies(instrument),
+            ticks=(TickTier(ZERO, tick),),
+            lot=options.lot,
+            fees=_fees(section),
+            margin_rate=options.margin_rate if part.connector.account.kind is AccountKind.MARGIN else None,
+        )
+        notes.append(_assumed(plain))
     return rules
 
 
-def _plain(
-    instrument: InstrumentId, tick: Decimal, lot: Decimal, fees: FeeSchedule, margin_rate: Decimal | None
-) -> Instrument:
+def _currencies(instrument: InstrumentId) -> tuple[str, str]:
     symbol = symbol_of(instrument)
     base, separator, quote = symbol.replace("_", "-").replace("/", "-").partition("-")
     if not separator:
         raise ConfigError(f"{instrument}: expected a symbol of base and quote such as BTC-USDT")
-    return Instrument(
-        instrument, base=base, quote=quote, ticks=(TickTier(ZERO, tick),), lot=lot, fees=fees, margin_rate=margin_rate
+    return base, quote
+
+
+def _assumed(plain: Instrument) -> str:
+    """Say what stands in for the rules that the venue would tell."""
+    fees = f"fees {plain.fees.maker / BPS:f} (maker) and {plain.fees.taker / BPS:f} (taker) basis points"
+    margin = "" if plain.margin_rate is None else f", margin rate {plain.margin_rate:f}"
+    return (
+        f"assumed of {plain.id}: tick {plain.ticks[0].tick:f}, lot {plain.lot:f}, a quantity of 1 is "
+        f"{plain.units_per_quantity:f} {plain.base}, {fees}{margin}"
     )
 
 
 def _fees(section: object) -> FeeSchedule:
     maker, taker = getattr(section, "maker_fee_bps", ZERO), getattr(section, "taker_fee_bps", ZERO)
     return FeeSchedule(maker=maker * BPS, taker=taker * BPS)
-
-
-def _margin_rate(section: object) -> Decimal | None:
-    return Decimal("0.05") if getattr(section, "account", "spot") == "margin" else None
 
 
 # --- venues -----------------------------------------------------------------------------------------------------------
@@ -328,37 +345,3 @@ def _synthetic(settings: Settings, options: Options, rules: Mapping[InstrumentId
         sources.append(market.events(duration_s))
         count += round(duration_s) * sum(2 if spec.depth else 1 for spec in specs)
     return _Data(iter(merge_by_time(*sources)), count, 0.0)
-
-
-# --- limits that data by bars need ------------------------------------------------------------------------------------
-
-
-def _older(limits: Limits, bar_s: float) -> Limits:
-    """Return limits whose reference age admits the last bar's close until the next one comes."""
-    age_s = limits.max_quote_age_s
-    if not bar_s or age_s is None or age_s >= 2 * bar_s:
-        return limits
-    return msgspec.structs.replace(limits, max_quote_age_s=2 * bar_s)
-
-
-def _reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[RiskSettings, Limits]:
-    if not bar_s:
-        return risk, DEFAULTS
-    notes.append(f"the data are bars of {bar_s:g} s: a price counts as fresh for two of them")
-    older = msgspec.structs.replace(
-        risk,
-        account=_older(risk.account, bar_s),
-        order=_older(risk.order, bar_s),
-        strategy=_older(risk.strategy, bar_s),
-        venues={name: _older(one, bar_s) for name, one in risk.venues.items()},
-        instruments={name: _older(one, bar_s) for name, one in risk.instruments.items()},
-    )
-    return older, _older(DEFAULTS, bar_s)
-
-
-def _check_quotes(engine: Engine, bar_s: float, notes: list[str]) -> None:
-    if not bar_s:
-        return
-    for desk in engine.desks.values():
-        if desk.quotes or desk.books:
-            notes.append(f"strategy {desk.id} asks for quotes or books: data of bars hold none")

@@ -1,6 +1,7 @@
 """The equity curve, at a constant cost for each event.
 
 Between two facts the account's worth is a constant plus a weight times each price, so only facts make it count anew.
+Where it is none, for it takes a rate times a price or an inverse one, each event does.
 Floats throughout: it is read, never traded on.
 """
 
@@ -28,14 +29,17 @@ class EquityCurve:
         self.constant = 0.0
         self.terms: list[tuple[Mark, float]] = []
         """Worth = `constant` + sum of weight * last price."""
-        self.is_known = False
-        """Whether every term has a price; nothing is sampled before."""
+        self.is_steady = False
+        """Whether the terms hold until the next fact: all have prices, and each is worth a price in the base currency."""
         self._state = state
 
-    def refresh(self) -> None:
-        """Count the terms anew; to be called after facts, and after each event while `is_known` is false."""
+    def refresh(self) -> bool:
+        """Count the terms anew; to be called after facts, and after each event while `is_steady` is false.
+
+        Returns whether every term has a price; nothing is sampled before.
+        """
         constant, weights = 0.0, _Weights()
-        known = True
+        known = self.is_steady = True
         for venue, account in self._state.portfolio.accounts.items():
             cash = self._assets(account, weights)
             held = self._positions(venue, weights) if account.is_margin else 0.0
@@ -46,7 +50,9 @@ class EquityCurve:
         marks = self._state.rates.marks
         self.constant = constant
         self.terms = [(marks[instrument], weight) for instrument, weight in weights.items() if weight]
-        self.is_known = known and all(mark.last > 0.0 for mark, _ in self.terms)
+        known = known and all(mark.last > 0.0 for mark, _ in self.terms)
+        self.is_steady = self.is_steady and known
+        return known
 
     def _assets(self, account: AccountBalances, weights: "_Weights") -> float | None:
         """Add an account's assets; None while a rate is missing."""
@@ -62,7 +68,7 @@ class EquityCurve:
             if single is not None:
                 weights.add(single, float(amount))
                 continue
-            # Worth by way of several prices: taken as it is now, and again with the next fact.
+            self.is_steady = False  # worth by way of several prices, or of an inverse one
             rate = rates.rate_float(asset)
             if rate is None:
                 return None
@@ -96,6 +102,8 @@ class EquityCurve:
         mark = rates.marks[rules.id]
         if rate is None or not mark.last > 0:
             return None
+        if rules.inverse or rules.settlement_currency != rates.base_currency:
+            self.is_steady = False
         if rules.inverse:
             return (book.profit_float(mark.last) - float(book.realised)) * rate
         weights.add(rules.id, float(book.quantity * rules.units_per_quantity) * rate)

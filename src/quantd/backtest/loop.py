@@ -182,14 +182,12 @@ class Backtest:
                 for bar in self._bars.take(event):
                     self._follow(handle(bar))
                 self._plan()
-            if equity.is_known:
+            if equity.is_steady or equity.refresh():
                 value = equity.constant
                 for mark, weight in equity.terms:
                     value += weight * mark.last
                 add_time(now_ns)
                 add_value(value)
-            else:
-                equity.refresh()
 
     def _start(self, now_ns: int) -> None:
         """Tell the engine of its accounts and start the strategies, a moment before the first event."""

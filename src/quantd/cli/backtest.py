@@ -49,6 +49,9 @@ def backtest(
     ] = None,
     tick: Annotated[str | None, typer.Option(help="Price step of instruments that the configuration lacks.")] = None,
     lot: Annotated[str, typer.Option(help="Quantity step of instruments that the configuration lacks.")] = "0.0001",
+    margin_rate: Annotated[
+        str, typer.Option(help="Share of a position's worth that margin accounts hold, of such instruments.")
+    ] = "0.05",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Write equity, drawdown and fills to this SVG file.")] = None,
     fills: Annotated[Path | None, typer.Option(help="Write all fills to this CSV file.")] = None,
@@ -65,6 +68,7 @@ def backtest(
             balances=dict(_amount(text) for text in balance or ()),
             tick=None if tick is None else _number("--tick", tick),
             lot=_number("--lot", lot),
+            margin_rate=_number("--margin-rate", margin_rate),
         )
         plan = plan_backtest(settings, options)
         result = _run(plan, quiet=as_json)

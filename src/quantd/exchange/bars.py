@@ -7,84 +7,149 @@ bar leaves it open:
    then standing limits and stops that the open has passed, at the open.
 2. Stops within the range, at their trigger. A stop limit that triggers fills only where its limit admits the trigger;
    else it rests from the next bar on.
-3. Limits within the range, at their price.
-4. Exits of lots that this bar opened: their stops count the whole range, their targets the close only.
+3. Margin: an account that the bar's worse end brings to its close-out level is closed out at the price where it came
+   there, at the open where that was beyond.
+4. Limits within the range, at their price.
+5. Stops of lots that this bar opened, within the whole range; then margin again.
+6. At the close: what arrived after the bar began (by more than `ExchangeRules.bar_delay_ns`), for nothing of what
+   came before it is known to have come after it, and targets of lots that this bar opened. A market order fills at the
+   close, and so does an arriving limit that open and close cross; any other limit that the close has passed fills at
+   its own price, for when it was passed is not known.
 
-An order accepted after the bar began (by more than `ExchangeRules.bar_delay_ns`) meets the close only: nothing of what
-came before it is known to have come after it. Trailing stops move after the bar, by its extreme.
+What takes from a bar pays half of `ExchangeRules.spread_bps`; limits that waited do not. An order that expires before
+the bar closes meets the open alone. A lot's exits that its opening price has passed already fill at that price. Trailing
+stops begin at the lot's opening price and move after the bar, by its extreme; those that did not see the open by its
+close.
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import NamedTuple
 
 from quantd.domain.market import Bar
-from quantd.domain.orders import Role, TimeInForce
+from quantd.domain.orders import TimeInForce
+from quantd.exchange.closing import called_at, close_out
+from quantd.exchange.entry import OrderEntry
 from quantd.exchange.execution import Execution
 from quantd.exchange.market import MarketState
 from quantd.exchange.matching import pop_arrived, shifted
 from quantd.exchange.orders import ExchangeOrder
+from quantd.exchange.protection import draw_trailing
 from quantd.exchange.rules import ExchangeRules
 
 _FOK = TimeInForce.FOK
 
 
+class _Span(NamedTuple):
+    """The prices that orders meet."""
+
+    low: Decimal
+    high: Decimal
+    starts: bool = False
+    """Whether it is the one price at which they begin: what that has passed fills there, be it better than their own."""
+
+
 class BarMatching:
     """Matches one market against one bar at a time."""
 
-    def __init__(self, execution: Execution, rules: ExchangeRules) -> None:
+    def __init__(self, execution: Execution, entry: OrderEntry, rules: ExchangeRules) -> None:
         self._execution = execution
+        self._entry = entry
         self._rules = rules
         self._volume_cap = rules.volume_cap
-        self._shifts = bool(rules.slippage_bps or rules.impact_bps)
+        self._shifts = bool(rules.slippage_bps or rules.impact_bps or rules.spread_bps)
         self._budget: Decimal | None = None
         """What of the bar's volume is left, where it is capped."""
+        self._seen_until_ns = 0
+        """What arrived by then saw the bar's open."""
 
     def match(self, market: MarketState, bar: Bar) -> None:
         """Match everything that a complete bar allows."""
         now_ns = bar.received_at_ns
         cap = self._volume_cap
         self._budget = None if cap is None else market.instrument.quantity(bar.volume * cap)
+        self._seen_until_ns = bar.opened_at_ns + min(self._rules.bar_delay_ns, bar.interval_ns // 20)
+        began = self._execution.sequence
         arrived = pop_arrived(market, now_ns)
+        late: list[ExchangeOrder] = []
         if arrived:
-            self._meet_open(market, bar, arrived)
-        if not (market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops):
-            return
-        before = [order for order in market.resting() if order.accepted_at_ns < now_ns or not order.lot]
-        whole = [order for order in before if self._sees_open(order, bar)]
-        limits = [order for order in whole if not order.waits_for_trigger]
+            late = [order for order in arrived if not self._sees_open(order)]
+            self._meet(market, bar, [one for one in arrived if one not in late] if late else arrived, bar.open)
+        if late or market.holders or market.buy_limits or market.sell_limits or market.buy_stops or market.sell_stops:
+            self._meet_range(market, bar, began)
+            self._meet_close(market, bar, late)
+            self._move_trailing(market, bar)
+
+    def _meet_range(self, market: MarketState, bar: Bar, began: int) -> None:
+        """Let what saw the open meet the bar, and the stops of lots that it opened: orders placed after `began`."""
+        whole = [order for order in market.resting() if self._sees_open(order)]
+        lasting = _lasting(whole, bar)
+        limits = [order for order in lasting if not order.waits_for_trigger]
         price = market.exact(bar.open)
-        self._pass(market, bar, whole, price, price)
-        low = market.exact(bar.low)
-        high = market.exact(bar.high)
-        self._pass(market, bar, [order for order in whole if order.waits_for_trigger], low, high)
-        self._pass(market, bar, limits, low, high)
-        close = market.exact(bar.close)
-        self._pass(market, bar, [order for order in before if not self._sees_open(order, bar)], close, close)
-        exits = [order for order in market.resting() if order.lot and order.accepted_at_ns >= now_ns]
-        self._pass(market, bar, [order for order in exits if order.role is not Role.TARGET], low, high)
-        self._pass(market, bar, [order for order in exits if order.role is Role.TARGET], close, close)
+        self._pass(market, bar, whole, _Span(price, price, True))
+        span = _Span(market.exact(bar.low), market.exact(bar.high))
+        self._pass(market, bar, [order for order in lasting if order.waits_for_trigger], span)
+        self._close_out(market, bar)
+        self._pass(market, bar, limits, span)
+        if self._execution.sequence > began:
+            placed = [order for order in market.resting() if order.sequence > began and order.waits_for_trigger]
+            self._pass(market, bar, placed, span)
+        self._close_out(market, bar)
 
-    def _sees_open(self, order: ExchangeOrder, bar: Bar) -> bool:
+    def _meet_close(self, market: MarketState, bar: Bar, late: list[ExchangeOrder]) -> None:
+        """Let the close meet what did not see the open."""
+        lasting = _lasting(late, bar)
+        self._meet(market, bar, lasting, bar.open, bar.close)
+        for order in late:
+            if order not in lasting:
+                market.arrive(order)  # to expire there
+        rest = [order for order in market.resting() if not self._sees_open(order)]
+        if rest:
+            close = market.exact(bar.close)
+            self._pass(market, bar, _lasting(rest, bar), _Span(close, close))
+
+    def _close_out(self, market: MarketState, bar: Bar) -> None:
+        """Close out the accounts that the bar brings to their level."""
+        if bar.low > market.guard_low and bar.high < market.guard_high:
+            return
+        for account in list(market.holders.values()):
+            price = called_at(account, market, bar)
+            if price is None:
+                continue
+            for order in close_out(account, self._entry, bar.received_at_ns):
+                if order.instrument == market.instrument.id:
+                    market.remove(order)
+                    self._fill(order, market, bar, price, False)
+                    if order.is_open:
+                        market.arrive(order)
+
+    def _move_trailing(self, market: MarketState, bar: Bar) -> None:
+        """Draw the trailing stops after the bar's extreme; after its close where they did not see the open."""
+        for order in list(market.trailing):
+            extreme = bar.low if order.is_buy else bar.high
+            price = market.exact(extreme if self._sees_open(order) else bar.close)
+            draw_trailing(market, order, price, bar.received_at_ns)
+
+    def _sees_open(self, order: ExchangeOrder) -> bool:
         """Tell whether an order was there when the bar opened."""
-        delay = min(self._rules.bar_delay_ns, bar.interval_ns // 20)
-        return order.since_ns <= bar.opened_at_ns + delay
+        return order.arrives_at_ns <= self._seen_until_ns
 
-    def _meet_open(self, market: MarketState, bar: Bar, arrived: Iterable[ExchangeOrder]) -> None:
-        """Let arrivals meet the open, or the close where they came later."""
-        open_price = market.exact(bar.open)
+    def _meet(self, market: MarketState, bar: Bar, arrived: Iterable[ExchangeOrder], *prices: float) -> None:
+        """Let arrivals meet the last of `prices`; a limit takes only where all of them cross it."""
+        exact = [market.exact(price) for price in prices]
         for order in arrived:
             if not order.is_open:
                 continue
             if order.waits_for_trigger:
                 market.stand(order)
                 continue
-            price = open_price if self._sees_open(order, bar) else market.exact(bar.close)
-            crosses = order.price is None or (price <= order.price if order.is_buy else price >= order.price)
+            limit = order.price
+            crosses = limit is None or all(one <= limit if order.is_buy else one >= limit for one in exact)
             if crosses and order.spec.post_only:
                 self._execution.cancel(order, market, "post_only", bar.received_at_ns)
                 continue
             if crosses:
-                self._fill(order, market, bar, price, False)
+                self._fill(order, market, bar, exact[-1], False)
             if not order.is_open:
                 continue
             if order.at_once:
@@ -95,19 +160,16 @@ class BarMatching:
             else:
                 market.stand(order)
 
-    def _pass(
-        self, market: MarketState, bar: Bar, orders: Iterable[ExchangeOrder], low: Decimal, high: Decimal
-    ) -> None:
-        """Trigger and fill those of `orders` that a range of prices reaches; at one price, the range is that price."""
-        at_price = low == high
+    def _pass(self, market: MarketState, bar: Bar, orders: Iterable[ExchangeOrder], span: _Span) -> None:
+        """Trigger and fill those of `orders` that a range of prices reaches."""
+        low, high, starts = span
         for order in sorted(orders, key=lambda order: (order.key, order.sequence) if order.is_open else (low, 0)):
             if not order.is_open:
                 continue
             if order.waits_for_trigger:
-                self._stop(order, market, bar, low, high)
+                self._stop(order, market, bar, span)
             elif order.price is not None and self._reached(order.price, order.is_buy, low, high):
-                # At the open a standing limit gets the open where that is better than its own price.
-                self._fill(order, market, bar, low if at_price else order.price, True)
+                self._fill(order, market, bar, low if starts else order.price, True)
 
     def _reached(self, price: Decimal, is_buy: bool, low: Decimal, high: Decimal) -> bool:
         """Tell whether a range comes to a limit; whether a touch counts is a rule."""
@@ -115,8 +177,9 @@ class BarMatching:
             return low <= price if is_buy else high >= price
         return low < price if is_buy else high > price
 
-    def _stop(self, order: ExchangeOrder, market: MarketState, bar: Bar, low: Decimal, high: Decimal) -> None:
+    def _stop(self, order: ExchangeOrder, market: MarketState, bar: Bar, span: _Span) -> None:
         """Trigger a stop that a range reaches, and fill it there."""
+        low, high, _ = span
         trigger = order.trigger
         assert trigger is not None
         if high < trigger if order.is_buy else low > trigger:
@@ -144,18 +207,34 @@ class BarMatching:
             quantity = min(quantity, self._budget)
             if quantity <= 0:
                 return
-        if self._shifts and order.price is None:
-            rules = self._rules
-            share = min(1.0, float(quantity) / bar.volume) if bar.volume > 0 else 1.0
-            shift = (rules.slippage_bps + rules.impact_bps * share) * 1e-4
-            price = shifted(price, shift, order.is_buy, market.instrument)
+        at = price
+        if self._shifts and not maker:
+            price = self._taken(order, market, bar, quantity, price)
         allowed = order.account.allowed(order, quantity, price, market)
         if allowed < quantity and order.spec.time_in_force is _FOK:
             return
         if allowed > 0:
-            deal = self._execution.deal(allowed, price, maker, bar.received_at_ns)
-            self._execution.fill(order, market, deal)
+            placed = self._execution.sequence
+            self._execution.fill(order, market, self._execution.deal(allowed, price, maker, bar.received_at_ns))
             if self._budget is not None:
                 self._budget -= allowed
+            if self._execution.sequence > placed:
+                exits = [one for one in market.resting() if one.sequence > placed]
+                self._pass(market, bar, exits, _Span(at, at, True))
         if allowed < quantity and order.is_open:
             self._execution.cancel(order, market, order.account.shortfall(order), bar.received_at_ns)
+
+    def _taken(self, order: ExchangeOrder, market: MarketState, bar: Bar, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return what taking costs: half the spread, for orders without their own price slippage and impact too."""
+        rules, limit = self._rules, order.price
+        shift = rules.spread_bps * 0.5
+        if limit is None:
+            share = min(1.0, float(quantity) / bar.volume) if bar.volume > 0 else 1.0
+            shift += rules.slippage_bps + rules.impact_bps * share
+        taken = shifted(price, shift * 1e-4, order.is_buy, market.instrument)
+        return taken if limit is None else min(taken, limit) if order.is_buy else max(taken, limit)
+
+
+def _lasting(orders: Iterable[ExchangeOrder], bar: Bar) -> list[ExchangeOrder]:
+    """Return those of `orders` that do not expire before a bar's close."""
+    return [order for order in orders if order.expires_at_ns is None or order.expires_at_ns >= bar.closed_at_ns]

@@ -9,14 +9,19 @@ import msgspec
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import LotProtection
-from quantd.domain.numbers import on_step
+from quantd.domain.market import Bar
+from quantd.domain.numbers import Rounding, on_step
 from quantd.domain.orders import Effect, OrderKind, OrderSpec, Side
 from quantd.exchange.accounts import AccountBook
 from quantd.exchange.entry import OrderEntry
 from quantd.exchange.lots import MarginLot
 from quantd.exchange.margin import MarginAccount
 from quantd.exchange.market import MarketState
+from quantd.exchange.orders import ExchangeOrder
 from quantd.exchange.requests import NewOrder, Placed, Refused
+
+_BITS = 53
+"""Halvings after which two floats have nothing between them."""
 
 
 class LotClose(msgspec.Struct, frozen=True):
@@ -55,12 +60,43 @@ def close_lot(account: AccountBook | None, entry: OrderEntry, wish: LotClose, no
     return entry.submit(account, closing_order(lot, quantity, wish.client_order_id), now_ns)
 
 
-def close_out(account: MarginAccount, entry: OrderEntry, now_ns: int) -> None:
+def close_out(account: MarginAccount, entry: OrderEntry, now_ns: int) -> list[ExchangeOrder]:
     """Place the exchange's own orders that close all lots of an account; no second ones for those under way."""
     under_way = {order.lot for order in account.open.values() if order.origin == "margin_call"}
-    for lot in list(account.lots.values()):
-        if lot.id not in under_way:
-            entry.place_forced(account, closing_order(lot, lot.quantity), now_ns)
+    return [
+        entry.place_forced(account, closing_order(lot, lot.quantity), now_ns)
+        for lot in account.lots.values()
+        if lot.id not in under_way
+    ]
+
+
+def called_at(account: MarginAccount, market: MarketState, bar: Bar) -> Decimal | None:
+    """Return the price at which a bar first brings an account to its close-out level, None where it does not.
+
+    The bar is taken to go from its open straight to its worse end; other markets stay as they are.
+    """
+    position = account.positions[market.instrument.id]
+    is_long = position.long > position.short
+    ok, bad = bar.open, bar.low if is_long else bar.high
+    if not _is_called(account, market, bar, bad):
+        return None
+    if _is_called(account, market, bar, ok):
+        return market.exact(ok)
+    for _ in range(_BITS):
+        middle = (ok + bad) * 0.5
+        if _is_called(account, market, bar, middle):
+            bad = middle
+        else:
+            ok = middle
+    return market.instrument.price(bad, Rounding.FLOOR if is_long else Rounding.CEILING)
+
+
+def _is_called(account: MarginAccount, market: MarketState, bar: Bar, price: float) -> bool:
+    """Tell whether an account would be at its close-out level if the bar had come to a price and stayed there."""
+    market.event = msgspec.structs.replace(bar, open=price, high=price, low=price, close=price)
+    called = account.is_called(account.float_sums())
+    market.event = bar
+    return called
 
 
 def check_protection(market: MarketState, protection: LotProtection) -> str:

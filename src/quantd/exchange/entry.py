@@ -59,7 +59,7 @@ class OrderEntry:
             return Refused(code, spec.instrument)
         return self.place(order, market, now_ns)
 
-    def place_forced(self, account: AccountBook, request: NewOrder, now_ns: int) -> None:
+    def place_forced(self, account: AccountBook, request: NewOrder, now_ns: int) -> ExchangeOrder:
         """Place an order of the exchange's own; it is due at once and passes no check."""
         market = self._markets[request.spec.instrument]
         order = new_order(account, "", request, now_ns)
@@ -67,6 +67,7 @@ class OrderEntry:
         self.place(order, market, now_ns)
         order.arrives_at_ns = now_ns
         self._execution.touch(order)
+        return order
 
     def place(self, order: ExchangeOrder, market: MarketState, now_ns: int) -> Placed:
         """Give an admitted order its id and its place."""
@@ -219,7 +220,6 @@ class OrderEntry:
         elif moves:
             order.sequence = self._execution.next_sequence()
             order.arrives_at_ns = now_ns + self._rules.latency_ns
-            order.since_ns = now_ns
         if moves and not code:
             self._settle_down(order, market)
         elif waited:

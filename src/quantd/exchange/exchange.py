@@ -60,8 +60,8 @@ class Exchange:
         self._conversion = Conversion(self._markets)
         self._execution = Execution(self.rules)
         self._matching = Matching(self._execution, self.rules)
-        self._bars = BarMatching(self._execution, self.rules)
         self._entry = OrderEntry(self._markets, self._execution, self.rules)
+        self._bars = BarMatching(self._execution, self._entry, self.rules)
         self._accounts: dict[str, AccountBook] = {}
         for instrument in instruments:
             self.list_instrument(instrument)
@@ -144,8 +144,6 @@ class Exchange:
                 if market.trailing:
                     move_trailing(market, now_ns)
                 self._matching.match(market, now_ns)
-            if market.trailing and isinstance(event, Bar):
-                move_trailing(market, now_ns)
             if market.holders:
                 self._guard(market, now_ns)
         if expires:
@@ -204,7 +202,8 @@ class Exchange:
             near = account.float_sums()
             if account.is_called(near):
                 closing.close_out(account, self._entry, now_ns)
-                self._matching.meet_arrivals(market, now_ns)
+                if not isinstance(market.event, Bar):  # what a bar has left to close meets the next one
+                    self._matching.meet_arrivals(market, now_ns)
                 low, high = inf, -inf
             else:
                 band = account.band(market, near)

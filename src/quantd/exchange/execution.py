@@ -70,6 +70,7 @@ class Execution:
         quantity, price, at_ns = deal.quantity, deal.price, deal.at_ns
         assert 0 < quantity <= order.quantity - order.filled, f"{order.id}: {quantity} of {order.remaining} left"
         account = order.account
+        self._touched[order.id] = order  # told before the exits that settling places or ends
         settled = account.settle(order, market, deal)
         order.filled += quantity
         order.cost += quantity * price
@@ -83,7 +84,6 @@ class Execution:
         else:
             fills = [Fill(deal.trade_id, quantity, price, _CONFIRMED, settled.fees, liquidity, at_ns)]
         order.fresh += fills
-        self._touched[order.id] = order
         if self.rules.keep_history:
             order.fills += fills
             account.trades.append(_trade(order, deal, settled, liquidity, against))

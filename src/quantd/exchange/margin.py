@@ -28,8 +28,8 @@ from quantd.exchange.views import LedgerReason, LotChange, MarginView
 class Exits(Protocol):
     """Keeps the orders that guard lots in step with them."""
 
-    def opened(self, lot: MarginLot, order: ExchangeOrder, at_ns: int) -> None:
-        """A lot was opened, or grew, by `order`."""
+    def opened(self, lot: MarginLot, order: ExchangeOrder, deal: Deal) -> None:
+        """A lot was opened, or grew, by `order` in `deal`."""
 
     def reduced(self, lot: MarginLot, order: ExchangeOrder, at_ns: int) -> None:
         """A lot lost quantity to `order`; zero when it is closed."""
@@ -337,7 +337,7 @@ class MarginAccount(AccountBook):
         position.increase(lot, quantity, worth)
         order.opened_lot = lot.id
         if self.exits is not None and (order.protection is not None or lot.exits):
-            self.exits.opened(lot, order, deal.at_ns)
+            self.exits.opened(lot, order, deal)
         self.look_again()
         return LotChange(lot.id, kind, quantity, deal.price, ZERO)
 

@@ -58,8 +58,7 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     accepted_at_ns: int
     updated_at_ns: int
     arrives_at_ns: int
-    since_ns: int
-    """When it got its present price."""
+    """When it takes part at its present price: the latency after it was accepted, or amended."""
     state: OrderState = OrderState.WORKING
     origin: str = "client"
     opened_lot: str = ""
@@ -169,7 +168,7 @@ def new_order(account: "AccountBook", order_id: str, request: NewOrder, now_ns: 
         account, order_id, ClientOrderId(client_order_id) if client_order_id else None, spec, spec.instrument,
         spec.side is _BUY, spec.kind, spec.quantity, spec.price, spec.trigger,
         spec.reduce_only or spec.effect is _CLOSE or bool(lot), request.protection, request.tag, lot,
-        _CLOSING if lot else _ENTRY, spec.expires_at_ns, now_ns, now_ns, now_ns, now_ns,
+        _CLOSING if lot else _ENTRY, spec.expires_at_ns, now_ns, now_ns, now_ns,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from quantd.domain.lots import LotProtection
 from quantd.domain.market import Bar
 from quantd.domain.numbers import Rounding
 from quantd.domain.orders import OrderKind, OrderSpec, Role, Side
-from quantd.exchange.accounts import AccountBook
+from quantd.exchange.accounts import AccountBook, Deal
 from quantd.exchange.execution import Execution
 from quantd.exchange.lots import MarginLot
 from quantd.exchange.market import MarketState
@@ -30,12 +30,16 @@ class LotExits:
         self._markets = markets
         self._execution = execution
 
-    def opened(self, lot: MarginLot, order: ExchangeOrder, at_ns: int) -> None:
+    def opened(self, lot: MarginLot, order: ExchangeOrder, deal: Deal) -> None:
         """Give a lot the exits of the order that opened it, or stretch those that it has."""
         for exit_order in lot.exits.values():
             exit_order.quantity = exit_order.filled + lot.quantity
-        if order.protection is not None:
-            self.set(lot, order.protection, at_ns)
+        if order.protection is None or (lot.exits and order.protection == lot.protection):
+            return
+        # A bar's close came after the deal: a trailing stop that began there would know the future.
+        market = self._markets[InstrumentId(lot.instrument)]
+        start = deal.price if isinstance(market.event, Bar) else market.closing_price(lot.is_long)
+        self._set(lot, order.protection, start, deal.at_ns)
 
     def reduced(self, lot: MarginLot, order: ExchangeOrder, at_ns: int) -> None:
         """Shrink a lot's exits, or cancel them with it."""
@@ -54,12 +58,17 @@ class LotExits:
     def set(self, lot: MarginLot, protection: LotProtection, at_ns: int) -> None:
         """Replace a lot's exits; None in a field removes that exit. A trailing stop whose distance stays trails on."""
         market = self._markets[InstrumentId(lot.instrument)]
+        self._set(lot, protection, market.closing_price(lot.is_long), at_ns)
+
+    def _set(self, lot: MarginLot, protection: LotProtection, start: Decimal | None, at_ns: int) -> None:
+        """Replace a lot's exits; its trailing stop begins at `start`."""
+        market = self._markets[InstrumentId(lot.instrument)]
         lot.protection = protection
         trail = protection.trail
         for role, price in (
             (Role.STOP, protection.stop),
             (Role.TARGET, protection.take),
-            (Role.TRAIL, None if trail is None else self._trail_from(market, lot, trail)),
+            (Role.TRAIL, None if trail is None or start is None else _trailed(market, start, trail, lot.is_long)),
         ):
             order = lot.exits.get(role)
             if order is not None and not order.is_open:
@@ -74,10 +83,6 @@ class LotExits:
                 self.move(market, order, price, at_ns)
                 order.trail = trail if role is Role.TRAIL else None
         market.refresh()
-
-    def _trail_from(self, market: MarketState, lot: MarginLot, distance: Decimal) -> Decimal | None:
-        price = market.closing_price(lot.is_long)
-        return None if price is None else _trailed(market, price, distance, lot.is_long)
 
     def _place(self, market: MarketState, lot: MarginLot, role: Role, price: Decimal, at_ns: int) -> ExchangeOrder:
         limit = price if role is Role.TARGET else None
@@ -100,8 +105,8 @@ class LotExits:
         return order
 
     def move(self, market: MarketState, order: ExchangeOrder, price: Decimal, at_ns: int) -> None:
-        """Move a standing exit; one that has triggered is left alone."""
-        if order.triggered or order.place is None:
+        """Move a standing exit; one that has triggered, or that stands there already, is left alone."""
+        if order.triggered or order.place is None or price == (order.price or order.trigger):
             return
         trails = order.trail is not None
         market.remove(order)
@@ -109,7 +114,8 @@ class LotExits:
             order.price = price
         else:
             order.trigger = price
-        order.updated_at_ns = order.since_ns = at_ns
+        order.sequence = self._execution.next_sequence()
+        order.updated_at_ns = order.arrives_at_ns = at_ns
         market.stand(order)
         if trails:
             market.trailing.append(order)
@@ -121,23 +127,22 @@ def _trailed(market: MarketState, price: Decimal, distance: Decimal, is_long: bo
 
 
 def move_trailing(market: MarketState, at_ns: int) -> None:
-    """Draw the trailing stops after the market's present event: a quote's closing side, a bar's extreme."""
-    event = market.event
+    """Draw the trailing stops after the closing side of the market's present quote or book."""
     for order in list(market.trailing):
-        is_long = not order.is_buy
-        assert order.trail is not None
-        assert order.trigger is not None
-        price: Decimal | None
-        if isinstance(event, Bar):
-            price = market.instrument.price(event.high if is_long else event.low, Rounding.NEAREST)
-        else:
-            price = market.closing_price(is_long)
-        if price is None:
-            continue
-        trigger = _trailed(market, price, order.trail, is_long)
-        if trigger > order.trigger if is_long else trigger < order.trigger:
-            market.remove(order)
-            order.trigger = trigger
-            order.updated_at_ns = at_ns
-            market.stand(order)
-            market.trailing.append(order)
+        price = market.closing_price(not order.is_buy)
+        if price is not None:
+            draw_trailing(market, order, price, at_ns)
+
+
+def draw_trailing(market: MarketState, order: ExchangeOrder, price: Decimal, at_ns: int) -> None:
+    """Draw a trailing stop after a price; it never moves back."""
+    is_long = not order.is_buy
+    assert order.trail is not None
+    assert order.trigger is not None
+    trigger = _trailed(market, price, order.trail, is_long)
+    if trigger > order.trigger if is_long else trigger < order.trigger:
+        market.remove(order)
+        order.trigger = trigger
+        order.updated_at_ns = at_ns
+        market.stand(order)
+        market.trailing.append(order)

@@ -60,12 +60,14 @@ class ExchangeRules(msgspec.Struct, frozen=True):
     """From acceptance until an order takes part: on the first event at or after it."""
     slippage_bps: float = 0.0
     """Added against every market and triggered stop order that meets the market, then put on a tick."""
+    spread_bps: float = 0.0
+    """Distance of bid and ask around a bar's prices: what takes from a bar pays half of it. Quotes have their own."""
     impact_bps: float = 0.0
     """Added in proportion to the share of the visible volume that an order takes; needs sizes or bar volume."""
     volume_cap: float | None = None
     """Largest share of a bar's volume that all orders together may take; the rest waits for the next bar."""
     bar_delay_ns: int = 2_000_000_000
-    """An order accepted this long (and at most a twentieth of the bar) after a bar's open still counts from its open,
+    """An order that arrives this long (and at most a twentieth of the bar) after a bar's open still counts from its open,
     for bars are told a moment after they closed. Of a bar that began earlier only the close counts."""
     touch_fills: bool = True
     """Whether a bar that only touches a limit fills it; otherwise it must trade through."""

@@ -81,8 +81,13 @@ def capabilities_of(settings: PaperSettings) -> Capabilities:
 
 
 def rules_of(settings: PaperSettings) -> ExchangeRules:
-    """Return how the exchange behaves: with the latency, and without limits to what it remembers of a live run."""
-    return ExchangeRules(latency_ns=int(settings.latency_s * 1e9), keep_history=False)
+    """Return how the exchange behaves: with latency and spread, and with a short memory, for live runs are long."""
+    recorded = settings.data.recorded
+    return ExchangeRules(
+        latency_ns=int(settings.latency_s * 1e9),
+        spread_bps=0.0 if recorded is None else float(recorded.spread_bps),
+        keep_history=False,
+    )
 
 
 def instruments_of(venue: str, settings: PaperSettings) -> dict[str, Instrument]:

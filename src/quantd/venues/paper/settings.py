@@ -79,8 +79,8 @@ class RecordedData(BaseModel):
     """File by symbol: CSV, plain or gzip, or Parquet with the extra."""
     speed: float = Field(default=1.0, gt=0, le=1_000_000, allow_inf_nan=False)
     """Recorded seconds that pass in a second."""
-    spread_bps: Decimal = Field(default=Decimal(2), gt=0, le=1_000)
-    """Distance of bid and ask where the file has one price only, in basis points."""
+    spread_bps: Decimal = Field(default=Decimal(2), ge=0, le=1_000)
+    """Distance of bid and ask where the file has bars, in basis points: a market order pays half of it."""
     tick: Decimal = Field(default=Decimal("0.01"), gt=0)
     """Price step."""
     lot: Decimal = Field(default=Decimal("0.0001"), gt=0)
