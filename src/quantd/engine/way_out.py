@@ -9,11 +9,11 @@ from decimal import Decimal
 
 from quantd.domain.capabilities import LotWrite
 from quantd.domain.commands import CloseLot
-from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Effect, Market, OrderKind, Origin, Role, Side
 from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
+from quantd.engine.exit_size import is_dust
 from quantd.engine.lot_exits import LotExits
 from quantd.engine.orders import LiveOrder
 from quantd.engine.trading import Trading
@@ -113,16 +113,16 @@ class WayOut:
         self._make_room(guard, book.open_sells if long else book.open_buys)
         working = book.sells if long else book.buys
         held = book.quantity if long else -book.quantity
-        quantity = rules.quantity(min(wanted, held - working))
-        if quantity <= 0 or quantity < (rules.min_quantity or ZERO):
+        quantity, side = rules.quantity(min(wanted, held - working)), Side.SELL if long else Side.BUY
+        if is_dust(context.state, rules.id, side, quantity):
             if not working:
-                self._end(guard)  # dust: nothing that could be sent
+                self._end(guard)  # nothing that could be sent
             return
         placed = self._trading.submit(
             Ticket(
                 guard.strategy,
                 guard.instrument,
-                Side.SELL if long else Side.BUY,
+                side,
                 quantity,
                 Market(reduce_only=True),
                 Origin.PROTECTION,
