@@ -123,12 +123,8 @@ class Protection:
         """Return (entry, signed quantity) of what a book holds without a guard, by the lots' entries where there are lots."""
         covered = {guard.parent for guard in guards}
         if self._follows_lots(instrument):
-            lots = self._context.state.lots.get(instrument.partition(":")[0])
-            sums: dict[str, Decimal] = {}
-            for one in () if lots is None else lots.all():
-                if one.strategy == strategy and one.lot.instrument == instrument and one.entry not in covered:
-                    sums[one.entry] = sums.get(one.entry, ZERO) + one.lot.signed
-            return [(entry, quantity) for entry, quantity in sums.items() if entry and quantity * held > 0]
+            sums = self._lot_sums(strategy, instrument)
+            return [(one, lots) for one, lots in sums.items() if one and one not in covered and lots * held > 0]
         rest = held - sum((guard.quantity for guard in guards), ZERO)
         name = f"{strategy} {instrument}"  # of no entry in particular
         own = sum((guard.quantity for guard in guards if guard.parent == name), ZERO)
@@ -175,30 +171,46 @@ class Protection:
         return capabilities is not None and bool(capabilities.lot_writes)
 
     def adjusted(self, strategy: str, instrument: InstrumentId) -> None:
-        """Follow a book that reconciliation has moved: what is no longer held needs no guard."""
+        """Follow a book that reconciliation has moved: what is no longer held needs no guard, what was adopted does."""
+        context = self._context
+        held = context.state.portfolio.book(strategy, instrument).quantity
+        for entry, quantity in self._lot_sums(strategy, instrument).items():
+            order = context.state.orders.get(entry)
+            if order is None or order.protect is None or entry in context.state.protections or quantity * held <= 0:
+                continue
+            exits = self.exits.prices(context.instrument(instrument), order.protect)
+            self._guard(strategy, instrument, entry, quantity, exits, context.state.rates.marks[instrument].exact())
         self._shrink(strategy, instrument)
 
     def _shrink(self, strategy: str, instrument: InstrumentId, parent: str = "") -> None:
-        """Never guard more than is held: what the lots say; else the guard whose exit traded goes first, then the oldest."""
+        """Never guard more than is held: an entry's own lots, and a share of what the book holds that no lot explains.
+
+        That is all of it where fills name no lots; elsewhere a fill that has not named its lot yet, or what another's
+        orders closed and opened anew. The newest guard takes first, the one whose exit has just traded last.
+        """
         held = self._context.state.portfolio.book(strategy, instrument).quantity
         guards = self._guards(strategy, instrument)
         for guard in [one for one in guards if held * one.quantity <= 0]:
             guards.remove(guard)
             self._set(guard, ZERO)
-        if self._follows_lots(instrument):
-            for guard in guards:
-                left = sum((one.lot.signed for one in self.exits.lots(guard)), ZERO)
-                if left != guard.quantity and abs(left) <= abs(guard.quantity):
-                    self._set(guard, left)
-            return
+        explained = self._lot_sums(strategy, instrument)
+        rest = max(abs(held) - abs(sum(explained.values(), ZERO)), ZERO)
         guards.sort(key=lambda guard: guard.parent != parent)
-        excess = sum((abs(guard.quantity) for guard in guards), ZERO) - abs(held)
-        for guard in guards:
-            if excess <= 0:
-                return
-            cut = min(excess, abs(guard.quantity))
-            excess -= cut
-            self._set(guard, guard.quantity - cut if guard.quantity > 0 else guard.quantity + cut)
+        for guard in reversed(guards):
+            own = abs(explained.get(guard.parent, ZERO))
+            kept = min(abs(guard.quantity), own + rest)
+            rest -= max(kept - own, ZERO)
+            if kept != abs(guard.quantity):
+                self._set(guard, kept.copy_sign(guard.quantity))
+
+    def _lot_sums(self, strategy: str, instrument: InstrumentId) -> dict[str, Decimal]:
+        """Return what a strategy's lots of an instrument hold, signed, by their entry; nothing where fills name none."""
+        lots = self._context.state.lots.get(instrument.partition(":")[0])
+        sums: dict[str, Decimal] = {}
+        for one in lots.all() if lots is not None and self._follows_lots(instrument) else ():
+            if one.strategy == strategy and one.lot.instrument == instrument:
+                sums[one.entry] = sums.get(one.entry, ZERO) + one.lot.signed
+        return sums
 
     # -- following the venue and the time ------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.exit_size import is_dust
+from quantd.engine.lot_closing import closes_lots
 from quantd.engine.lot_exits import LotExits
 from quantd.engine.orders import LiveOrder
 from quantd.engine.trading import Trading
@@ -60,7 +61,11 @@ class WayOut:
             self.exit(guard, role)
 
     def exit(self, guard: ProtectionHeld, role: Role) -> None:
-        """Send what closes a guard's position: one order at a time, or one for each of its lots."""
+        """Send what closes a guard's position: one order at a time, or one for each of its lots.
+
+        Where a position is a net, another's orders may have closed the lots and opened new ones that are not the guard's:
+        what its own do not add up to any more is closed by an order that names none.
+        """
         context = self._context
         under_way = [
             order
@@ -71,13 +76,16 @@ class WayOut:
             if not under_way:
                 self._send(guard, role, abs(guard.quantity), "")
             return
-        busy = {order.lot: order for order in under_way}
+        busy, rest = {order.lot: order for order in under_way}, abs(guard.quantity)
         for held in self._exits.lots(guard):
-            order = busy.get(held.lot.venue_id)
+            order, rest = busy.get(held.lot.venue_id), rest - held.lot.quantity
             if order is None:
                 self._send(guard, role, held.lot.quantity, held.lot.venue_id)
             elif order.is_unknown:
                 self._repeat(guard, order, held.lot.quantity)
+        venue = guard.instrument.partition(":")[0]
+        if rest > 0 and "" not in busy and not closes_lots(context.state.portfolio.account(venue)):
+            self._send(guard, role, rest, "")
 
     def _closes_lots(self, guard: ProtectionHeld) -> bool:
         """Whether exits name the lot that they close; where the oldest must go first, the account's oldest goes."""
