@@ -19,6 +19,7 @@ from quantd.engine.lot_exits import NOTHING, LotExits
 from quantd.engine.nakedness import Nakedness
 from quantd.engine.orders import LiveOrder
 from quantd.engine.rates import Mark
+from quantd.engine.spent_stops import is_stop_again, place_again
 from quantd.engine.trading import Trading
 from quantd.engine.way_out import WayOut
 
@@ -36,7 +37,7 @@ class Protection:
         self._context = context
         self._trading = trading
         self._stops: dict[InstrumentId, dict[str, LiveOrder]] = {}
-        """Stop orders that the venue cannot hold."""
+        """Stop orders that the venue cannot hold, and what is left of those that were reached."""
         self._due: dict[str, Role] = {}
         """Entries whose stop was reached and that are still held: a stop that was reached once stays reached."""
         self.exits = LotExits(context, is_shared)
@@ -51,8 +52,8 @@ class Protection:
                 self.hold(order)
 
     def hold(self, order: LiveOrder) -> None:
-        """Watch the trigger of an order that the venue cannot hold."""
-        if order.spec.trigger is not None:
+        """Watch the trigger of an order that the venue cannot hold; try one again that was reached already."""
+        if order.spec.trigger is not None or is_stop_again(order):
             self._stops.setdefault(order.instrument, {})[order.client_order_id] = order
 
     @property
@@ -229,6 +230,8 @@ class Protection:
 
     def time_passed(self) -> None:
         """Try again what was due, set what is not shown, and count the seconds of what is naked."""
+        for order in [one for held in self._stops.values() for one in held.values() if is_stop_again(one)]:
+            self._release(order)
         if not self._context.state.protections:
             return
         for entry, role in list(self._due.items()):
@@ -256,12 +259,8 @@ class Protection:
             for order in list(held.values()):
                 if not order.is_open or not order.held:
                     del held[order.client_order_id]
-                elif _reached(order, mark) and self._way_out.may_try(order.client_order_id):
-                    del held[order.client_order_id]
-                    self._trading.release(order)
-                    if _is_held(order):
-                        self._way_out.denied(order.client_order_id)
-                        held[order.client_order_id] = order
+                elif _reached(order, mark):
+                    self._release(order)
         if self._context.state.protections:
             for guard in list(self._context.state.protections.values()):
                 if guard.instrument == instrument:
@@ -297,14 +296,24 @@ class Protection:
     # -- held stop orders --------------------------------------------------------------------------------------------
 
     def ended(self, order: LiveOrder) -> None:
-        """Forget a held order that was cancelled."""
+        """Forget a held order that was cancelled; place one again that left and came to nothing."""
         held = self._stops.get(order.instrument)
         if held is not None:
             held.pop(order.client_order_id, None)
+        again = place_again(self._context, order)
+        if again is not None:
+            self._way_out.denied(again.client_order_id)
+            self.hold(again)
 
-
-def _is_held(order: LiveOrder) -> bool:
-    return order.held and order.is_open
+    def _release(self, order: LiveOrder) -> None:
+        """Send a held order, unless it was turned away a moment ago."""
+        if not self._way_out.may_try(order.client_order_id):
+            return
+        self._trading.release(order)
+        if order.held and order.is_open:
+            self._way_out.denied(order.client_order_id)
+        else:
+            self._stops[order.instrument].pop(order.client_order_id, None)
 
 
 def _reached(order: LiveOrder, mark: Mark) -> bool:

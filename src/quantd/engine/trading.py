@@ -19,7 +19,6 @@ from quantd.domain.orders import (
     Market,
     OperationKind,
     OperationPhase,
-    OrderKind,
     OrderSpec,
     Origin,
     Protect,
@@ -36,6 +35,7 @@ from quantd.engine.refusals import record_denied, record_refused
 from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied, Wish
+from quantd.engine.spent_stops import EXPIRED, SELF_MATCH, is_stop_again
 from quantd.engine.standing import standing
 
 
@@ -133,7 +133,7 @@ class Trading:
         """Send the orders that wait for room under a rate limit, oldest first; deny those that waited too long."""
         context = self._context
         for order in list(context.state.orders.open_orders()):
-            if not order.held or order.spec.trigger is not None:
+            if not order.held or order.spec.trigger is not None or is_stop_again(order):
                 continue
             rules = context.instrument(order.instrument)
             wish = self._wish(order.strategy, order.spec, rules, order.origin, replaces=order)
@@ -152,7 +152,7 @@ class Trading:
         return msgspec.structs.replace(ticket, max_slippage_bps=cap)
 
     def release(self, order: LiveOrder) -> Denied | None:
-        """Send a held order whose trigger was reached; it passes the gate again.
+        """Send a held order whose trigger was reached, now or earlier; it passes the gate again.
 
         A denial ends it, except that an exit which is denied for a passing reason stays held, to be tried again.
         """
@@ -163,7 +163,7 @@ class Trading:
             order.instrument,
             order.spec.side,
             order.spec.quantity,
-            Market() if order.spec.kind is OrderKind.STOP else Limit(order.spec.price or Decimal(0)),
+            Market() if order.spec.price is None else Limit(order.spec.price),
             order.origin,
             order.role,
             order.spec.effect,
@@ -319,7 +319,7 @@ class Trading:
             if order.cancel_wanted:
                 self.cancel(order, urgent=False)
             elif until is not None and now_ns >= until and order.is_acknowledged:
-                self.cancel(order, "expired")
+                self.cancel(order, EXPIRED)
             elif state.latches and must_go(state, order, now_ns):
                 self.cancel(order, "latched", urgent=False)
 
@@ -370,7 +370,7 @@ class Trading:
             if denied is not None:
                 self._trips.denied(denied, wish)
         for order in wish.to_cancel:
-            self.cancel(order, "self_match")
+            self.cancel(order, SELF_MATCH)
         return denied
 
     def _denied(self, ticket: Ticket, denied: Denied, client_order_id: str = "") -> Denied:
