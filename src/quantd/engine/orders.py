@@ -263,7 +263,7 @@ class Order:
 
     @property
     def protect(self) -> Protect | None:
-        """The exits that were asked for with it."""
+        """The exits that were asked for with it, or that took their place; None once they were taken away."""
         return self._live.protect
 
     def __repr__(self) -> str:

@@ -7,6 +7,9 @@ only one can ever leave, and where lots tell entries apart it closes that entry'
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from quantd.domain.events import OutcomeReceived
 from quantd.domain.instruments import InstrumentId
@@ -38,11 +41,9 @@ class Protection:
         self._trading = trading
         self._stops: dict[InstrumentId, dict[str, LiveOrder]] = {}
         """Stop orders that the venue cannot hold, and what is left of those that were reached."""
-        self._due: dict[str, Role] = {}
-        """Entries whose stop was reached and that are still held: a stop that was reached once stays reached."""
         self.exits = LotExits(context, is_shared)
-        self._way_out = WayOut(context, trading, self.exits, lambda guard: self._set(guard, ZERO))
-        self.nakedness = Nakedness(context, self.exits, self._due, self._leave)
+        self._way_out = WayOut(context, trading, self.exits, self._end)
+        self.nakedness = Nakedness(context, self.exits, self._leave)
         trading.held, trading.attached, trading.change_exits = self.hold, self.exits.attached, self.change
 
     def restore(self) -> None:
@@ -64,7 +65,8 @@ class Protection:
     @property
     def waits(self) -> bool:
         """Whether `time_passed` may have anything to send."""
-        return bool(self._context.state.protections) and (bool(self._due) or self.exits.waits)
+        guards = self._context.state.protections
+        return bool(guards) and (any(guard.due is not None for guard in guards.values()) or self.exits.waits)
 
     # -- following the entries ------------------------------------------------------------------------------------
 
@@ -74,7 +76,7 @@ class Protection:
         if order.protect is not None:
             known = context.state.protections.get(order.client_order_id)
             if known is not None:
-                self._set(known, signed + known.quantity)
+                self._set(known, quantity=signed + known.quantity)
             else:
                 mark = context.state.rates.marks[order.instrument].exact() or order.spec.price
                 exits = self.exits.prices(context.instrument(order.instrument), order.protect)
@@ -87,6 +89,8 @@ class Protection:
 
     def change(self, strategy: str, instrument: InstrumentId, protect: Protect) -> bool:
         """Put all that a strategy holds of an instrument under these exits, instead of those that it has.
+
+        What is under them already stays as it is: a stop that was reached stays reached, a trail stays where it stands.
 
         Returns:
             Whether it holds anything.
@@ -101,17 +105,20 @@ class Protection:
         exits = self.exits.prices(context.instrument(instrument), protect)
         mark = context.state.rates.marks[instrument].exact()
         guards = self._guards(strategy, instrument)
+        changed: set[str] = {guard.parent for guard in guards if _exits_of(guard) != exits}
         for guard in guards:
-            self._due.pop(guard.parent, None)
-            if exits == NOTHING:
-                self.exits.clear(guard)
-            trails = exits.trail is not None and exits.trail == guard.trail
-            self._guard(strategy, instrument, guard.parent, guard.quantity, exits, guard.mark if trails else mark)
+            if guard.parent in changed:
+                if exits == NOTHING:
+                    self.exits.clear(guard)
+                trails = exits.trail is not None and exits.trail == guard.trail
+                self._guard(strategy, instrument, guard.parent, guard.quantity, exits, guard.mark if trails else mark)
         for entry, quantity in self._unguarded(strategy, instrument, held, guards):
             self._guard(strategy, instrument, entry, quantity, exits, mark)
+            changed.add(entry)
         for guard in self._guards(strategy, instrument):
-            self.exits.look(guard, at_once=True)
-            self.nakedness.look(guard)
+            if guard.parent in changed:
+                self.exits.look(guard, at_once=True)
+                self.nakedness.look(guard)
         return True
 
     def _guards(self, strategy: str, instrument: InstrumentId) -> list[ProtectionHeld]:
@@ -141,30 +148,26 @@ class Protection:
         mark: Decimal | None,
     ) -> None:
         """Record what is wanted from here on; exits of nothing at all end the guard."""
-        if exits == NOTHING:
-            quantity = ZERO
-        context = self._context
-        context.record(
-            ProtectionHeld(
-                strategy,
-                instrument,
-                ClientOrderId(entry),
-                quantity,
-                exits.stop,
-                exits.take,
-                exits.trail,
-                mark,
-                context.now_ns,
-            )
+        now_ns = self._context.now_ns
+        quantity = ZERO if exits == NOTHING else quantity
+        name = ClientOrderId(entry)
+        self._record(
+            ProtectionHeld(strategy, instrument, name, quantity, exits.stop, exits.take, exits.trail, mark, now_ns)
         )
-        if not quantity:
-            self._due.pop(entry, None)
-            self.nakedness.ended(entry)
 
-    def _set(self, guard: ProtectionHeld, quantity: Decimal, mark: Decimal | None = None) -> None:
-        exits = LotProtection(guard.stop, guard.take, guard.trail)
-        best = guard.mark if mark is None else mark
-        self._guard(guard.strategy, guard.instrument, guard.parent, quantity, exits, best)
+    def _set(self, guard: ProtectionHeld, **changes: Any) -> ProtectionHeld:
+        """Record a change of a guard, and return it as it is now."""
+        changed = msgspec.structs.replace(guard, at_ns=self._context.now_ns, **changes)
+        self._record(changed)
+        return changed
+
+    def _end(self, guard: ProtectionHeld) -> None:
+        self._set(guard, quantity=ZERO)
+
+    def _record(self, guard: ProtectionHeld) -> None:
+        self._context.record(guard)
+        if not guard.quantity:
+            self.nakedness.ended(guard.parent)
 
     def _follows_lots(self, instrument: InstrumentId) -> bool:
         """Whether fills name lots that are the work of one order each, so that a guard is as large as its lots."""
@@ -193,7 +196,7 @@ class Protection:
         guards = self._guards(strategy, instrument)
         for guard in [one for one in guards if held * one.quantity <= 0]:
             guards.remove(guard)
-            self._set(guard, ZERO)
+            self._end(guard)
         explained = self._lot_sums(strategy, instrument)
         rest = max(abs(held) - abs(sum(explained.values(), ZERO)), ZERO)
         guards.sort(key=lambda guard: guard.parent != parent)
@@ -202,7 +205,7 @@ class Protection:
             kept = min(abs(guard.quantity), own + rest)
             rest -= max(kept - own, ZERO)
             if kept != abs(guard.quantity):
-                self._set(guard, kept.copy_sign(guard.quantity))
+                self._set(guard, quantity=kept.copy_sign(guard.quantity))
 
     def _lot_sums(self, strategy: str, instrument: InstrumentId) -> dict[str, Decimal]:
         """Return what a strategy's lots of an instrument hold, signed, by their entry; nothing where fills name none."""
@@ -226,7 +229,7 @@ class Protection:
 
     def _leave(self, guard: ProtectionHeld) -> None:
         """Get out of a position that cannot be protected."""
-        self._way_out.leave(guard, self._due.get(guard.parent, Role.CLOSE))
+        self._way_out.leave(guard, guard.due or Role.CLOSE)
 
     def time_passed(self) -> None:
         """Try again what was due, set what is not shown, and count the seconds of what is naked."""
@@ -234,10 +237,9 @@ class Protection:
             self._release(order)
         if not self._context.state.protections:
             return
-        for entry, role in list(self._due.items()):
-            guard = self._context.state.protections.get(entry)
-            if guard is not None and self._way_out.may_try(entry):
-                self._way_out.exit(guard, role)
+        for guard in list(self._context.state.protections.values()):
+            if guard.due is not None and self._way_out.may_try(guard.parent):
+                self._way_out.exit(guard, guard.due)
         self.look()
 
     def outcome(self, event: OutcomeReceived) -> None:
@@ -267,28 +269,26 @@ class Protection:
                     self._watch(guard, mark)
 
     def _watch(self, guard: ProtectionHeld, mark: Mark) -> None:
-        """Follow the price for the exits that no venue is known to hold."""
+        """Follow the best price, and the price for the exits that no venue is known to hold."""
         price = mark.instrument.price(mark.bid if guard.quantity > 0 else mark.ask, Rounding.NEAREST)
         if price <= 0:
             return
+        long = guard.quantity > 0
+        best = guard.mark
+        if guard.trail is not None and (best is None or (price > best if long else price < best)):
+            # Also while the venue holds the trail: should it hold it no more, we go on from where it stood.
+            guard = self._set(guard, mark=price)
         standing = self.exits.standing(guard)
         exits = LotProtection(
             guard.stop if standing.stop is None else None,
             guard.take if standing.take is None else None,
             guard.trail if standing.trail is None else None,
         )
-        if exits == NOTHING and guard.parent not in self._due:
-            return
-        long = guard.quantity > 0
-        best = guard.mark
-        if exits.trail is not None and (best is None or (price > best if long else price < best)):
-            best = price
-            self._set(guard, guard.quantity, best)
-        role = self._due.get(guard.parent) or _triggered(exits, best, price, long)
+        role = guard.due or _triggered(exits, guard.mark, price, long)
         if role is None:
             return
-        if role is not Role.TARGET and guard.parent not in self._due:
-            self._due[guard.parent] = role
+        if role is not Role.TARGET and guard.due is None:
+            guard = self._set(guard, due=role)
             self.nakedness.look(guard)
         if self._way_out.may_try(guard.parent):
             self._way_out.exit(guard, role)
@@ -314,6 +314,10 @@ class Protection:
             self._way_out.denied(order.client_order_id)
         else:
             self._stops[order.instrument].pop(order.client_order_id, None)
+
+
+def _exits_of(guard: ProtectionHeld) -> LotProtection:
+    return LotProtection(guard.stop, guard.take, guard.trail)
 
 
 def _reached(order: LiveOrder, mark: Mark) -> bool:

@@ -40,7 +40,7 @@ class State:
         """Scope -> the fact that latched it; ACTIVE scopes are absent."""
         self.halt_generation = 0
         self.targets: dict[tuple[str, InstrumentId], f.TargetSet] = {}
-        self.guarding = Guarding(self.lots)
+        self.guarding = Guarding(self.lots, self.orders)
         self.protections = self.guarding.held
         self.baselines = Baselines()
         self.saves: dict[str, StrategySaved] = {}

@@ -53,10 +53,10 @@ class Targets:
         protect: Protect | None,
         why: str,
     ) -> None:
-        """Remember a target and work toward it; repeating it sends nothing.
+        """Remember a target and work toward it; repeating it sends nothing. What is held already comes under `protect`.
 
         Raises:
-            ValueError: when `quantity` is not finite.
+            ValueError: when `quantity` or a price of `protect` is not finite.
         """
         context = self._context
         rules = context.instrument(instrument)
@@ -65,6 +65,8 @@ class Targets:
         if known is not None and known.quantity == wanted and known.how == how and known.protect == protect:
             return
         is_there = wanted == context.state.portfolio.book(strategy, instrument).quantity
+        if is_there and protect is not None:
+            self._trading.change_exits(strategy, instrument, protect)
         if known is None and is_there and not self._may_still_fill(strategy, instrument):
             return
         good_for = how.good_for_s or (_EXIT_GOOD_FOR_S if how.reduce_only else context.settings.target_good_for_s)
