@@ -1,11 +1,12 @@
 """A stop that was reached stays reached: what an attempt did not sell is placed again, until somebody wants it gone."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.facts import RequestDenied
+from quantd.domain.facts import Fact, RequestDenied
 from quantd.domain.orders import Limit, OrderState, Role, Side, Stop
 from quantd.domain.outcomes import NotExecuted, Outcome, Rejected
 from quantd.engine.images import dump, restore
@@ -19,8 +20,9 @@ D = Decimal
 PLAIN = make_plain_capabilities()
 
 
-def make_rig(**more: object) -> Rig:
-    return Rig(capabilities=PLAIN, margin=True, instruments=[make_instrument(margin_rate=D("0.1"))], **more)  # type: ignore[arg-type]
+def make_rig(facts: Iterable[Fact] = ()) -> Rig:
+    rules = make_instrument(margin_rate=D("0.1"))
+    return Rig(capabilities=PLAIN, margin=True, instruments=[rules], facts=facts)
 
 
 def triggered() -> tuple[Rig, LiveOrder]:
