@@ -300,6 +300,7 @@ class Protection:
         held = self._stops.get(order.instrument)
         if held is not None:
             held.pop(order.client_order_id, None)
+        self._way_out.ended(order)
         again = place_again(self._context, order)
         if again is not None:
             self._way_out.denied(again.client_order_id)

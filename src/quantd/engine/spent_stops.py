@@ -24,12 +24,13 @@ def is_stop_again(order: LiveOrder) -> bool:
 def place_again(context: Context, order: LiveOrder) -> LiveOrder | None:
     """Put what is left of a spent stop back in its place and return that.
 
-    None where somebody wanted it gone, where something follows it already, and where nothing is held any more.
+    None where somebody wanted it gone, where something follows it already, and where nothing is held any more
+    that no other order closes.
     """
     spec = order.spec
-    book = context.state.portfolio.book(order.strategy, order.instrument).quantity
-    held = book if spec.side is Side.SELL else -book
-    left = context.instrument(order.instrument).quantity(min(spec.quantity - order.filled, held))
+    book = context.state.portfolio.book(order.strategy, order.instrument)
+    closable = book.worst_short if spec.side is Side.SELL else -book.worst_long
+    left = context.instrument(order.instrument).quantity(min(spec.quantity - order.filled, closable))
     if left <= 0 or not _is_spent(order):
         return None
     if spec.expires_at_ns is not None:  # a market order that was sent as a capped limit
