@@ -5,7 +5,7 @@ from quantd.engine.context import Context
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
 
-def standing(context: Context, wish: Wish) -> Denied | None:
+def denied(context: Context, wish: Wish) -> Denied | None:
     """Return why an order may not leave: trading states, unknown outcomes, venue readiness, the clock."""
     state = context.state
     venue = wish.instrument.venue

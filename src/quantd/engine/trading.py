@@ -25,6 +25,7 @@ from quantd.domain.orders import (
     Side,
     Trigger,
 )
+from quantd.engine import standing
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
 from quantd.engine.exit_size import fitted
@@ -36,7 +37,6 @@ from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied, Wish
 from quantd.engine.spent_stops import EXPIRED, SELF_MATCH, is_stop_again
-from quantd.engine.standing import standing
 
 
 class Trading:
@@ -363,7 +363,7 @@ class Trading:
 
     def _check(self, wish: Wish) -> Denied | None:
         """Ask what holds for all orders, then the gate; own orders that stand in the way are cancelled."""
-        denied = standing(self._context, wish)
+        denied = standing.denied(self._context, wish)
         if denied is None:
             check, around = self._gate.check, self.around_gate
             denied = check(wish) if around is None else around(check, wish)
