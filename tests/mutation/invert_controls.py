@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from quantd.domain.events import TradingState
+from quantd.engine import standing
+from quantd.engine.context import Context
 from quantd.engine.risk import budgets, exposure, flow, losses, margins, markets, order_controls, throttle
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.wish import Denial, Wish
@@ -65,20 +67,20 @@ def eager_loss_limits(kind: type) -> None:
 
 def no_states(kind: type) -> None:
     """Let everything pass in every trading state."""
-    Trading._standing = lambda self, wish: None  # type: ignore[method-assign]  # that is the point
+    standing.denied = lambda context, wish: None
 
 
 def inverted_states(kind: type) -> None:
     """Deny while active, let pass while halted."""
-    standing = Trading._standing
+    asked = standing.denied
 
-    def turned(self: Trading, wish: Wish) -> Any:
-        denied = standing(self, wish)
+    def turned(context: Context, wish: Wish) -> Any:
+        denied = asked(context, wish)
         if denied is None:
             return wish.deny(Denial.TRADING_STATE, 22, "all", "inverted", TradingState.ACTIVE.value)
         return None
 
-    Trading._standing = turned  # type: ignore[method-assign]  # that is the point
+    standing.denied = turned
 
 
 def no_gate(kind: type) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import LotProtection
-from quantd.domain.orders import ClientOrderId
+from quantd.domain.orders import ClientOrderId, Role
 
 
 class ProtectionHeld(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -26,6 +26,8 @@ class ProtectionHeld(msgspec.Struct, frozen=True, gc=False, tag=True):
     mark: Decimal | None
     """Best price since the entry, for the trailing stop."""
     at_ns: int
+    due: Role | None = None
+    """The stop or trail that was reached: it stays reached, whatever the price does, until the position is closed."""
 
 
 class ProtectionIntended(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -6,8 +6,10 @@ A part of the engine's state; `protection`, `lot_exits` and `nakedness` read it 
 from collections.abc import Callable
 from typing import Any
 
+from quantd.domain.orders import Protect
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue, ProtectionSettled
 from quantd.engine.lots import Lots
+from quantd.engine.orders import OrderBlotter
 
 ACCEPTED = "accepted"
 UNKNOWN = "unknown"
@@ -18,8 +20,9 @@ OVER = "over"
 class Guarding:
     """Guards, writes and overdue guards; changed by facts alone."""
 
-    def __init__(self, lots: dict[str, Lots]) -> None:
+    def __init__(self, lots: dict[str, Lots], orders: OrderBlotter) -> None:
         self._lots = lots
+        self._orders = orders
         self.held: dict[str, ProtectionHeld] = {}
         """By the client order id of the entry that they protect."""
         self.writes: dict[str, ProtectionIntended] = {}
@@ -36,6 +39,11 @@ class Guarding:
         }
 
     def _protection(self, fact: ProtectionHeld) -> None:
+        """Take in a guard as it is from here on; other exits hold for what its entry is still to get, too."""
+        known, entry = self.held.get(fact.parent), self._orders.get(fact.parent)
+        exits = Protect(fact.stop, fact.take, fact.trail)
+        if known is not None and entry is not None and exits != Protect(known.stop, known.take, known.trail):
+            entry.protect = None if exits == Protect() else exits
         if fact.quantity:
             self.held[fact.parent] = fact
         else:

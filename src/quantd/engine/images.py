@@ -49,6 +49,8 @@ class OrderImage(msgspec.Struct, frozen=True):
     operations: int
     reason: str
     cancel_wanted: bool
+    cancelled_for: str = ""
+    followed_by: str = ""
 
 
 class BookImage(msgspec.Struct, frozen=True):
@@ -268,6 +270,8 @@ def _order_image(order: LiveOrder) -> OrderImage:
         order.operations,
         order.reason,
         order.cancel_wanted,
+        order.cancelled_for,
+        order.followed_by,
     )
 
 
@@ -280,6 +284,7 @@ def _order(image: OrderImage) -> LiveOrder:
     order.operations = image.operations
     order.reason = image.reason
     order.cancel_wanted = image.cancel_wanted
+    order.cancelled_for, order.followed_by = image.cancelled_for, image.followed_by
     order.operation = None
     if image.operation is not None:
         told = image.operation

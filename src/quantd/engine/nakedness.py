@@ -16,7 +16,6 @@ import msgspec
 
 from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId, MarketStatus
-from quantd.domain.orders import Role
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionOverdue
 from quantd.engine.context import Context
 from quantd.engine.guarding import OVER
@@ -48,7 +47,6 @@ class Nakedness:
     Args:
         context: The engine's.
         exits: Knows what venues hold.
-        due: Entries whose stop was reached and that are still held -> which exit it was.
         leave: Gets out of what a guard protects, at the market.
     """
 
@@ -56,12 +54,10 @@ class Nakedness:
         self,
         context: Context,
         exits: LotExits,
-        due: dict[str, Role],
         leave: Callable[[ProtectionHeld], None],
     ) -> None:
         self._context = context
         self._exits = exits
-        self._due = due
         self._leave = leave
         self.episodes: dict[str, Episode] = {}
         """By entry: what is naked now."""
@@ -98,7 +94,7 @@ class Nakedness:
             self._count(episode, self._context.now_ns)
 
     def _reason(self, guard: ProtectionHeld) -> str:
-        if guard.parent in self._due:
+        if guard.due is not None:
             return TRIGGERED
         if self._exits.lacks_stop(guard):
             return UNCONFIRMED

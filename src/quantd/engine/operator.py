@@ -150,10 +150,9 @@ class Operator:
                 desk.call(desk.strategy.on_stop, event.reason)
 
     def shut_down_all(self, event: ShutDown) -> None:
-        """Apply each strategy's `at_shutdown`."""
+        """Apply each strategy's `at_shutdown`, also of one that is warming up: it may have orders from before."""
         for desk in self._desks.values():
-            if desk.is_started:
-                self.shut_down(desk)
+            self.shut_down(desk)
 
     def schedule(self, desk: "Desk", name: str) -> None:
         """Carry out a trading schedule: ``@start``, ``@stop`` and ``@flat``."""

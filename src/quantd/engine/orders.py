@@ -65,11 +65,13 @@ class LiveOrder:
 
     __slots__ = (
         "cancel_wanted",
+        "cancelled_for",
         "client_order_id",
         "deadline_at_ns",
         "exit",
         "filled",
         "fills",
+        "followed_by",
         "for_target",
         "group",
         "held",
@@ -122,6 +124,10 @@ class LiveOrder:
         self.operations = 0 if intent.held else 1
         self.reason = ""
         self.cancel_wanted = False
+        self.cancelled_for = ""
+        """Why a cancel was asked for last, empty before any was."""
+        self.followed_by = ""
+        """The newest order that names this one as its parent."""
         self.reservation: tuple[str, Decimal] = ("", ZERO)
         """Asset and amount that stand reserved for it."""
         self.view: Order | None = None
@@ -257,7 +263,7 @@ class Order:
 
     @property
     def protect(self) -> Protect | None:
-        """The exits that were asked for with it."""
+        """The exits that were asked for with it, or that took their place; None once they were taken away."""
         return self._live.protect
 
     def __repr__(self) -> str:
@@ -381,9 +387,8 @@ class OrderBlotter:
             self._ended[client_order_id] = None
             return
         del self._by_id[client_order_id]
-        venue = order.spec.instrument.partition(":")[0]
         for venue_order_id in order.venue_order_ids:
-            self._by_venue_id.pop((venue, venue_order_id), None)
+            self._by_venue_id.pop((order.instrument.partition(":")[0], venue_order_id), None)
 
 
 def amended(spec: OrderSpec, quantity: Decimal | None, price: Decimal | None) -> OrderSpec:

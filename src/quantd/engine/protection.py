@@ -7,6 +7,9 @@ only one can ever leave, and where lots tell entries apart it closes that entry'
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from quantd.domain.events import OutcomeReceived
 from quantd.domain.instruments import InstrumentId
@@ -19,6 +22,7 @@ from quantd.engine.lot_exits import NOTHING, LotExits
 from quantd.engine.nakedness import Nakedness
 from quantd.engine.orders import LiveOrder
 from quantd.engine.rates import Mark
+from quantd.engine.spent_stops import is_stop_again, place_again
 from quantd.engine.trading import Trading
 from quantd.engine.way_out import WayOut
 
@@ -36,12 +40,10 @@ class Protection:
         self._context = context
         self._trading = trading
         self._stops: dict[InstrumentId, dict[str, LiveOrder]] = {}
-        """Stop orders that the venue cannot hold."""
-        self._due: dict[str, Role] = {}
-        """Entries whose stop was reached and that are still held: a stop that was reached once stays reached."""
+        """Stop orders that the venue cannot hold, and what is left of those that were reached."""
         self.exits = LotExits(context, is_shared)
-        self._way_out = WayOut(context, trading, self.exits, lambda guard: self._set(guard, ZERO))
-        self.nakedness = Nakedness(context, self.exits, self._due, self._leave)
+        self._way_out = WayOut(context, trading, self.exits, self._end)
+        self.nakedness = Nakedness(context, self.exits, self._leave)
         trading.held, trading.attached, trading.change_exits = self.hold, self.exits.attached, self.change
 
     def restore(self) -> None:
@@ -51,8 +53,8 @@ class Protection:
                 self.hold(order)
 
     def hold(self, order: LiveOrder) -> None:
-        """Watch the trigger of an order that the venue cannot hold."""
-        if order.spec.trigger is not None:
+        """Watch the trigger of an order that the venue cannot hold; try one again that was reached already."""
+        if order.spec.trigger is not None or is_stop_again(order):
             self._stops.setdefault(order.instrument, {})[order.client_order_id] = order
 
     @property
@@ -63,7 +65,8 @@ class Protection:
     @property
     def waits(self) -> bool:
         """Whether `time_passed` may have anything to send."""
-        return bool(self._context.state.protections) and (bool(self._due) or self.exits.waits)
+        guards = self._context.state.protections
+        return bool(guards) and (any(guard.due is not None for guard in guards.values()) or self.exits.waits)
 
     # -- following the entries ------------------------------------------------------------------------------------
 
@@ -73,7 +76,7 @@ class Protection:
         if order.protect is not None:
             known = context.state.protections.get(order.client_order_id)
             if known is not None:
-                self._set(known, signed + known.quantity)
+                self._set(known, quantity=signed + known.quantity)
             else:
                 mark = context.state.rates.marks[order.instrument].exact() or order.spec.price
                 exits = self.exits.prices(context.instrument(order.instrument), order.protect)
@@ -86,6 +89,8 @@ class Protection:
 
     def change(self, strategy: str, instrument: InstrumentId, protect: Protect) -> bool:
         """Put all that a strategy holds of an instrument under these exits, instead of those that it has.
+
+        What is under them already stays as it is: a stop that was reached stays reached, a trail stays where it stands.
 
         Returns:
             Whether it holds anything.
@@ -100,17 +105,20 @@ class Protection:
         exits = self.exits.prices(context.instrument(instrument), protect)
         mark = context.state.rates.marks[instrument].exact()
         guards = self._guards(strategy, instrument)
+        changed: set[str] = {guard.parent for guard in guards if _exits_of(guard) != exits}
         for guard in guards:
-            self._due.pop(guard.parent, None)
-            if exits == NOTHING:
-                self.exits.clear(guard)
-            trails = exits.trail is not None and exits.trail == guard.trail
-            self._guard(strategy, instrument, guard.parent, guard.quantity, exits, guard.mark if trails else mark)
+            if guard.parent in changed:
+                if exits == NOTHING:
+                    self.exits.clear(guard)
+                trails = exits.trail is not None and exits.trail == guard.trail
+                self._guard(strategy, instrument, guard.parent, guard.quantity, exits, guard.mark if trails else mark)
         for entry, quantity in self._unguarded(strategy, instrument, held, guards):
             self._guard(strategy, instrument, entry, quantity, exits, mark)
+            changed.add(entry)
         for guard in self._guards(strategy, instrument):
-            self.exits.look(guard, at_once=True)
-            self.nakedness.look(guard)
+            if guard.parent in changed:
+                self.exits.look(guard, at_once=True)
+                self.nakedness.look(guard)
         return True
 
     def _guards(self, strategy: str, instrument: InstrumentId) -> list[ProtectionHeld]:
@@ -123,12 +131,8 @@ class Protection:
         """Return (entry, signed quantity) of what a book holds without a guard, by the lots' entries where there are lots."""
         covered = {guard.parent for guard in guards}
         if self._follows_lots(instrument):
-            lots = self._context.state.lots.get(instrument.partition(":")[0])
-            sums: dict[str, Decimal] = {}
-            for one in () if lots is None else lots.all():
-                if one.strategy == strategy and one.lot.instrument == instrument and one.entry not in covered:
-                    sums[one.entry] = sums.get(one.entry, ZERO) + one.lot.signed
-            return [(entry, quantity) for entry, quantity in sums.items() if entry and quantity * held > 0]
+            sums = self._lot_sums(strategy, instrument)
+            return [(one, lots) for one, lots in sums.items() if one and one not in covered and lots * held > 0]
         rest = held - sum((guard.quantity for guard in guards), ZERO)
         name = f"{strategy} {instrument}"  # of no entry in particular
         own = sum((guard.quantity for guard in guards if guard.parent == name), ZERO)
@@ -144,30 +148,26 @@ class Protection:
         mark: Decimal | None,
     ) -> None:
         """Record what is wanted from here on; exits of nothing at all end the guard."""
-        if exits == NOTHING:
-            quantity = ZERO
-        context = self._context
-        context.record(
-            ProtectionHeld(
-                strategy,
-                instrument,
-                ClientOrderId(entry),
-                quantity,
-                exits.stop,
-                exits.take,
-                exits.trail,
-                mark,
-                context.now_ns,
-            )
+        now_ns = self._context.now_ns
+        quantity = ZERO if exits == NOTHING else quantity
+        name = ClientOrderId(entry)
+        self._record(
+            ProtectionHeld(strategy, instrument, name, quantity, exits.stop, exits.take, exits.trail, mark, now_ns)
         )
-        if not quantity:
-            self._due.pop(entry, None)
-            self.nakedness.ended(entry)
 
-    def _set(self, guard: ProtectionHeld, quantity: Decimal, mark: Decimal | None = None) -> None:
-        exits = LotProtection(guard.stop, guard.take, guard.trail)
-        best = guard.mark if mark is None else mark
-        self._guard(guard.strategy, guard.instrument, guard.parent, quantity, exits, best)
+    def _set(self, guard: ProtectionHeld, **changes: Any) -> ProtectionHeld:
+        """Record a change of a guard, and return it as it is now."""
+        changed = msgspec.structs.replace(guard, at_ns=self._context.now_ns, **changes)
+        self._record(changed)
+        return changed
+
+    def _end(self, guard: ProtectionHeld) -> None:
+        self._set(guard, quantity=ZERO)
+
+    def _record(self, guard: ProtectionHeld) -> None:
+        self._context.record(guard)
+        if not guard.quantity:
+            self.nakedness.ended(guard.parent)
 
     def _follows_lots(self, instrument: InstrumentId) -> bool:
         """Whether fills name lots that are the work of one order each, so that a guard is as large as its lots."""
@@ -175,30 +175,46 @@ class Protection:
         return capabilities is not None and bool(capabilities.lot_writes)
 
     def adjusted(self, strategy: str, instrument: InstrumentId) -> None:
-        """Follow a book that reconciliation has moved: what is no longer held needs no guard."""
+        """Follow a book that reconciliation has moved: what is no longer held needs no guard, what was adopted does."""
+        context = self._context
+        held = context.state.portfolio.book(strategy, instrument).quantity
+        for entry, quantity in self._lot_sums(strategy, instrument).items():
+            order = context.state.orders.get(entry)
+            if order is None or order.protect is None or entry in context.state.protections or quantity * held <= 0:
+                continue
+            exits = self.exits.prices(context.instrument(instrument), order.protect)
+            self._guard(strategy, instrument, entry, quantity, exits, context.state.rates.marks[instrument].exact())
         self._shrink(strategy, instrument)
 
     def _shrink(self, strategy: str, instrument: InstrumentId, parent: str = "") -> None:
-        """Never guard more than is held: what the lots say; else the guard whose exit traded goes first, then the oldest."""
+        """Never guard more than is held: an entry's own lots, and a share of what the book holds that no lot explains.
+
+        That is all of it where fills name no lots; elsewhere a fill that has not named its lot yet, or what another's
+        orders closed and opened anew. The newest guard takes first, the one whose exit has just traded last.
+        """
         held = self._context.state.portfolio.book(strategy, instrument).quantity
         guards = self._guards(strategy, instrument)
         for guard in [one for one in guards if held * one.quantity <= 0]:
             guards.remove(guard)
-            self._set(guard, ZERO)
-        if self._follows_lots(instrument):
-            for guard in guards:
-                left = sum((one.lot.signed for one in self.exits.lots(guard)), ZERO)
-                if left != guard.quantity and abs(left) <= abs(guard.quantity):
-                    self._set(guard, left)
-            return
+            self._end(guard)
+        explained = self._lot_sums(strategy, instrument)
+        rest = max(abs(held) - abs(sum(explained.values(), ZERO)), ZERO)
         guards.sort(key=lambda guard: guard.parent != parent)
-        excess = sum((abs(guard.quantity) for guard in guards), ZERO) - abs(held)
-        for guard in guards:
-            if excess <= 0:
-                return
-            cut = min(excess, abs(guard.quantity))
-            excess -= cut
-            self._set(guard, guard.quantity - cut if guard.quantity > 0 else guard.quantity + cut)
+        for guard in reversed(guards):
+            own = abs(explained.get(guard.parent, ZERO))
+            kept = min(abs(guard.quantity), own + rest)
+            rest -= max(kept - own, ZERO)
+            if kept != abs(guard.quantity):
+                self._set(guard, quantity=kept.copy_sign(guard.quantity))
+
+    def _lot_sums(self, strategy: str, instrument: InstrumentId) -> dict[str, Decimal]:
+        """Return what a strategy's lots of an instrument hold, signed, by their entry; nothing where fills name none."""
+        lots = self._context.state.lots.get(instrument.partition(":")[0])
+        sums: dict[str, Decimal] = {}
+        for one in lots.all() if lots is not None and self._follows_lots(instrument) else ():
+            if one.strategy == strategy and one.lot.instrument == instrument:
+                sums[one.entry] = sums.get(one.entry, ZERO) + one.lot.signed
+        return sums
 
     # -- following the venue and the time ------------------------------------------------------------------------
 
@@ -213,16 +229,17 @@ class Protection:
 
     def _leave(self, guard: ProtectionHeld) -> None:
         """Get out of a position that cannot be protected."""
-        self._way_out.leave(guard, self._due.get(guard.parent, Role.CLOSE))
+        self._way_out.leave(guard, guard.due or Role.CLOSE)
 
     def time_passed(self) -> None:
         """Try again what was due, set what is not shown, and count the seconds of what is naked."""
+        for order in [one for held in self._stops.values() for one in held.values() if is_stop_again(one)]:
+            self._release(order)
         if not self._context.state.protections:
             return
-        for entry, role in list(self._due.items()):
-            guard = self._context.state.protections.get(entry)
-            if guard is not None and self._way_out.may_try(entry):
-                self._way_out.exit(guard, role)
+        for guard in list(self._context.state.protections.values()):
+            if guard.due is not None and self._way_out.may_try(guard.parent):
+                self._way_out.exit(guard, guard.due)
         self.look()
 
     def outcome(self, event: OutcomeReceived) -> None:
@@ -244,40 +261,34 @@ class Protection:
             for order in list(held.values()):
                 if not order.is_open or not order.held:
                     del held[order.client_order_id]
-                elif _reached(order, mark) and self._way_out.may_try(order.client_order_id):
-                    del held[order.client_order_id]
-                    self._trading.release(order)
-                    if _is_held(order):
-                        self._way_out.denied(order.client_order_id)
-                        held[order.client_order_id] = order
+                elif _reached(order, mark):
+                    self._release(order)
         if self._context.state.protections:
             for guard in list(self._context.state.protections.values()):
                 if guard.instrument == instrument:
                     self._watch(guard, mark)
 
     def _watch(self, guard: ProtectionHeld, mark: Mark) -> None:
-        """Follow the price for the exits that no venue is known to hold."""
+        """Follow the best price, and the price for the exits that no venue is known to hold."""
         price = mark.instrument.price(mark.bid if guard.quantity > 0 else mark.ask, Rounding.NEAREST)
         if price <= 0:
             return
+        long = guard.quantity > 0
+        best = guard.mark
+        if guard.trail is not None and (best is None or (price > best if long else price < best)):
+            # Also while the venue holds the trail: should it hold it no more, we go on from where it stood.
+            guard = self._set(guard, mark=price)
         standing = self.exits.standing(guard)
         exits = LotProtection(
             guard.stop if standing.stop is None else None,
             guard.take if standing.take is None else None,
             guard.trail if standing.trail is None else None,
         )
-        if exits == NOTHING and guard.parent not in self._due:
-            return
-        long = guard.quantity > 0
-        best = guard.mark
-        if exits.trail is not None and (best is None or (price > best if long else price < best)):
-            best = price
-            self._set(guard, guard.quantity, best)
-        role = self._due.get(guard.parent) or _triggered(exits, best, price, long)
+        role = guard.due or _triggered(exits, guard.mark, price, long)
         if role is None:
             return
-        if role is not Role.TARGET and guard.parent not in self._due:
-            self._due[guard.parent] = role
+        if role is not Role.TARGET and guard.due is None:
+            guard = self._set(guard, due=role)
             self.nakedness.look(guard)
         if self._way_out.may_try(guard.parent):
             self._way_out.exit(guard, role)
@@ -285,14 +296,29 @@ class Protection:
     # -- held stop orders --------------------------------------------------------------------------------------------
 
     def ended(self, order: LiveOrder) -> None:
-        """Forget a held order that was cancelled."""
+        """Forget a held order that was cancelled; place one again that left and came to nothing."""
         held = self._stops.get(order.instrument)
         if held is not None:
             held.pop(order.client_order_id, None)
+        self._way_out.ended(order)
+        again = place_again(self._context, order)
+        if again is not None:
+            self._way_out.denied(again.client_order_id)
+            self.hold(again)
+
+    def _release(self, order: LiveOrder) -> None:
+        """Send a held order, unless it was turned away a moment ago."""
+        if not self._way_out.may_try(order.client_order_id):
+            return
+        self._trading.release(order)
+        if order.held and order.is_open:
+            self._way_out.denied(order.client_order_id)
+        else:
+            self._stops[order.instrument].pop(order.client_order_id, None)
 
 
-def _is_held(order: LiveOrder) -> bool:
-    return order.held and order.is_open
+def _exits_of(guard: ProtectionHeld) -> LotProtection:
+    return LotProtection(guard.stop, guard.take, guard.trail)
 
 
 def _reached(order: LiveOrder, mark: Mark) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from quantd.domain.events import TradingState
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import Origin, Side
+from quantd.domain.orders import Origin, Role, Side
 from quantd.engine.orders import LiveOrder
 from quantd.engine.state import State
 
@@ -20,7 +20,7 @@ _AGAIN_NS: Final = 5_000_000_000
 def only_reduces(state: State, order: LiveOrder) -> bool:
     """Tell whether an open order can only shrink its strategy's book, what comes before it on its side counted.
 
-    Stops come before others, as they protect; then the older first. The close of a lot is bound to it.
+    Stops come before others, as they protect, also those that were reached; then the older first. The close of a lot is bound to it.
     """
     if order.lot:
         return order.exit
@@ -53,4 +53,5 @@ def must_go(state: State, order: LiveOrder, now_ns: int) -> bool:
 
 
 def _rank(order: LiveOrder) -> tuple[bool, int, str]:
-    return order.spec.trigger is None, order.intended_at_ns, order.client_order_id
+    is_stop = order.spec.trigger is not None or order.role in (Role.STOP, Role.TRAIL)
+    return not is_stop, order.intended_at_ns, order.client_order_id

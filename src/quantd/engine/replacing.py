@@ -68,8 +68,8 @@ class Replacements:
         if desk.is_started:
             desk.call(desk.strategy.on_stop, "reload")
             desk.keep()
-            self._targets.drop(desk.id)
-            self._operator.shut_down(desk)
+        self._targets.drop(desk.id)  # one that is warming up may have targets and orders from before
+        self._operator.shut_down(desk)
         context.record(
             StrategyReloaded(desk.id, digest, event.config_hash, event.what[desk.id], event.by, context.now_ns)
         )

@@ -3,12 +3,13 @@
 Pure: terms in, (asset, amount) out.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
-from quantd.domain.instruments import Instrument
+from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
-from quantd.engine.orders import LiveOrder
+from quantd.engine.orders import LiveOrder, OrderBlotter
 from quantd.engine.portfolio import AccountBalances
 
 NO_RESERVATION = ("", ZERO)
@@ -52,3 +53,16 @@ def cost_of(  # noqa: PLR0913 -- an order's terms
         # A fee that is taken from what the trade brings in needs no room of its own: the venue locks the notional.
         return rules.quote, notional if rules.fees.asset in ("received", "base") else notional + fee
     return rules.base, quantity * rules.units_per_quantity
+
+
+def locked_by_us(
+    orders: OrderBlotter, last_event_ns: Mapping[InstrumentId, int], venue: str, asked_at_ns: int
+) -> dict[str, Decimal]:
+    """By asset, what of our reservations a venue certainly counted as locked when it was asked."""
+    inside: dict[str, Decimal] = {}
+    for order in orders.open_orders():
+        quiet = last_event_ns.get(order.instrument, 0) < asked_at_ns
+        if quiet and order.is_acknowledged and order.instrument.partition(":")[0] == venue:
+            asset, amount = order.reservation
+            inside[asset] = inside.get(asset, ZERO) + amount
+    return inside

@@ -7,6 +7,7 @@ from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
 from quantd.domain.reports import AccountSnapshot
 from quantd.engine.context import Context
+from quantd.engine.reservations import locked_by_us
 from quantd.engine.state import State
 
 
@@ -63,7 +64,7 @@ def locks_are_stale(state: State, snapshot: AccountSnapshot) -> bool:
     for instrument, at_ns in state.last_order_event_ns.items():
         if at_ns >= snapshot.asked_at_ns and instrument.partition(":")[0] == snapshot.venue:
             return False  # not calm
-    ours = state.locked_by_us(snapshot.venue, snapshot.asked_at_ns)
+    ours = locked_by_us(state.orders, state.last_order_event_ns, snapshot.venue, snapshot.asked_at_ns)
     return any(
         max(balance.locked - ours.get(balance.asset, ZERO), ZERO) != account.foreign.get(balance.asset, ZERO)
         for balance in snapshot.balances

@@ -13,7 +13,7 @@ from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.limit_facts import MarksRecorded
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Trigger
+from quantd.domain.orders import OperationKind, OperationTrigger, OrderState, Origin, Role, Trigger
 from quantd.domain.strategy_facts import StrategyFaulted, StrategyReloaded, StrategySaved
 from quantd.engine.baselines import Baselines
 from quantd.engine.guarding import Guarding
@@ -21,7 +21,7 @@ from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import Portfolio
 from quantd.engine.rates import Mark, Pricing, Rates
-from quantd.engine.reservations import NO_RESERVATION, reservation_of
+from quantd.engine.reservations import NO_RESERVATION, locked_by_us, reservation_of
 from quantd.engine.tallies import RECORD_ONLY, Tallies
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
@@ -40,7 +40,7 @@ class State:
         """Scope -> the fact that latched it; ACTIVE scopes are absent."""
         self.halt_generation = 0
         self.targets: dict[tuple[str, InstrumentId], f.TargetSet] = {}
-        self.guarding = Guarding(self.lots)
+        self.guarding = Guarding(self.lots, self.orders)
         self.protections = self.guarding.held
         self.baselines = Baselines()
         self.saves: dict[str, StrategySaved] = {}
@@ -169,6 +169,8 @@ class State:
     def _intended(self, fact: f.OrderIntended) -> None:
         order = LiveOrder(fact)
         self.orders.add(order)
+        if (parent := self.orders.get(fact.parent)) is not None:
+            parent.followed_by = fact.client_order_id
         if fact.origin is not Origin.EXTERNAL:
             self.last_order_id = fact.client_order_id
         spec = fact.spec
@@ -177,10 +179,12 @@ class State:
 
     def _released(self, fact: f.OrderReleased) -> None:
         order = self.orders[fact.client_order_id]
-        before = order.remaining
+        before, was_stop = order.remaining, order.spec.trigger is not None
         order.held = False
         order.spec = fact.spec
         order.exit = order.exit if fact.exit is None else fact.exit
+        if was_stop and order.exit and order.role is Role.ENTRY:
+            order.role = Role.STOP  # known only now: it may have been placed ahead of its position
         self._operate(order, OperationKind.SUBMIT, order.operations + 1, fact.at_ns)
         self._expect_change(order, before)
 
@@ -202,6 +206,7 @@ class State:
     def _cancel_intended(self, fact: f.CancelIntended) -> None:
         order = self.orders[fact.client_order_id]
         order.cancel_wanted = fact.operation == 0
+        order.cancelled_for = fact.why or order.cancelled_for or "asked"
         if fact.operation:
             self._operate(order, OperationKind.CANCEL, fact.operation, fact.at_ns)
 
@@ -311,22 +316,16 @@ class State:
 
     def _balances(self, fact: f.BalancesRecorded) -> None:
         account = self.portfolio.account(fact.venue)
-        account.replace(fact.balances, fact.asked_at_ns, self.locked_by_us(fact.venue, fact.asked_at_ns))
+        account.replace(
+            fact.balances,
+            fact.asked_at_ns,
+            locked_by_us(self.orders, self.last_order_event_ns, fact.venue, fact.asked_at_ns),
+        )
         account.margin_used = fact.margin_used
         account.margin_available = fact.margin_available
         if fact.lots is not None:
             moved = {one for one, at_ns in self.last_order_event_ns.items() if at_ns >= fact.asked_at_ns}
             self.lots.setdefault(fact.venue, Lots()).replace(fact.lots, fact.asked_at_ns, moved, self.orders)
-
-    def locked_by_us(self, venue: str, asked_at_ns: int) -> dict[str, Decimal]:
-        """By asset, what of our reservations a venue certainly counted as locked when it was asked."""
-        inside: dict[str, Decimal] = {}
-        for order in self.orders.open_orders():
-            quiet = self.last_order_event_ns.get(order.instrument, 0) < asked_at_ns
-            if quiet and order.is_acknowledged and order.instrument.partition(":")[0] == venue:
-                asset, amount = order.reservation
-                inside[asset] = inside.get(asset, ZERO) + amount
-        return inside
 
     def _cash_flow(self, fact: f.CashFlowRecorded) -> None:
         self.portfolio.flow(fact.flow, fact.at_ns)

@@ -1,7 +1,7 @@
 """Targets: a strategy says what its book should be, the engine works toward it.
 
 At most one working order for (strategy, instrument) moves the book toward its target, what is in flight counted. A new
-target replaces it, transient denials are tried again until the target's time is over, lasting ones end it.
+target replaces it, transient denials are tried again until the target's time is over, lasting ones end it unless it closes.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from quantd.domain.numbers import ZERO, Rounding
 from quantd.domain.orders import Effect, How, Limit, Market, OrderKind, Origin, Protect, Role, Side, StopLimit
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
+from quantd.engine.exit_size import is_dust
 from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.wish import Denied
 from quantd.engine.trading import Trading
@@ -23,6 +24,8 @@ OnDenied = Callable[[str, InstrumentId, Denied], None]
 
 _EXIT_GOOD_FOR_S = 86_400.0
 """How long a target that may only reduce (flattening) is pursued: an exit is not given up after a minute."""
+_CLOSE_AGAIN_NS = 5_000_000_000
+"""How long to wait with a close that was denied for a reason that may last."""
 
 
 class Targets:
@@ -34,8 +37,8 @@ class Targets:
         self._denied = denied
         self._orders: dict[tuple[str, InstrumentId], str] = {}
         """The order that works for a target."""
-        self._retries: dict[tuple[str, InstrumentId], None] = {}
-        """Targets that were denied for a passing reason."""
+        self._retries: dict[tuple[str, InstrumentId], int] = {}
+        """Targets without an order -> when they are tried again, engine time."""
         self._outgoing: dict[tuple[str, InstrumentId], set[str]] = {}
         """Orders that were working when a book was to be closed: each may trade until its end is known."""
         self._replacing: set[str] = set()
@@ -50,10 +53,10 @@ class Targets:
         protect: Protect | None,
         why: str,
     ) -> None:
-        """Remember a target and work toward it; repeating it sends nothing.
+        """Remember a target and work toward it; repeating it sends nothing. What is held already comes under `protect`.
 
         Raises:
-            ValueError: when `quantity` is not finite.
+            ValueError: when `quantity` or a price of `protect` is not finite.
         """
         context = self._context
         rules = context.instrument(instrument)
@@ -62,6 +65,8 @@ class Targets:
         if known is not None and known.quantity == wanted and known.how == how and known.protect == protect:
             return
         is_there = wanted == context.state.portfolio.book(strategy, instrument).quantity
+        if is_there and protect is not None:
+            self._trading.change_exits(strategy, instrument, protect)
         if known is None and is_there and not self._may_still_fill(strategy, instrument):
             return
         good_for = how.good_for_s or (_EXIT_GOOD_FOR_S if how.reduce_only else context.settings.target_good_for_s)
@@ -88,7 +93,7 @@ class Targets:
             if order.for_target:
                 self._orders[order.strategy, order.instrument] = order.client_order_id
         for key in self._context.state.targets:
-            self._retries[key] = None
+            self._retries[key] = 0
             orders = self._context.state.orders.open_orders(key[1])
             self._outgoing[key] = {one.client_order_id for one in orders if one.strategy == key[0]}
 
@@ -115,7 +120,7 @@ class Targets:
             self._replacing.discard(order.client_order_id)
             self.pursue(*key)
         else:
-            self._retries[key] = None  # refused, expired or gone without a trade: not again at once
+            self._retries[key] = 0  # refused, expired or gone without a trade: not again at once
 
     def _successor(self, order: LiveOrder) -> LiveOrder | None:
         """Return the order that an emulated amendment put in the place of an ended one."""
@@ -154,9 +159,9 @@ class Targets:
         """Try again what was denied for a passing reason; end what is too old."""
         if not self._context.state.targets:
             return
-        for key in list(self._retries):
-            self._retries.pop(key, None)
-            if key in self._context.state.targets:
+        for key, at_ns in list(self._retries.items()):
+            if self._context.now_ns >= at_ns:
+                self._retries.pop(key, None)
                 self.pursue(*key)
         for key, target in list(self._context.state.targets.items()):
             if self._context.now_ns >= target.expires_at_ns and self.working_order(*key) is None:
@@ -176,7 +181,7 @@ class Targets:
         missing = target.quantity - book.quantity
         if not context.instrument(instrument).quantity(abs(missing)):
             if target.how.reduce_only and self._may_still_fill(strategy, instrument):
-                self._retries[strategy, instrument] = None
+                self._retries[strategy, instrument] = 0
             else:
                 self._end(target)
             return
@@ -201,12 +206,15 @@ class Targets:
                 return
             if working.exit and _closing_first(held, wanted) and not rules.quantity(held + remaining):
                 return
+            if _is_part(working, target.how, wanted - held):
+                return
         self._replacing.add(working.client_order_id)
         self._trading.cancel(working, "new_target", urgent=False)
 
     def _send(self, target: TargetSet, held: Decimal, missing: Decimal) -> None:
-        wanted = target.quantity or ZERO
+        context, wanted = self._context, target.quantity or ZERO
         closing = bool(held) and (missing > 0) != (held > 0)
+        side = Side.BUY if missing > 0 else Side.SELL
         if closing and self._clear_exits(target, held):
             return
         quantity = abs(missing)
@@ -215,7 +223,7 @@ class Targets:
         ticket = Ticket(
             target.strategy,
             target.instrument,
-            Side.BUY if missing > 0 else Side.SELL,
+            side,
             quantity,
             target.how,
             role=Role.CLOSE if closing else Role.ENTRY,
@@ -229,7 +237,9 @@ class Targets:
         if isinstance(placed, LiveOrder):
             self._orders[key] = placed.client_order_id
         elif placed.is_transient:
-            self._retries[key] = None
+            self._retries[key] = 0
+        elif closing and not is_dust(context.state, target.instrument, side, abs(held)):
+            self._retries[key] = context.now_ns + _CLOSE_AGAIN_NS  # a close is never given up before its time is over
         else:
             self._end(target)
             if target.strategy:
@@ -246,7 +256,7 @@ class Targets:
             if order.origin is Origin.STRATEGY:
                 self._trading.cancel(order, "new_target")
         if waits:
-            self._retries[target.strategy, target.instrument] = None
+            self._retries[target.strategy, target.instrument] = 0
         return waits
 
     def _end(self, target: TargetSet) -> None:
@@ -268,6 +278,12 @@ class Targets:
 def _closing_first(held: Decimal, wanted: Decimal) -> bool:
     """Whether going from `held` to `wanted` passes through flat."""
     return bool(held) and (not wanted or (wanted > 0) != (held > 0))
+
+
+def _is_part(working: LiveOrder, how: How, missing: Decimal) -> bool:
+    """Whether an exit at the market, cut to what one order may be, goes part of the way: the rest follows."""
+    is_toward = (missing > 0) == (working.spec.side is Side.BUY)
+    return working.exit and isinstance(how, Market) and is_toward and working.remaining < abs(missing)
 
 
 def _same_price(working: LiveOrder, how: How, rules: Instrument) -> bool:

@@ -10,7 +10,6 @@ import msgspec
 
 from quantd.domain.capabilities import Support
 from quantd.domain.commands import Amend, Cancel, Submit
-from quantd.domain.events import TradingState
 from quantd.domain.facts import AmendIntended, CancelIntended, OrderIntended, OrderMoved, OrderReleased
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.lots import LotProtection
@@ -20,15 +19,16 @@ from quantd.domain.orders import (
     Market,
     OperationKind,
     OperationPhase,
-    OrderKind,
     OrderSpec,
     Origin,
     Protect,
     Side,
     Trigger,
 )
+from quantd.engine import standing
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
+from quantd.engine.exit_size import fitted
 from quantd.engine.lot_closing import close_lot, closes_lots
 from quantd.engine.orders import LiveOrder, amended
 from quantd.engine.reducing import must_go
@@ -36,6 +36,7 @@ from quantd.engine.refusals import record_denied, record_refused
 from quantd.engine.risk.gate import Gate
 from quantd.engine.risk.trips import Trips
 from quantd.engine.risk.wish import Denial, Denied, Wish
+from quantd.engine.spent_stops import EXPIRED, SELF_MATCH, is_stop_again
 
 
 class Trading:
@@ -79,7 +80,8 @@ class Trading:
             if sent is not spec:
                 spec = sent
                 wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
-        denied = self._check(wish)
+        wish, denied = self._check_fitted(wish)
+        spec = wish.spec
         waits_s = 0.0 if denied is None or held else denied.wait_s
         if denied is not None and not waits_s:
             return self._denied(ticket, denied)
@@ -131,7 +133,7 @@ class Trading:
         """Send the orders that wait for room under a rate limit, oldest first; deny those that waited too long."""
         context = self._context
         for order in list(context.state.orders.open_orders()):
-            if not order.held or order.spec.trigger is not None:
+            if not order.held or order.spec.trigger is not None or is_stop_again(order):
                 continue
             rules = context.instrument(order.instrument)
             wish = self._wish(order.strategy, order.spec, rules, order.origin, replaces=order)
@@ -150,7 +152,7 @@ class Trading:
         return msgspec.structs.replace(ticket, max_slippage_bps=cap)
 
     def release(self, order: LiveOrder) -> Denied | None:
-        """Send a held order whose trigger was reached; it passes the gate again.
+        """Send a held order whose trigger was reached, now or earlier; it passes the gate again.
 
         A denial ends it, except that an exit which is denied for a passing reason stays held, to be tried again.
         """
@@ -161,7 +163,7 @@ class Trading:
             order.instrument,
             order.spec.side,
             order.spec.quantity,
-            Market() if order.spec.kind is OrderKind.STOP else Limit(order.spec.price or Decimal(0)),
+            Market() if order.spec.price is None else Limit(order.spec.price),
             order.origin,
             order.role,
             order.spec.effect,
@@ -170,10 +172,10 @@ class Trading:
         emulated = emulate(context, spec, rules, ticket)
         sent = spec if isinstance(emulated, Denied) else emulated[0]
         wish = self._wish(order.strategy, sent, rules, order.origin, replaces=order)
-        denied = emulated if isinstance(emulated, Denied) else self._check(wish)
+        wish, denied = (wish, emulated) if isinstance(emulated, Denied) else self._check_fitted(wish)
         if denied is not None:
             self._denied(ticket, denied, order.client_order_id)
-            if not (order.exit and denied.is_transient):
+            if not ((order.exit or wish.reduces) and denied.is_transient):
                 context.record(OrderMoved(order.client_order_id, Trigger.DENY, context.now_ns, denied.code.value))
                 self.changed(order)
             return denied
@@ -317,7 +319,7 @@ class Trading:
             if order.cancel_wanted:
                 self.cancel(order, urgent=False)
             elif until is not None and now_ns >= until and order.is_acknowledged:
-                self.cancel(order, "expired")
+                self.cancel(order, EXPIRED)
             elif state.latches and must_go(state, order, now_ns):
                 self.cancel(order, "latched", urgent=False)
 
@@ -350,43 +352,26 @@ class Trading:
             amends=amends or replaces,
         )
 
+    def _check_fitted(self, wish: Wish) -> tuple[Wish, Denied | None]:
+        """Ask for an exit in the size that one order may have; return the wish in that size, and the answer."""
+        spec = fitted(wish)
+        if isinstance(spec, Denied):
+            return wish, spec
+        if spec is not wish.spec:
+            wish = self._wish(wish.strategy, spec, wish.instrument, wish.origin, replaces=wish.amends)
+        return wish, self._check(wish)
+
     def _check(self, wish: Wish) -> Denied | None:
         """Ask what holds for all orders, then the gate; own orders that stand in the way are cancelled."""
-        denied = self._standing(wish)
+        denied = standing.denied(self._context, wish)
         if denied is None:
             check, around = self._gate.check, self.around_gate
             denied = check(wish) if around is None else around(check, wish)
             if denied is not None:
                 self._trips.denied(denied, wish)
         for order in wish.to_cancel:
-            self.cancel(order, "self_match")
+            self.cancel(order, SELF_MATCH)
         return denied
-
-    def _standing(self, wish: Wish) -> Denied | None:
-        """Trading states, unknown outcomes, venue readiness and clock: what no limit can loosen."""
-        context, state = self._context, self._context.state
-        venue = wish.instrument.venue
-        if state.latches:
-            scopes = ("all", f"venue:{venue}", f"instrument:{wish.instrument.id}", f"strategy:{wish.strategy}")
-            standing = state.trading_state(scopes)
-            if standing is TradingState.HALTED or (standing is TradingState.REDUCING and not wish.exit):
-                scope = next(one for one in scopes if one in state.latches and state.latches[one].state is standing)
-                return wish.deny(Denial.TRADING_STATE, 22, scope, "active", standing.value)
-        if wish.exit:
-            return None
-        if context.is_stopping:
-            return wish.deny(Denial.TRADING_STATE, 22, "all", "active", "stopping")
-        if venue in context.venue_reasons:
-            return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
-        if wish.net.unknown:
-            return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
-        if (lots := state.lots.get(venue)) is not None and lots.are_unknown(wish.instrument.id):
-            return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, "exits of a lot")
-        if context.suspicions.blocks(wish.instrument.id):
-            return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
-        if context.now_ns < context.paused_until_ns:
-            return wish.deny(Denial.CLOCK, 24, "account", "a steady clock", "jumped")
-        return None
 
     def _denied(self, ticket: Ticket, denied: Denied, client_order_id: str = "") -> Denied:
         return record_denied(self._context, ticket, denied, client_order_id)

@@ -9,16 +9,18 @@ from decimal import Decimal
 
 from quantd.domain.capabilities import LotWrite
 from quantd.domain.commands import CloseLot
-from quantd.domain.numbers import ZERO
-from quantd.domain.orders import Effect, Market, OrderKind, Origin, Role, Side
+from quantd.domain.orders import Effect, Market, OrderKind, OrderState, Origin, Role, Side
 from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
+from quantd.engine.exit_size import is_dust
+from quantd.engine.lot_closing import closes_lots
 from quantd.engine.lot_exits import LotExits
 from quantd.engine.orders import LiveOrder
 from quantd.engine.trading import Trading
 
 _AGAIN_NS = 1_000_000_000
+_AGAIN_MAX_NS = 16_000_000_000
 
 
 class WayOut:
@@ -40,6 +42,8 @@ class WayOut:
         self._end = end
         self._again_at_ns: dict[str, int] = {}
         """Order or entry -> when an exit that was denied may be tried again: not with every quote."""
+        self._refused_ns: dict[str, int] = {}
+        """Entry -> how long to wait after its exit was refused once more."""
 
     def may_try(self, key: str) -> bool:
         """Whether an exit of an order or entry may leave again."""
@@ -47,9 +51,26 @@ class WayOut:
 
     def denied(self, key: str) -> None:
         """Note that an exit was turned away just now."""
+        self._wait(key, _AGAIN_NS)
+
+    def ended(self, order: LiveOrder) -> None:
+        """Wait longer each time that a venue refuses an exit outright.
+
+        What it says "no" to may be closed already. Only a calm look at the account tells, and no look is calm while
+        orders come and go.
+        """
+        if order.origin is not Origin.PROTECTION:
+            return
+        wait_ns = self._refused_ns.pop(order.parent, 0)
+        if order.state is OrderState.REJECTED and not order.filled:
+            self._refused_ns[order.parent] = min(max(2 * wait_ns, _AGAIN_NS), _AGAIN_MAX_NS)
+            self._wait(order.parent, wait_ns)
+
+    def _wait(self, key: str, wait_ns: int) -> None:
         if len(self._again_at_ns) > 1_000:
             self._again_at_ns.clear()
-        self._again_at_ns[key] = self._context.now_ns + _AGAIN_NS
+            self._refused_ns.clear()
+        self._again_at_ns[key] = self._context.now_ns + wait_ns
 
     def leave(self, guard: ProtectionHeld, role: Role) -> None:
         """Get out at the market, and of the rest of the entry that is still to be filled."""
@@ -60,7 +81,11 @@ class WayOut:
             self.exit(guard, role)
 
     def exit(self, guard: ProtectionHeld, role: Role) -> None:
-        """Send what closes a guard's position: one order at a time, or one for each of its lots."""
+        """Send what closes a guard's position: one order at a time, or one for each of its lots.
+
+        Where a position is a net, another's orders may have closed the lots and opened new ones that are not the guard's:
+        what its own do not add up to any more is closed by an order that names none.
+        """
         context = self._context
         under_way = [
             order
@@ -71,13 +96,16 @@ class WayOut:
             if not under_way:
                 self._send(guard, role, abs(guard.quantity), "")
             return
-        busy = {order.lot: order for order in under_way}
+        busy, rest = {order.lot: order for order in under_way}, abs(guard.quantity)
         for held in self._exits.lots(guard):
-            order = busy.get(held.lot.venue_id)
+            order, rest = busy.get(held.lot.venue_id), rest - held.lot.quantity
             if order is None:
                 self._send(guard, role, held.lot.quantity, held.lot.venue_id)
             elif order.is_unknown:
                 self._repeat(guard, order, held.lot.quantity)
+        venue = guard.instrument.partition(":")[0]
+        if rest > 0 and "" not in busy and not closes_lots(context.state.portfolio.account(venue)):
+            self._send(guard, role, rest, "")
 
     def _closes_lots(self, guard: ProtectionHeld) -> bool:
         """Whether exits name the lot that they close; where the oldest must go first, the account's oldest goes."""
@@ -113,16 +141,16 @@ class WayOut:
         self._make_room(guard, book.open_sells if long else book.open_buys)
         working = book.sells if long else book.buys
         held = book.quantity if long else -book.quantity
-        quantity = rules.quantity(min(wanted, held - working))
-        if quantity <= 0 or quantity < (rules.min_quantity or ZERO):
+        quantity, side = rules.quantity(min(wanted, held - working)), Side.SELL if long else Side.BUY
+        if is_dust(context.state, rules.id, side, quantity):
             if not working:
-                self._end(guard)  # dust: nothing that could be sent
+                self._end(guard)  # nothing that could be sent
             return
         placed = self._trading.submit(
             Ticket(
                 guard.strategy,
                 guard.instrument,
-                Side.SELL if long else Side.BUY,
+                side,
                 quantity,
                 Market(reduce_only=True),
                 Origin.PROTECTION,

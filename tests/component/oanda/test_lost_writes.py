@@ -6,7 +6,17 @@ from decimal import Decimal
 import pytest
 
 from quantd.domain.orders import OrderState
-from quantd.domain.outcomes import Accepted, Ambiguous, Found, NotExecuted, NotFound, Rejected, StillUnknown, Unknown
+from quantd.domain.outcomes import (
+    Accepted,
+    Ambiguous,
+    Found,
+    NotExecuted,
+    NotFound,
+    Rejected,
+    Resolution,
+    StillUnknown,
+    Unknown,
+)
 from quantd.venues.oanda.options import QUIET_PERIOD_S
 from tests.component.oanda.rig import SECOND_NS, Rig, run
 
@@ -143,6 +153,22 @@ def test_after_a_restart_the_log_goes_on_where_it_was_left() -> None:
         assert isinstance(await rig.resolved(command, sent_at_ns), Found)
         await rig.connector.snapshot()
         assert rig.connector.handed_out_id == 2
+
+    run(body)
+
+
+def test_after_a_restart_a_close_that_is_repeated_and_refused_is_looked_for_to_the_end() -> None:
+    async def body(rig: Rig) -> None:
+        command, sent_at_ns = rig.close("77"), rig.clock.now_ns()
+        other = rig.restarted()
+        await other.connector.start()
+        resolution: Resolution = StillUnknown("")
+        while isinstance(resolution, StillUnknown):
+            assert rig.clock.now_ns() - sent_at_ns < 10 * QUIET_PERIOD_S * SECOND_NS
+            resolution = await other.connector.resolve(command, sent_at_ns)
+            assert isinstance(await other.connector.close_lot(other.close("77")), Rejected)
+            await asyncio.sleep(1)
+        assert resolution == NotFound()
 
     run(body)
 

@@ -118,6 +118,23 @@ def test_a_refused_exit_is_tried_again_but_not_with_every_quote() -> None:
     assert len(exits(rig)) == 2
 
 
+def test_an_exit_that_a_venue_refuses_on_and_on_leaves_the_account_calm_for_longer_and_longer() -> None:
+    """It may be closed already: only a look at the account between two events says so."""
+    rig = Rig()
+    enter(rig, 2, Protect(stop=95))
+    rig.quote(94)
+    for _ in range(120):
+        for order in exits(rig):
+            if order.is_open:
+                rig.answer(order, Rejected("no such position"))
+        rig.wait(0.5)
+    assert len(exits(rig)) == 8, "at 0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5 and 47.5 s"
+    rig.wait(16)
+    rig.accept(exits(rig)[-1])
+    rig.fill(exits(rig)[-1])
+    assert guards(rig) == {}
+
+
 def test_a_denied_exit_is_not_denied_again_with_every_quote() -> None:
     rig = Rig()
     enter(rig, 1, Protect(stop=95))

@@ -44,9 +44,9 @@ class WellFormed(Stateless):
 
     def _notional(self, wish: Wish) -> Denied | None:
         rules = wish.instrument
-        if (rules.min_notional is None and rules.max_notional is None) or wish.price is None or wish.price <= 0:
+        named = wish.named_price
+        if (rules.min_notional is None and rules.max_notional is None) or named is None or named <= 0:
             return None
-        named = wish.spec.price if wish.spec.price is not None else wish.price
         notional = rules.notional(wish.spec.quantity, named)
         if rules.min_notional is not None and notional < rules.min_notional:
             return wish.deny(Denial.MALFORMED, 1, "order", f"notional >= {rules.min_notional}", notional)

@@ -195,6 +195,20 @@ class Wish:
         """Quantity that may still trade in all, by this order."""
         return self.spec.quantity if self.amends is None else self.spec.quantity - self.amends.filled
 
+    @property
+    def closable(self) -> Decimal:
+        """Quantity held that an order of this side would close, less what other working exits may close of it."""
+        book = self.book
+        held, working = (-book.quantity, book.buys) if self.spec.side is Side.BUY else (book.quantity, book.sells)
+        if held <= 0:
+            return ZERO
+        return held - working if self.amends is None else held - working + self.amends.remaining
+
+    @property
+    def named_price(self) -> Decimal | None:
+        """The price by which a venue judges how large an order is: its own, else the one to count with."""
+        return self.spec.price if self.spec.price is not None else self.price
+
     def _worst_price(self) -> Decimal | None:
         """The price to count with: the limit, the trigger, else the side of the market that the order takes.
 
@@ -213,16 +227,7 @@ class Wish:
         return min(named, reference) if self.instrument.inverse else max(named, reference)
 
     def _reduces(self) -> bool:
-        book = self.book
-        if self.spec.side is Side.BUY:
-            held, working = -book.quantity, book.buys
-        else:
-            held, working = book.quantity, book.sells
-        if held <= 0:
-            return False
-        if self.amends is not None:
-            working -= self.amends.remaining
-        return self.remaining <= held - working
+        return ZERO < self.remaining <= self.closable
 
     def _only_shrinks(self) -> bool:
         order = self.amends

@@ -85,6 +85,7 @@ class Search:
 
     async def step(self, command: Write, sent_at_ns: int) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
+        self.lost(command)  # also one of before a restart: a "no" to its repetition would begin the search anew
         if isinstance(command, CloseLot):
             self._closing[command.client_order_id, command.operation] = command.lot
         resolution = await self._searches.step(command, lambda progress: self._looked(command, sent_at_ns, progress))

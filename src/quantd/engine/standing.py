@@ -1,0 +1,32 @@
+"""What holds for every order before any limit is looked at, and no limit can loosen."""
+
+from quantd.domain.events import TradingState
+from quantd.engine.context import Context
+from quantd.engine.risk.wish import Denial, Denied, Wish
+
+
+def denied(context: Context, wish: Wish) -> Denied | None:
+    """Return why an order may not leave: trading states, unknown outcomes, venue readiness, the clock."""
+    state = context.state
+    venue = wish.instrument.venue
+    if state.latches:
+        scopes = ("all", f"venue:{venue}", f"instrument:{wish.instrument.id}", f"strategy:{wish.strategy}")
+        standing = state.trading_state(scopes)
+        if standing is TradingState.HALTED or (standing is TradingState.REDUCING and not wish.exit):
+            scope = next(one for one in scopes if one in state.latches and state.latches[one].state is standing)
+            return wish.deny(Denial.TRADING_STATE, 22, scope, "active", standing.value)
+    if wish.exit:
+        return None
+    if context.is_stopping:
+        return wish.deny(Denial.TRADING_STATE, 22, "all", "active", "stopping")
+    if venue in context.venue_reasons:
+        return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
+    if wish.net.unknown:
+        return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
+    if (lots := state.lots.get(venue)) is not None and lots.are_unknown(wish.instrument.id):
+        return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, "exits of a lot")
+    if context.suspicions.blocks(wish.instrument.id):
+        return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
+    if context.now_ns < context.paused_until_ns:
+        return wish.deny(Denial.CLOCK, 24, "account", "a steady clock", "jumped")
+    return None
