@@ -12,7 +12,7 @@ from quantd.domain.instruments import FeeSchedule
 from quantd.domain.market import Quote
 from quantd.domain.numbers import plain
 from quantd.exchange import DepthRules
-from quantd.ports import Connector, HttpRequest
+from quantd.ports import Connector, HttpRequest, Transport
 from quantd.simulators.faults import Action, FaultRule, FaultScript
 from quantd.simulators.hummingbot.options import PairRules, Setup, Switches
 from quantd.simulators.hummingbot.orders import ACCOUNT
@@ -58,11 +58,15 @@ class HummingbotRig(Rig):
         self.faults = FaultScript(clock=clock)
         self.known: set[str] = set()
 
+    def transport(self) -> Transport:
+        """Return how requests travel."""
+        return MemoryTransport(self.venue, self.faults)
+
     def connect(self, *, wrong_credentials: bool = False) -> Connector:
         """Return another connector, with the server's password or a wrong one."""
         observer = RecordingObserver()
         budget = RateBudget("hummingbot", LIMITS, clock=self.clock, observer=observer)
-        http = VenueHttp("hummingbot", MemoryTransport(self.venue, self.faults), budget, self.clock, observer)
+        http = VenueHttp("hummingbot", self.transport(), budget, self.clock, observer)
         password = "wrong" if wrong_credentials else _SETUP.password
         fees = FeeSchedule(_RULES.fee, _RULES.fee)
         options = HummingbotOptions(_SETUP.username, password, _SETUP.account, _SETUP.connector, fees)

@@ -11,7 +11,7 @@ from typing import Any
 
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import symbol_of
+from quantd.domain.instruments import instrument_id
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, TimeInForce
 from quantd.domain.outcomes import Accepted, NotExecuted, NotFound, Outcome, Rejected, Resolution, StillUnknown, Unknown
@@ -70,6 +70,7 @@ class HummingbotConnector(MarketReads):
             home_currency="USDT",
         )
         self._options = options
+        self._known_ids = known_venue_ids
         self._http = http
         self._clock = http.clock
         self._api = Api(http, options.username, options.password, auth_failed=auth_failed)
@@ -137,17 +138,8 @@ class HummingbotConnector(MarketReads):
         order_id = command.venue_order_id
         if not order_id:
             return NotExecuted("no_venue_order_id")
-        if self._search.cancels.get(order_id, 0) >= CANCELS_MAX:
-            return Unknown("cancels_without_effect")
-        self._search.count_cancel(order_id)
-        outcome = await self._api.write(
-            "cancel_order",
-            cancel_path(self._options.account, self._options.connector, order_id),
-            {},
-            lane=Lane.CANCEL,
-            deadline_at_ns=self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS),
-        )
-        if outcome not in (Unknown(CANCEL_REQUESTED), Unknown(NOT_TRACKED)):
+        outcome = await self._cancel(order_id)
+        if not _is_looked_at(outcome):
             return outcome
         sent_at_ns = self._clock.now_ns()
         for wait_s in _LOOKS:
@@ -157,20 +149,35 @@ class HummingbotConnector(MarketReads):
                 return Accepted((found.report,))
         return outcome
 
+    async def _cancel(self, order_id: str) -> Outcome:
+        """Send a cancel and count it where it may have reached the exchange: it takes few of them without an effect."""
+        if self._search.cancels.get(order_id, 0) >= CANCELS_MAX:
+            return Unknown("cancels_without_effect")
+        outcome = await self._api.write(
+            "cancel_order",
+            cancel_path(self._options.account, self._options.connector, order_id),
+            {},
+            lane=Lane.CANCEL,
+            deadline_at_ns=self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS),
+        )
+        if isinstance(outcome, Unknown) and outcome != Unknown(NOT_TRACKED):
+            self._search.count_cancel(order_id)
+        return outcome
+
     async def cancel_all(self, command: CancelAll) -> Outcome:
-        """Cancel all open orders one by one; the server has no route for it."""
+        """Cancel all our open orders one by one; the server has no route for it, and holds others' orders too."""
         try:
             look = await self._orders.look(Lane.CANCEL)
         except VenueError as error:
             return NotExecuted(f"list_unread: {type(error).__name__}")
         failed = 0
-        for row in look.active.values():
-            path = cancel_path(self._options.account, self._options.connector, row.order_id)
-            if command.instrument is not None and row.trading_pair != symbol_of(command.instrument):
+        for pair in sorted({row.trading_pair for row in look.active.values()}):
+            instrument = instrument_id(self.venue, pair)
+            if command.instrument not in (None, instrument):
                 continue
-            deadline_at_ns = self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS)
-            outcome = await self._api.write("cancel_order", path, {}, lane=Lane.CANCEL, deadline_at_ns=deadline_at_ns)
-            failed += outcome not in (Unknown(CANCEL_REQUESTED), Unknown(NOT_TRACKED))
+            ours = frozenset(self._known_ids(instrument))
+            for order_id in [row.order_id for row in look.active.values() if row.trading_pair == pair]:
+                failed += order_id in ours and not _is_looked_at(await self._cancel(order_id))
         return Unknown(f"{failed}_cancels_failed") if failed or not look.complete else Accepted()
 
     # --- truth ---
@@ -225,3 +232,8 @@ class HummingbotConnector(MarketReads):
         held = {row.token: row for row in await self._portfolio()}
         row = held.get(asset)
         return ZERO if row is None else row.units - row.available_units
+
+
+def _is_looked_at(outcome: Outcome) -> bool:
+    """Whether a cancel is done as far as its answer can tell: what it did shows in the lists."""
+    return outcome in (Unknown(CANCEL_REQUESTED), Unknown(NOT_TRACKED))
