@@ -14,7 +14,7 @@ from quantd.domain.commands import Cancel, Submit
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import ClientOrderId, OrderKind, OrderRef, OrderSpec, Side
 from quantd.domain.outcomes import Resolution, Scheduled, StillUnknown
-from quantd.ports import HttpRequest, HttpResponse, NotSent, ReplyLost
+from quantd.ports import HttpRequest, HttpResponse, NotSent
 from quantd.simulators.memory import MemoryTransport
 from quantd.testing.loop import run_virtual
 from quantd.venues.hummingbot.connector import HummingbotConnector
@@ -23,14 +23,12 @@ from tests.contract.conformance.hummingbot_rig import HummingbotRig
 Json = Any
 BTC = InstrumentId("hummingbot:BTC-USDT")
 SECOND_NS = 1_000_000_000
-PLACE = "/trading/orders"
 
 
 class Bench(HummingbotRig):
     """Server, connector and what the engine would know.
 
-    The transport is the bench itself: `down` refuses connections, `lost` names the paths whose answers get lost, and
-    `tampers` change answers.
+    The transport is the bench itself: `down` refuses connections, and `tampers` change answers.
     """
 
     connector: HummingbotConnector
@@ -38,7 +36,6 @@ class Bench(HummingbotRig):
     def __init__(self, clock: LoopClock) -> None:
         super().__init__(clock)
         self.down = False
-        self.lost: set[str] = set()
         self.tampers: list[tuple[str, Callable[[Json], Json]]] = []
         """(pattern of the path, what is made of the answer)."""
         self.paths: list[str] = []
@@ -54,8 +51,6 @@ class Bench(HummingbotRig):
             raise NotSent("connection refused")
         self.paths.append(request.path)
         response = await MemoryTransport(self.venue, self.faults).send(request, timeout_s=timeout_s)
-        if request.path in self.lost:
-            raise ReplyLost("connection reset")
         for pattern, tamper in self.tampers:
             if re.fullmatch(pattern, request.path) and response.status == 200:
                 body = json.dumps(tamper(json.loads(response.body))).encode()
@@ -65,10 +60,6 @@ class Bench(HummingbotRig):
     async def close(self) -> None:
         """Do nothing."""
 
-    def blank(self, *, of: str = "(active|search)") -> None:
-        """Let lists of orders leave all rows out from now on, as after a crash that lost them."""
-        self.tampers.append((f"/trading/orders/{of}", lambda told: {**told, "data": []}))
-
     def buy(self, price: str | None = "60000", quantity: str = "0.001", **terms: Any) -> Submit:
         """Return the command for a new buy; without a price it is a market order."""
         kind = OrderKind.MARKET if price is None else OrderKind.LIMIT
@@ -77,7 +68,7 @@ class Bench(HummingbotRig):
         spec = OrderSpec(BTC, Side.BUY, Decimal(quantity), kind, limit, **terms)
         return Submit(ClientOrderId(f"q-{self._numbers}"), 1, spec, self.clock.now_ns() + 2 * SECOND_NS, 0)
 
-    async def place(self, command: Submit, *, settle_s: float = 0.2) -> str:
+    async def rest(self, command: Submit, *, settle_s: float = 0.2) -> str:
         """Place an order that the server must take, let the market see it, and return its id."""
         outcome = await self.connector.submit(command)
         assert isinstance(outcome, Scheduled), outcome
@@ -90,11 +81,11 @@ class Bench(HummingbotRig):
         await asyncio.sleep(after_s)
         self.move(self.bid, self.ask)
 
-    def cancel(self, order_id: str, operation: int = 2) -> Cancel:
+    def cancelling(self, order_id: str, operation: int = 2) -> Cancel:
         """Return the command that cancels an order."""
         return Cancel(ClientOrderId("q-1"), operation, BTC, order_id)
 
-    def ref(self, command: Submit, order_id: str) -> OrderRef:
+    def order_ref(self, command: Submit, order_id: str) -> OrderRef:
         """Return how the engine asks for an order."""
         return OrderRef(command.client_order_id, (order_id,), command.spec, Decimal(0), self.clock.now_ns())
 

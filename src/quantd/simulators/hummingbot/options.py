@@ -96,5 +96,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether searches page by a cursor that works (servers since September 2026)."""
     cached_portfolio: bool = False
     """Whether a refresh fails silently and the balances of the last pass are told."""
+    blank_portfolio: bool = False
+    """Whether a refresh fails with 200 and no row."""
     clock_skew_s: float = 0.0
     """Added to every time that is shown."""

@@ -271,7 +271,7 @@ class HummingbotVenue(Switched[Switches]):
                 for balance in self.exchange.snapshot(ACCOUNT, VENUE, self._clock.now_ns()).balances
                 if balance.total
             ]  # fmt: skip
-        return {self.setup.account: {self.setup.connector: self._cached}}
+        return {self.setup.account: {self.setup.connector: [] if self._switches.blank_portfolio else self._cached}}
 
     def failure(self, status: int, retry_after_s: float | None = None) -> HttpResponse:
         """Return a failure in front of the server: a proxy's page."""

@@ -6,7 +6,6 @@ the same, so that the order's end is looked at before the cancel counts as done.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
@@ -16,15 +15,16 @@ from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, TimeInForce
 from quantd.domain.outcomes import Accepted, NotExecuted, NotFound, Outcome, Rejected, Resolution, StillUnknown, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
-from quantd.errors import AuthFailed, Refused, VenueError
+from quantd.errors import AuthFailed, VenueError
 from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
-from quantd.venues.hummingbot import translate, wire
+from quantd.venues.hummingbot import translate
 from quantd.venues.hummingbot.alerts import KINDS
 from quantd.venues.hummingbot.api import Api, cancel_path
 from quantd.venues.hummingbot.classify import CANCEL_REQUESTED, NOT_TRACKED
+from quantd.venues.hummingbot.holdings import Holdings
 from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
 from quantd.venues.hummingbot.orders import OrderReader
@@ -77,7 +77,8 @@ class HummingbotConnector(MarketReads):
         self._alerts = Alerts(http.venue, observer, KINDS)
         self._markets = MarketReader(self._api, options.connector, options.fees)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
-        self._search = Search(self._orders, clock=self._clock, known_ids=known_venue_ids, locked=self._locked)
+        self._holdings = Holdings(self._api, self._orders, options)
+        self._search = Search(self._orders, self._holdings, self._markets, clock=self._clock, known_ids=known_venue_ids)
 
     async def start(self) -> None:
         """Check the credentials, and that the server has the account and its keys for the exchange.
@@ -113,6 +114,7 @@ class HummingbotConnector(MarketReads):
         kinds = (OrderKind.MARKET, OrderKind.LIMIT)
         if spec.kind not in kinds or spec.time_in_force not in (TimeInForce.GTC,):
             return Rejected("unsupported", f"{spec.kind.value} {spec.time_in_force.value}")
+        self._holdings.keep(command.client_order_id)
         return await self._api.write(
             "place_order",
             "/trading/orders",
@@ -195,8 +197,7 @@ class HummingbotConnector(MarketReads):
     async def snapshot(self) -> AccountSnapshot:
         """Return balances, asked afresh from the exchange, and all open orders."""
         asked_at_ns = self._clock.now_ns()
-        rows = await self._portfolio()
-        look = await self._orders.look(Lane.ACCOUNT)
+        rows, look = await self._holdings.with_orders(Lane.ACCOUNT)
         answered_at_ns = self._clock.now_ns()
         balances = tuple(
             Balance(row.token, row.units, row.available_units, max(row.units - row.available_units, ZERO))
@@ -214,24 +215,6 @@ class HummingbotConnector(MarketReads):
             orders=tuple(self._orders.report(row) for row in look.active.values()),
             orders_complete=look.complete,
         )
-
-    async def _portfolio(self) -> tuple[wire.TokenRow, ...]:
-        """Read balances from the exchange; both names must be given, or the server forgets its other connectors."""
-        account, connector = self._options.account, self._options.connector
-        body = {
-            "account_names": [account], "connector_names": [connector], "skip_gateway": True, "refresh": True,
-        }  # fmt: skip
-        kind = dict[str, dict[str, tuple[wire.TokenRow, ...]]]
-        told = await self._api.ask("portfolio", "/portfolio/state", body, kind, Lane.ACCOUNT)
-        rows = told.get(account, {}).get(connector)
-        if rows is None:
-            raise Refused(self.venue, "portfolio", "not_found", f"the server tells nothing of {account}/{connector}")
-        return rows
-
-    async def _locked(self, asset: str) -> Decimal:
-        held = {row.token: row for row in await self._portfolio()}
-        row = held.get(asset)
-        return ZERO if row is None else row.units - row.available_units
 
 
 def _is_looked_at(outcome: Outcome) -> bool:

@@ -5,6 +5,7 @@ database lacks what was not acknowledged and loses fills, and both answer 200 wi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -53,6 +54,8 @@ class OrderReader:
         self._alerts = alerts
         self._mine: dict[str, Any] = {"account_names": [account], "connector_names": [connector]}
         self._recorded_once = False
+        self.filled: Mapping[str, Decimal] = {}
+        """By order: what had traded of it when the lists were last read."""
 
     async def look(self, lane: Lane, *, wanted: Iterable[str] = (), since_ns: int | None = None) -> Look:
         """Read memory, then the database back to `since_ns` or until all of `wanted` are found.
@@ -72,6 +75,7 @@ class OrderReader:
                 complete = False
         if not complete:
             self._alerts.note("list_not_complete", "active")
+        self.filled = {one: translate.filled(row) for one, row in (recorded | active).items()}
         return Look(active, recorded, complete)
 
     async def _recorded(self, lane: Lane, wanted: set[str], since_ns: int | None) -> dict[str, wire.OrderRow]:

@@ -1,23 +1,22 @@
 """Finds out what became of a write whose answer was lost or says only that it was scheduled; never sends an order again.
 
 Used by the connector's `resolve`. The server makes the ids, so a lost placement is looked for by its terms among ids
-that nobody here knows. "Not placed" needs what `absence` asks for, and a refreshed balance that holds nothing for such an
-order.
+that nobody here knows. "Not placed" needs what `absence` asks for, and balances that show no trace of such an order.
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from decimal import Decimal
+from collections.abc import Callable, Iterable
 
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.instruments import Instrument, InstrumentId, symbol_of
-from quantd.domain.numbers import ZERO
-from quantd.domain.orders import OrderKind, Side
+from quantd.domain.orders import OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
 from quantd.ports import Clock
 from quantd.venues.absence import Progress, Searches
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
+from quantd.venues.hummingbot.holdings import Holdings
+from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import QUIET_PERIOD_S
 from quantd.venues.hummingbot.orders import STALE_NS, Look, OrderReader
 from quantd.venues.hummingbot.translate import SECOND_NS
@@ -32,18 +31,19 @@ _KEPT_MAX = 1_000
 
 KnownIds = Callable[[InstrumentId], Iterable[str]]
 """Venue ids of all orders of an instrument that the engine has, ended ones too: they cannot be the lost one."""
-Locked = Callable[[str], Awaitable[Decimal]]
-"""Reads afresh what the exchange has locked of an asset."""
 
 
 class Search:
     """Searches for lost placements and for the end of cancelled orders."""
 
-    def __init__(self, orders: OrderReader, *, clock: Clock, known_ids: KnownIds, locked: Locked) -> None:
+    def __init__(
+        self, orders: OrderReader, holdings: Holdings, markets: MarketReader, *, clock: Clock, known_ids: KnownIds
+    ) -> None:
         self._orders = orders
+        self._holdings = holdings
+        self._markets = markets
         self._clock = clock
         self._known_ids = known_ids
-        self._locked = locked
         self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
         self.cancels: OrderedDict[str, int] = OrderedDict()
         """Cancels sent by order, while they have had no effect."""
@@ -76,25 +76,34 @@ class Search:
         if not look.complete:
             return StillUnknown("list_not_complete", _RETRY_S)
         resolution = self._searches.missed(progress, begun, sent_at_ns)
-        if isinstance(resolution, NotFound) and not await self._holds_nothing(command, look, rules):
-            return StillUnknown("balance_holds_something", _RETRY_S)
+        if isinstance(resolution, NotFound) and (cause := await self._trace(command, look)):
+            return StillUnknown(cause, _RETRY_S)
         return resolution
 
-    async def _holds_nothing(self, command: Submit, look: Look, rules: Instrument) -> bool:
-        """Tell whether what is locked of the paying asset is explained by the orders that are seen."""
+    async def _trace(self, command: Submit, look: Look) -> str:
+        """Return why the balances do not prove that an order that no list shows never was; empty when they do.
+
+        Without balances from before it only an order that rests shows in them.
+        """
         spec = command.spec
-        buys = spec.side is Side.BUY
-        asset = rules.quote if buys else rules.base
-        explained = ZERO
-        for row in look.active.values():
-            other = self._orders.rules(row.trading_pair)
-            left = translate.nearest(row.amount, other) - translate.nearest(row.filled_amount, other)
-            if row.trade_type == "BUY" and other.quote == asset:
-                explained += left * (row.price or ZERO)
-            elif row.trade_type == "SELL" and other.base == asset:
-                explained += left
-        need = spec.quantity * (spec.price or ZERO) if buys else spec.quantity
-        return await self._locked(asset) - explained < need / 2 or not need
+        trace = await self._holdings.trace(command.client_order_id, spec, look)
+        rules = self._orders.rules(symbol_of(spec.instrument))
+        if trace.rests(spec, rules):
+            return "balance_holds_something"
+        if trace.traded(spec, rules):
+            return "balance_has_moved"
+        if trace.got is None and await self._crosses(spec, rules):
+            return "no_balance_from_before"
+        return ""
+
+    async def _crosses(self, spec: OrderSpec, rules: Instrument) -> bool:
+        """Whether an order would trade at once as the market stands."""
+        if spec.price is None:
+            return True
+        book = await self._markets.book(rules, 1)
+        if spec.side is Side.BUY:
+            return not book.asks or book.asks[0][0] <= spec.price
+        return not book.bids or book.bids[0][0] >= spec.price
 
     # -- cancels ---------------------------------------------------------------------------------------------------
 

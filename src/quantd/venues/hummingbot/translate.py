@@ -34,7 +34,7 @@ _STATES = {
 
 def instrument(venue: str, pair: str, rules: wire.Rules, fees: FeeSchedule) -> Instrument:
     """Return a pair's rules; the server's stand-ins for "none" become none, or the finest step."""
-    base, _, quote = pair.partition("-")
+    base, quote = assets(pair)
     if not base or not quote:
         raise Unavailable(venue, "trading_rules", f"expected a pair BASE-QUOTE, found {pair!r}")
     notionals = [value for value in (rules.min_notional_size, rules.min_order_value) if value and TINY < value < HUGE]
@@ -126,23 +126,32 @@ def nearest(amount: Decimal, rules: Instrument) -> Decimal:
     return snap(amount, rules.lot, Rounding.NEAREST)
 
 
-def report(row: wire.OrderRow, rules: Instrument, fills: tuple[Fill, ...], *, received_at_ns: int) -> OrderReport:
-    """Return what is known of an order.
+def assets(pair: str) -> tuple[str, str]:
+    """Return base and quote of a pair."""
+    base, _, quote = pair.partition("-")
+    return base, quote
+
+
+def filled(row: wire.OrderRow) -> Decimal:
+    """Return how much of an order has traded.
 
     FILLED means whole, whatever the amount says: the database loses fills that follow the acknowledgement closely.
     """
+    return max(row.filled_amount, row.amount) if row.status == "FILLED" else row.filled_amount
+
+
+def report(row: wire.OrderRow, rules: Instrument, fills: tuple[Fill, ...], *, received_at_ns: int) -> OrderReport:
+    """Return what is known of an order."""
     state, reason = state_of(row)
     quantity = nearest(row.amount, rules)
-    filled = max(nearest(row.filled_amount, rules), sum((fill.quantity for fill in fills), ZERO))
-    if state is OrderState.FILLED:
-        filled = max(filled, quantity)
-    if state is OrderState.WORKING and filled:
+    traded = max(nearest(filled(row), rules), sum((fill.quantity for fill in fills), ZERO))
+    if state is OrderState.WORKING and traded:
         state = OrderState.PARTIALLY_FILLED
     return OrderReport(
         rules.id,
         row.order_id,
         state,
-        filled,
+        traded,
         received_at_ns,
         side=side_of(row),
         quantity=quantity or None,

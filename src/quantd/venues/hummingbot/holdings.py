@@ -1,0 +1,201 @@
+"""What the exchange holds for the account, and how it has changed since a placement left.
+
+Used by the connector, by `search` and by `closing`. The lists of orders lose what the balances cannot: an order that traded has
+moved its two assets, and one that rests has locked what pays for it. What the orders that are seen explain is taken off; what
+is left is the trace of the one that is looked for.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from quantd.domain.instruments import Instrument, symbol_of
+from quantd.domain.numbers import ONE, ZERO
+from quantd.domain.orders import ClientOrderId, OrderSpec, Side
+from quantd.errors import Refused, Unavailable
+from quantd.venues.budget import Lane
+from quantd.venues.hummingbot import translate, wire
+from quantd.venues.hummingbot.api import Api
+from quantd.venues.hummingbot.options import HummingbotOptions
+from quantd.venues.hummingbot.orders import Look, OrderReader
+from quantd.venues.parsing import instant_ns
+
+_ENDLESS = Decimal("Infinity")
+_KEPT_MAX = 1_000
+
+
+class Reading(NamedTuple):
+    """Balances with the orders that had led to them."""
+
+    units: Mapping[str, Decimal]
+    """What is held by token, locked parts included; none is no row."""
+    filled: Mapping[str, Decimal]
+    """What each order that was seen had traded."""
+    newest_ns: int
+    """When the newest of them was recorded, by the server's clock: what is older and unseen lay beyond the page."""
+
+
+class Range(NamedTuple):
+    """Between which two an amount lies: neither fees nor all prices are told."""
+
+    low: Decimal = ZERO
+    high: Decimal = ZERO
+
+    def plus(self, one: Decimal, other: Decimal) -> "Range":
+        """Return the sum with an amount between two others."""
+        return Range(self.low + min(one, other), self.high + max(one, other))
+
+    def of(self, amount: Decimal, *, sign: int = 1) -> "Range":
+        """Return what is left of an amount when this is taken off, in the direction of `sign`."""
+        rest = (amount - self.high, amount - self.low)
+        return Range(*rest) if sign > 0 else Range(-rest[1], -rest[0])
+
+
+class Trace(NamedTuple):
+    """What nothing else explains in the balances: positive amounts are changes as the order makes them."""
+
+    got: Range | None
+    """Change of the base asset; None where no balance is known from before the placement."""
+    paid: Range | None
+    """Change of the quote asset."""
+    locked: Range
+    """Of the asset that pays."""
+
+    def rests(self, spec: OrderSpec, rules: Instrument) -> bool:
+        """Whether a part of the order may be locked: a lot for certain, or half of it perhaps."""
+        whole, lot = spec.quantity, rules.lot
+        if spec.side is Side.BUY:
+            whole, lot = whole * (spec.price or ZERO), _notional(spec, rules)
+        return self.locked.low > lot / 2 or self.locked.high > max(whole, lot) / 2
+
+    def traded(self, spec: OrderSpec, rules: Instrument) -> bool:
+        """Whether a part of the order may have traded: a lot for certain, or half of it perhaps."""
+        if self.got is None or self.paid is None:
+            return False
+        base = self.got.low > rules.lot / 2 or self.got.high > spec.quantity / 2
+        return base or self.paid.low > _notional(spec, rules) / 2
+
+
+class Holdings:
+    """Reads balances, and keeps those from before each placement."""
+
+    def __init__(self, api: Api, orders: OrderReader, options: HummingbotOptions) -> None:
+        self._api = api
+        self._orders = orders
+        self._account, self._connector = options.account, options.connector
+        self._fee = max(options.fees.maker, options.fees.taker, ZERO)
+        self._last: Reading | None = None
+        self._before: OrderedDict[ClientOrderId, Reading] = OrderedDict()
+
+    async def read(self, lane: Lane) -> tuple[wire.TokenRow, ...]:
+        """Ask the exchange for the balances; both names must be given, or the server forgets its other connectors.
+
+        Raises:
+            VenueError: when they could not be read. An empty list is what a failed read looks like.
+        """
+        body = {
+            "account_names": [self._account], "connector_names": [self._connector], "skip_gateway": True,
+            "refresh": True,
+        }  # fmt: skip
+        kind = dict[str, dict[str, tuple[wire.TokenRow, ...]]]
+        told = await self._api.ask("portfolio", "/portfolio/state", body, kind, lane)
+        rows = told.get(self._account, {}).get(self._connector)
+        name = f"{self._account}/{self._connector}"
+        if rows is None:
+            raise Refused(self._api.venue, "portfolio", "not_found", f"the server tells nothing of {name}")
+        if not rows:
+            detail = f"no balance of {name} is told: the read failed, or the account is empty"
+            raise Unavailable(self._api.venue, "portfolio", detail)
+        return rows
+
+    async def with_orders(self, lane: Lane) -> tuple[tuple[wire.TokenRow, ...], Look]:
+        """Read balances and orders, and keep them for the placements to come.
+
+        They are read one after the other: where something traded in between, the earlier pair is kept.
+
+        Raises:
+            VenueError: when either could not be read.
+        """
+        seen = dict(self._orders.filled)
+        rows = await self.read(lane)
+        look = await self._orders.look(lane)
+        filled = self._orders.filled
+        if not seen or all(seen.get(one, ZERO) == amount for one, amount in filled.items()):
+            newest_ns = max((instant_ns(row.created_at) or 0 for row in look.recorded.values()), default=0)
+            self._last = Reading({row.token: row.units for row in rows}, dict(filled), newest_ns)
+        return rows, look
+
+    def keep(self, client_order_id: ClientOrderId) -> None:
+        """Keep what is known now as that from before the placement of an order."""
+        if self._last is not None:
+            self._before[client_order_id] = self._last
+            if len(self._before) > _KEPT_MAX:
+                self._before.popitem(last=False)
+
+    def has_before(self, client_order_id: ClientOrderId) -> bool:
+        """Whether balances are known from before the placement of an order."""
+        return client_order_id in self._before
+
+    async def trace(self, client_order_id: ClientOrderId, spec: OrderSpec, look: Look) -> Trace:
+        """Return what the balances tell of an order beyond the orders in `look`.
+
+        Raises:
+            VenueError: when balances or trades could not be read.
+        """
+        trades = await self._orders.trades(Lane.RECONCILE)
+        held = {row.token: row for row in await self.read(Lane.RECONCILE)}
+        rows = [row for one in {*look.active, *look.recorded} if (row := look.row(one)) is not None]
+        base, quote = translate.assets(symbol_of(spec.instrument))
+        pays = quote if spec.side is Side.BUY else base
+        locked = held[pays].units - held[pays].available_units if pays in held else ZERO
+        before, got, paid = self._before.get(client_order_id), None, None
+        if before is not None:
+            changes = self._changes(rows, before, trades)
+            change = {
+                one: (held[one].units if one in held else ZERO) - before.units.get(one, ZERO) for one in (base, quote)
+            }
+            sign = 1 if spec.side is Side.BUY else -1
+            got = changes.get(base, Range()).of(change[base], sign=sign)
+            paid = changes.get(quote, Range()).of(change[quote], sign=-sign)
+        return Trace(got, paid, self._locked(rows, pays).of(locked))
+
+    def _locked(self, rows: Iterable[wire.OrderRow], asset: str) -> Range:
+        """Return what the open orders lock of an asset, perhaps with a fee."""
+        total = Range()
+        for row in rows:
+            if row.status in translate.ENDED:
+                continue
+            base, quote = translate.assets(row.trading_pair)
+            left = row.amount - translate.filled(row)
+            if row.trade_type == "BUY" and quote == asset:
+                left *= row.price or ZERO
+            elif row.trade_type != "SELL" or base != asset:
+                continue
+            total = total.plus(left, left * (ONE + self._fee))
+        return total
+
+    def _changes(
+        self, rows: Iterable[wire.OrderRow], before: Reading, trades: Mapping[str, list[wire.TradeRow]]
+    ) -> Mapping[str, Range]:
+        """Return how far the trades of the orders that are seen have moved each asset, with a fee from either."""
+        changes: dict[str, Range] = {}
+        for row in rows:
+            is_new = row.order_id in before.filled or (instant_ns(row.created_at) or 0) > before.newest_ns
+            amount = translate.filled(row) - before.filled.get(row.order_id, ZERO)
+            if amount <= ZERO or not (is_new or row.status not in translate.ENDED):
+                continue
+            prices = [trade.price for trade in trades.get(row.order_id, ())]
+            cheapest, dearest = (min(prices), max(prices)) if prices else (ZERO, _ENDLESS)
+            base, quote = translate.assets(row.trading_pair)
+            sign = ONE if row.trade_type == "BUY" else -ONE
+            worth = (cheapest * (ONE - self._fee), dearest * (ONE + self._fee))
+            got = changes.get(base, Range())
+            changes[base] = got.plus(sign * amount, sign * amount * (ONE - sign * self._fee))
+            changes[quote] = changes.get(quote, Range()).plus(*(-sign * amount * one for one in worth))
+        return changes
+
+
+def _notional(spec: OrderSpec, rules: Instrument) -> Decimal:
+    """Return what a lot of an order costs; for one without a price the least that an order may."""
+    return rules.lot * spec.price if spec.price else rules.min_notional or ZERO
