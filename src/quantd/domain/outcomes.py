@@ -59,9 +59,15 @@ class StillUnknown(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Several orders match: a person must decide, the instrument is halted."""
+    """Several orders match, or none is seen and its absence cannot be proven: a person decides, the instrument is halted."""
 
     venue_order_ids: tuple[str, ...]
+
+    def words(self, client_order_id: str) -> str:
+        """Return what is to be decided about one of our orders."""
+        if not self.venue_order_ids:
+            return f"no order is seen for {client_order_id}, and nothing proves that there is none"
+        return f"several orders match {client_order_id}: {', '.join(self.venue_order_ids)}"
 
 
 Resolution = Found | NotFound | StillUnknown | Ambiguous

@@ -93,12 +93,11 @@ class Intake:
                 operation = order.operation
                 self._settled(order, operation, "not_executed", code="not_found", by=event.by)
                 self._refused(order, operation, Trigger.DENY, "not_found")
-            case Ambiguous(venue_order_ids):
+            case Ambiguous():
                 scope = f"instrument:{order.instrument}"
                 latched = context.state.latches.get(scope)
                 if latched is None or latched.state is not TradingState.HALTED:
-                    why = f"several orders match {order.client_order_id}: {', '.join(venue_order_ids)}"
-                    context.latch(scope, TradingState.HALTED, "resolution", why)
+                    context.latch(scope, TradingState.HALTED, "resolution", resolution.words(order.client_order_id))
             case StillUnknown(cause):
                 if not order.is_unknown:
                     self.lost(order, order.operation, cause)

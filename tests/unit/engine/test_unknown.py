@@ -71,6 +71,16 @@ def test_several_matches_halt_the_instrument_until_a_person_decides(unknown: tup
     assert f"instrument:{BTC}" in rig.state.latches
 
 
+def test_an_absence_that_cannot_be_proven_halts_the_instrument_and_says_so(unknown: tuple[Rig, Order]) -> None:
+    rig, order = unknown
+    resolve(rig, order, Ambiguous(()))
+    latched = rig.state.latches[f"instrument:{BTC}"]
+    assert (latched.state, latched.why) == (
+        TradingState.HALTED, f"no order is seen for {order.id}, and nothing proves that there is none",
+    )  # fmt: skip
+    assert order.is_unknown
+
+
 def test_a_report_proves_that_an_unknown_order_happened(unknown: tuple[Rig, Order]) -> None:
     rig, order = unknown
     rig.fill(order, 1)

@@ -24,6 +24,9 @@ from quantd.venues.parsing import instant_ns
 
 LOOK_EVERY_S = 5.0
 """Least time between two looks that count."""
+PATIENCE_S = 90.0
+"""After so long a placement that no list shows, and whose absence the balances do not prove, is for a person to decide: the
+server brings its database up to date every 60 s."""
 CANCELS_MAX = 3
 """Cancels of one order without an effect; the fourth answer "unknown order" would mark it FAILED though it may live."""
 _RETRY_S = 5.0
@@ -77,7 +80,8 @@ class Search:
             return StillUnknown("list_not_complete", _RETRY_S)
         resolution = self._searches.missed(progress, begun, sent_at_ns)
         if isinstance(resolution, NotFound) and (cause := await self._trace(command, look)):
-            return StillUnknown(cause, _RETRY_S)
+            is_over = begun.monotonic_ns - progress.begun_ns >= PATIENCE_S * SECOND_NS
+            return Ambiguous(()) if is_over else StillUnknown(cause, _RETRY_S)
         return resolution
 
     async def _trace(self, command: Submit, look: Look) -> str:
