@@ -94,21 +94,6 @@ def test_late_trades_that_come_are_told_once_and_with_their_fees() -> None:
     on_bench(act)
 
 
-def test_an_order_that_cannot_rest_and_stands_in_no_list_has_ended_after_two_looks() -> None:
-    async def act(bench: Bench) -> None:
-        alive = {"status": "executed_partially"}
-        bench.tampers.append(("GET", ONE, lambda data: {**data, **alive}))
-        bench.tampers.append(("POST", "/orders", lambda data: {**data, **alive}))
-        command = bench.submit(str(ASK + 1), quantity="0.02", time_in_force=TimeInForce.IOC)
-        report = await bench.place(command)
-        assert report.state is OrderState.PARTIALLY_FILLED
-        assert await bench.connector.order_reports([bench.ref(command, report)]) == ()
-        (end,) = await bench.connector.order_reports([bench.ref(command, report)])
-        assert (end.state, end.filled_quantity) == (OrderState.CANCELLED, report.filled_quantity)
-
-    on_bench(act)
-
-
 def test_nothing_is_concluded_from_a_list_that_is_not_whole() -> None:
     async def act(bench: Bench) -> None:
         alive = {"status": "executed_partially"}

@@ -3,6 +3,6 @@
 KINDS = (
     "checksum_differs", "clock_jumped", "external_id_twice", "list_not_complete", "order_vanished",
     "partial_not_open", "reply_contradicts", "stream_gap", "stream_unreadable", "trade_of_another_order",
-    "trades_beyond_order", "trades_missing", "unknown_order_status",
+    "trades_missing", "unknown_order_status",
 )  # fmt: skip
 """All kinds, for the catalogue of metrics."""

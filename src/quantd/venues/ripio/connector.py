@@ -78,7 +78,7 @@ class RipioConnector:
         """Reads beside the port: prints of the market."""
         self._orders = OrderReader(self._api, self._alerts, known_venue_ids)
         self._desk = OrderDesk(self._api, self._orders, self._alerts, known_venue_ids)
-        self._follower = Follower(self._orders, self._alerts)
+        self._follower = Follower(self._orders, self._alerts, self._clock)
         self._account = AccountReader(self._api, self._orders, self._clock)
         self.stream = None
         if connect is not None:
