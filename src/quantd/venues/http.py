@@ -30,8 +30,8 @@ ClassifyRead = Callable[[str, str, int, Mapping[str, str], bytes], VenueError | 
 """(venue, operation, status, headers, body) -> the error that a read's answer means, None when it is good; pure."""
 LastLook = Callable[[Lane], str | None]
 """Called when the budget is granted and before a byte leaves: None sends, a bounded reason (``halted``) does not."""
-OnResponse = Callable[[str, HttpResponse], None]
-"""Sees each answer with its operation, for clocks and for `RateBudget.learn`."""
+OnResponse = Callable[[str, HttpRequest, HttpResponse], None]
+"""Sees each answer with its operation and what it answers, for clocks and for `RateBudget.learn`."""
 
 
 def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float | None:
@@ -145,6 +145,8 @@ class VenueHttp:
             except (NotSent, ReplyLost) as lost:
                 self._lost(operation, lost, permit, began_ns)
                 raise Unavailable(self.venue, operation, f"{type(lost).__name__}: {lost}") from lost
+        if self.on_response is not None:
+            self.on_response(operation, message, response)
         fault = self._fault(operation, route, response)
         self._time(operation, "ok" if fault is None else _fault_name(fault), began_ns)
         if fault is not None:
@@ -193,6 +195,8 @@ class VenueHttp:
                 return Unknown(self._lost(operation, lost, permit, began_ns))
         finally:
             permit.answered()
+        if self.on_response is not None:
+            self.on_response(operation, message, response)
         outcome = self._outcome(operation, response, classify)
         self._time(operation, _outcome_name(outcome), began_ns)
         return outcome
@@ -207,8 +211,6 @@ class VenueHttp:
         return f"{name}: {lost}"
 
     def _fault(self, operation: str, route: str, response: HttpResponse) -> VenueError | None:
-        if self.on_response is not None:
-            self.on_response(operation, response)
         try:
             error = self.classify_read(self.venue, operation, response.status, response.headers, response.body)
         except Exception as unreadable:  # noqa: BLE001 - boundary: an answer that cannot be read is an outage to a reader
@@ -222,8 +224,6 @@ class VenueHttp:
         return error
 
     def _outcome(self, operation: str, response: HttpResponse, classify: Classify) -> Outcome:
-        if self.on_response is not None:
-            self.on_response(operation, response)
         status = response.status
         try:
             outcome = classify(operation, status, response.headers, response.body)

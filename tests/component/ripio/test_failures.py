@@ -1,6 +1,7 @@
 """Lost requests, clocks that differ, refused credentials, limits: what leaves, what does not, what is concluded."""
 
 import asyncio
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -146,7 +147,7 @@ def test_each_request_is_signed_when_it_leaves_and_no_timestamp_comes_twice() ->
 
 @pytest.mark.parametrize("skew_s", [30.0, -30.0])
 @pytest.mark.parametrize("bare", [False, True])
-def test_after_a_jump_of_the_venue_s_clock_reads_are_tried_once_more_and_writes_were_not_done(
+def test_after_a_jump_of_the_venue_s_clock_reads_are_tried_again_and_a_write_is_asked_after(
     skew_s: float, bare: bool
 ) -> None:
     async def act(bench: Bench) -> None:
@@ -154,7 +155,9 @@ def test_after_a_jump_of_the_venue_s_clock_reads_are_tried_once_more_and_writes_
         assert await bench.connector.quotes([bench.instrument])
         bench.switches.clock_skew_s = 0.0
         await asyncio.sleep(31)  # the time, a public route, may be half a minute old
-        assert await bench.connector.submit(bench.submit()) == NotExecuted("clock_skew")
+        command, sent_at_ns = bench.submit(), bench.clock.now_ns()
+        assert await bench.connector.submit(command) == Unknown("refused_once")
+        assert await bench.settle(command, sent_at_ns) == NotFound()
         assert isinstance(await bench.connector.submit(bench.submit()), Accepted)
         assert not bench.auth_failures
 
@@ -190,6 +193,40 @@ def test_a_refusal_that_a_second_look_does_not_confirm_leaves_a_write_unknown() 
         resolution = await bench.settle(command, sent_at_ns)
         assert isinstance(resolution, Found)
         assert set(bench.venue.desk.open) == {resolution.report.venue_order_id}
+        assert not bench.auth_failures
+
+    on_bench(act)
+
+
+@pytest.mark.parametrize(
+    ("tells_time", "late_s", "stale_s"), [(True, 0, 0), (True, 3, 0), (False, 0, 0), (False, 0, 10)]
+)
+def test_a_create_that_was_carried_out_is_never_taken_for_refused_by_the_clock(
+    tells_time: bool, late_s: int, stale_s: int
+) -> None:
+    async def act(bench: Bench) -> None:
+        real = bench.venue.handle
+
+        def repeated(request: HttpRequest) -> HttpResponse:
+            answer = real(request)
+            told: dict[str, Any] = {"error_code": None, "message": None, "data": None}
+            now_ms = bench.clock.now_ns() // 1_000_000
+            if request.path.endswith("/server-time"):
+                told |= {"data": {"timestamp": now_ms - stale_s * 1_000}}
+                return HttpResponse(200, {}, json.dumps(told).encode())
+            if request.method != "POST":
+                return answer
+            assert answer.status == 200
+            time = {"timestamp": now_ms} if tells_time else {}
+            return HttpResponse(401, {}, json.dumps({**told, "error_code": 40100, **time}).encode())
+
+        bench.venue.handle = repeated  # type: ignore[method-assign]  # what stands in between
+        if late_s:
+            bench.fault(Action.DELAY_AFTER, "create_order", delay_s=late_s)
+        command, sent_at_ns = bench.submit(), bench.clock.now_ns()
+        assert await bench.connector.submit(command) == Unknown("refused_once")
+        assert bench.signer.offset_ms == 0, "a time that came late or stale does not spoil a clock that was right"
+        assert isinstance(await bench.settle(command, sent_at_ns), Found)
         assert not bench.auth_failures
 
     on_bench(act)

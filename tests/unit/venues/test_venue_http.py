@@ -237,7 +237,7 @@ def test_a_read_gives_up_when_the_budget_has_nothing_within_its_patience() -> No
 def test_every_answer_is_shown_to_the_connector() -> None:
     async def test(clock: LoopClock) -> None:
         bench = Bench(clock, HttpResponse(200, {"x-left": "4"}))
-        bench.http.on_response = lambda operation, answer: bench.budget.learn("all", float(answer.headers["x-left"]))
+        bench.http.on_response = lambda _, __, answer: bench.budget.learn("all", float(answer.headers["x-left"]))
         await bench.http.read("ticker", TICKER)
         assert bench.budget.left()["all"] == pytest.approx(0.04)
         bench.answers = [HttpResponse(200, {"x-left": "0"})]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantd.venues.ripio.signing import Signer, sign, sign_parameters
+from quantd.venues.ripio.signing import Signer, sign, sign_parameters, stamp_of
 
 SECRET = "test-secret-abcdef0123456789"
 ORDER_ID = "0f4a8504-21fb-4be6-9771-25dcf5f68f87"
@@ -94,7 +94,7 @@ def test_a_refusal_of_a_stamp_that_ran_ahead_is_a_matter_of_the_clock_even_where
     watch.ms += 40_000
     signer.headers("GET", "/x")
     watch.ms -= 40_000
-    signer.heard(1_000_000, refused=True)
+    signer.heard(1_000_000, refused_ms=1_040_000)
     assert signer.jumps == 1
 
 
@@ -112,11 +112,21 @@ def test_after_a_refusal_the_venue_s_clock_is_taken_anew_even_when_it_lies_behin
     signer = Signer("token", SECRET, clock=watch)
     signer.heard(1_060_000)
     assert signer.headers("GET", "/x")["Timestamp"] == "1060000"
-    signer.heard(970_000, refused=True)
+    signer.heard(970_000, refused_ms=1_060_000)
     assert signer.jumps == 1
     assert signer.headers("GET", "/x")["Timestamp"] == "970000"
-    signer.heard(970_001, refused=True)
+    signer.heard(970_001, refused_ms=970_000)
     assert signer.jumps == 1, "a refusal within the tolerance is no matter of the clock"
+
+
+def test_a_refusal_that_comes_back_late_is_no_matter_of_the_clock() -> None:
+    watch = Watch(1_000_000)
+    signer = Signer("token", SECRET, clock=watch)
+    signer.heard(1_000_000)
+    stamped_ms = stamp_of(signer.headers("POST", "/x", b"{}"))
+    watch.ms += 30_000
+    signer.heard(1_000_010, refused_ms=stamped_ms)
+    assert (signer.jumps, signer.offset_ms) == (0, 0)
 
 
 def test_nothing_that_is_printed_shows_token_or_secret() -> None:

@@ -5,6 +5,7 @@ nothing of the domain but outcomes; never repeats a write.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -18,8 +19,8 @@ from quantd.venues.budget import Lane
 from quantd.venues.final_state import UNREADABLE
 from quantd.venues.http import VenueHttp
 from quantd.venues.ripio import wire
-from quantd.venues.ripio.classify import classify, classify_read, is_auth_failure
-from quantd.venues.ripio.signing import Signer
+from quantd.venues.ripio.classify import CANCELS, classify, classify_read, is_auth_failure
+from quantd.venues.ripio.signing import Signer, stamp_of
 
 _T = TypeVar("_T")
 SERVER_TIME = "server_time"
@@ -87,23 +88,30 @@ class Api:
     ) -> Answer[_T]:
         """Ask for something and read it out of the answer with `read`.
 
-        A refused signature is tried once more, by the venue's clock as it is then: that the same one came twice, by another
-        program or a proxy, looks the same as wrong credentials.
+        A refused signature is tried once more, by the venue's clock as the refusal told it: that the same one came twice, by
+        another program or a proxy, looks the same as wrong credentials. Where no refusal tells the time, the public one is
+        asked for and tried last: it may be stale, and would spoil a clock that was right.
 
         Raises:
             VenueError: as `VenueHttp.read` does; Unavailable for an answer without the fields we need.
         """
-        jumps = self._signer.jumps
-        try:
+
+        async def ask() -> Answer[_T]:
             response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
-        except AuthFailed:
-            await self._jumped_since(jumps, lane)
-            try:
-                response = await self.http.read(operation, lambda: self._request("GET", path, query), lane)
-            except AuthFailed as error:
+            self._unproven_since_ns = None
+            return self._answer(operation, read, response)
+
+        with suppress(AuthFailed):
+            return await ask()
+        try:
+            return await ask()
+        except AuthFailed as error:
+            if not await self._jumped(lane):
                 raise self._judged(error) from error
-        self._unproven_since_ns = None
-        return self._answer(operation, read, response)
+        try:
+            return await ask()
+        except AuthFailed as error:
+            raise self._judged(error) from error
 
     def _judged(self, error: AuthFailed) -> VenueError:
         """Return what a refusal that was confirmed means.
@@ -130,15 +138,19 @@ class Api:
             raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
         return Answer(payload, told.timestamp, received_at_ns)
 
-    async def measure_clock(self, lane: Lane, *, refused: bool = False) -> None:
+    async def measure_clock(self, lane: Lane, *, refused_ms: int | None = None) -> None:
         """Ask for the venue's time; for the start and where a refusal does not tell it, as private answers do.
+
+        Args:
+            lane: Priority in the budget.
+            refused_ms: The timestamp of the refused request.
 
         Raises:
             VenueError: when it could not be read.
         """
         request = HttpRequest("GET", self._prefix + "/public/server-time", {"Accept": "application/json"})
         response = await self.http.read(SERVER_TIME, request, lane)
-        self._signer.heard(self._answer(SERVER_TIME, _TIME, response).payload.timestamp, refused=refused)
+        self._signer.heard(self._answer(SERVER_TIME, _TIME, response).payload.timestamp, refused_ms=refused_ms)
 
     async def write(
         self, operation: str, read: wire.Read[_T], message: Message, *, lane: Lane, deadline_at_ns: int
@@ -181,14 +193,13 @@ class Api:
     async def _refused(self, operation: str, outcome: Rejected, jumps: int, lane: Lane) -> Outcome:
         """Return what the refusal of a write's credentials means.
 
-        A proxy that sends a request twice gets the second one refused for its signature, though the first was carried out
-        and its answer is lost: a refusal counts only where the credentials are refused afterwards, too.
+        A proxy that sends a request twice gets the second one refused for its signature, or as too old, though the first was
+        carried out and its answer is lost: a refusal counts only where the credentials are refused afterwards, too.
         """
-        if outcome.code == "unauthorized":
-            if await self._jumped_since(jumps, lane):
-                return NotExecuted("clock_skew")  # refused before processing, for the clock and not for the key
-            if await self._is_accepted(lane):
-                return Unknown("refused_once")
+        if outcome.code == "unauthorized" and (self._signer.jumps != jumps or await self._is_accepted(lane)):
+            # A cancel may be sent again whatever became of it; of any other write the venue is asked.
+            by_clock = self._signer.jumps != jumps and operation in CANCELS
+            return NotExecuted("clock_skew") if by_clock else Unknown("refused_once")
         if self._auth_failed is not None:
             self._auth_failed(f"{operation}: {outcome.code}: {outcome.detail}")
         return outcome
@@ -209,7 +220,7 @@ class Api:
         target = f"{path}?{urlencode(query, safe=',:')}" if query else path
         return HttpRequest(method, target, self._signer.headers(method, path, body), body)
 
-    def _hear(self, operation: str, response: HttpResponse) -> None:
+    def _hear(self, operation: str, request: HttpRequest, response: HttpResponse) -> None:
         """Follow the venue's clock by every private answer; public ones may be half a minute old."""
         told = wire.envelope(response.body) if operation != SERVER_TIME else None
         if response.status == 401:
@@ -217,19 +228,20 @@ class Api:
         if told is None or told.timestamp is None:
             return
         jumps = self._signer.jumps
-        self._signer.heard(told.timestamp, refused=response.status == 401)
+        refused_ms = stamp_of(request.headers) if response.status == 401 else None
+        self._signer.heard(told.timestamp, refused_ms=refused_ms)
         if self._signer.jumps != jumps:
             self._alerts.note("clock_jumped", "clock", offset_ms=self._signer.offset_ms)
         offset_s = self._signer.offset_ms / 1000
         self._observer.gauge("quantd_venue_clock_offset_seconds", offset_s, venue=self.venue)
 
-    async def _jumped_since(self, jumps: int, lane: Lane) -> bool:
-        """Whether a refused signature is explained by the venue's clock; asks for the time if nothing told it."""
-        if self._signer.jumps == jumps:
-            try:
-                await self.measure_clock(lane, refused=True)
-            except VenueError:
-                return False
+    async def _jumped(self, lane: Lane) -> bool:
+        """Whether the public time explains refusals that told none."""
+        if self._refusal_told_time:
+            return False
+        jumps = self._signer.jumps
+        with suppress(VenueError):
+            await self.measure_clock(lane, refused_ms=self._signer.stamped_ms)
         return self._signer.jumps != jumps
 
 

@@ -9,7 +9,7 @@ from quantd.venues.blocking import BlockingTransport
 from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.ripio import wire
 from quantd.venues.ripio.classify import classify
-from quantd.venues.ripio.signing import Signer
+from quantd.venues.ripio.signing import Signer, stamp_of
 
 OPERATION = "cancel_order"
 
@@ -32,7 +32,8 @@ class RipioKillSwitch:
             return KillAnswer(False, f"{type(error).__name__}: {error}")
         told = wire.envelope(response.body)
         if told is not None and told.timestamp is not None:
-            self._signer.heard(told.timestamp, refused=response.status == 401)  # the next try is stamped right
+            refused_ms = stamp_of(headers) if response.status == 401 else None
+            self._signer.heard(told.timestamp, refused_ms=refused_ms)  # the next try is stamped right
         outcome = classify(OPERATION, response.status, response.headers, response.body)
         if isinstance(outcome, Accepted) or outcome == Unknown(ASK_FINAL_STATE):
             return KillAnswer(True)

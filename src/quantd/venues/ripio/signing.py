@@ -8,6 +8,7 @@ import base64
 import hmac
 import threading
 from collections import deque
+from collections.abc import Mapping
 from hashlib import sha256
 
 from quantd.ports import Clock
@@ -86,6 +87,11 @@ class Signer:
             headers["Content-Type"] = "application/json"
         return headers
 
+    @property
+    def stamped_ms(self) -> int:
+        """The newest timestamp."""
+        return self._last_ms
+
     def _stamp(self) -> int:
         with self._lock:
             now_ms = self._clock.now_ns() // MS_NS + self.offset_ms
@@ -93,18 +99,27 @@ class Signer:
             self._last_ms = now_ms if is_far_ahead else max(now_ms, self._last_ms + 1)
             return self._last_ms
 
-    def heard(self, venue_ms: int, *, refused: bool = False) -> None:
+    def heard(self, venue_ms: int, *, refused_ms: int | None = None) -> None:
         """Take in the venue's time from an answer that has just come.
 
         An answer is always some time on its way, so a single look makes the venue's clock too slow, never too fast: of
-        the last eight looks the largest offset counts. After a refusal for a wrong signature only the last one does.
+        the last eight looks the largest offset counts. After a refusal that is explained by the clock only the last one does.
+
+        Args:
+            venue_ms: When the venue answered, by its clock.
+            refused_ms: The timestamp of the request that was refused for its signature, where one was. The answer's way
+                back does not count: a refusal that comes late is no matter of the clock.
         """
         offset_ms = venue_ms - self._clock.now_ns() // MS_NS
         with self._lock:
-            is_far_off = max(abs(offset_ms - self.offset_ms), self._last_ms - venue_ms) > self.tolerance_ms // 2
-            if refused and is_far_off:
+            if refused_ms is not None and abs(venue_ms - refused_ms) > self.tolerance_ms // 2:
                 self.jumps += 1
                 self._samples.clear()
                 self._last_ms = 0
             self._samples.append(offset_ms)
             self.offset_ms = max(self._samples)
+
+
+def stamp_of(headers: Mapping[str, str]) -> int:
+    """Return the timestamp of a signed request, 0 of one that is not."""
+    return int(headers.get("Timestamp", "0"))
