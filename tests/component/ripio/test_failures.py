@@ -232,6 +232,25 @@ def test_a_create_that_was_carried_out_is_never_taken_for_refused_by_the_clock(
     on_bench(act)
 
 
+def test_an_order_that_its_id_leads_to_is_found_though_no_answer_repeats_the_id() -> None:
+    async def act(bench: Bench) -> None:
+        def nameless(order: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in order.items() if name != "external_id"}
+
+        bench.tampers += [
+            ("GET", "/orders/by-external-id/.*", nameless),
+            ("GET", "/orders(/open)?", lambda data: {**data, "orders": [nameless(one) for one in data["orders"]]}),
+        ]
+        bench.fault(Action.DROP_AFTER, "create_order")
+        command, sent_at_ns = bench.submit(), bench.clock.now_ns()
+        assert isinstance(await bench.connector.submit(command), Unknown)
+        resolution = await bench.settle(command, sent_at_ns)
+        assert isinstance(resolution, Found)
+        assert set(bench.venue.desk.open) == {resolution.report.venue_order_id}
+
+    on_bench(act)
+
+
 def test_a_user_who_may_not_trade_stops_trading() -> None:
     async def act(bench: Bench) -> None:
         bench.switches.trading_blocked = True

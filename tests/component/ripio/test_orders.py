@@ -320,6 +320,22 @@ def test_where_others_have_orders_only_our_own_are_cancelled() -> None:
     on_bench(act)
 
 
+def test_where_not_all_open_orders_are_listed_none_is_cancelled_by_its_pair() -> None:
+    async def act(bench: Bench) -> None:
+        other = bench.foreign("theirs", price="330000")
+        for number in range(2):
+            await bench.place(bench.submit(str(340_000 - number)))
+
+        def cut(data: Any) -> Any:
+            return {**data, "orders": [one for one in data["orders"] if one["id"] != other], "nc": BACK}
+
+        bench.tampers.append(("GET", "/orders/open", cut))
+        assert await bench.connector.cancel_all(CancelAll("ripio")) == Unknown("list_not_complete")
+        assert set(bench.venue.desk.open) == {other}
+
+    on_bench(act)
+
+
 # -- kinds ---------------------------------------------------------------------------------------------------------
 
 

@@ -177,7 +177,7 @@ class OrderDesk:
         for symbol, standing in sorted(pairs.items()):
             known = frozenset(self._known_ids(instrument_id(self._api.venue, symbol)))
             ours = [order_id for order_id in standing if order_id in known]
-            if len(ours) > 1 and len(ours) == len(standing):
+            if complete and len(ours) > 1 and len(ours) == len(standing):
                 oldest_ns = min(instant_ns(rows[one].create_date) or 0 for one in ours)
                 ended = await self._cancel_pair(symbol, ours, oldest_ns)
                 reports.extend(ended)

@@ -69,8 +69,15 @@ class Search:
         standing, whole = await self._orders.open_orders(Lane.RECONCILE, pair=pair)
         since_ns = max(sent_at_ns - LOOK_BACK_NS, now_ns - SPAN_MAX_NS)
         recent, complete = await self._orders.orders(pair, Lane.RECONCILE, since_ns=since_ns)
-        rows = [*standing.values(), *recent.values(), *([named] if named is not None else ())]
-        found = {row.id.upper(): row for row in rows if translate.external_id(row) == wanted}
+        found = {
+            row.id.upper(): row
+            for row in (*standing.values(), *recent.values())
+            if translate.external_id(row) == wanted
+        }
+        if named is not None and translate.external_id(named) in (None, wanted):
+            found.setdefault(
+                named.id.upper(), named
+            )  # it was asked for by our id, whether or not the answer repeats it
         return found, whole and complete
 
 
