@@ -3,12 +3,15 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from quantd.domain.commands import Submit
-from quantd.domain.outcomes import Ambiguous, NotFound, Resolution, StillUnknown, Unknown
+from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown, Unknown
 from quantd.errors import Unavailable
+from quantd.ports import HttpRequest
 from quantd.simulators.faults import Action
+from quantd.venues.hummingbot.api import headers_of
 from tests.component.hummingbot.bench import Bench, Json, on_bench
 
 
@@ -99,5 +102,51 @@ def test_a_balance_read_that_failed_with_200_proves_nothing_and_empties_no_accou
         with pytest.raises(Unavailable, match="no balance"):
             await b.connector.snapshot()
         assert await lose(b, b.buy()) == StillUnknown("Unavailable", 5.0)
+
+    on_bench(act)
+
+
+async def somebody_s_market_order(b: Bench) -> None:
+    """Place one with the terms of `buy(None)` past the connector."""
+    body = {
+        "account_name": "master_account", "connector_name": "binance", "trading_pair": "BTC-USDT", "trade_type": "BUY",
+        "amount": "0.001", "order_type": "MARKET",
+    }  # fmt: skip
+    request = HttpRequest("POST", "/trading/orders", headers_of("admin", "admin"), msgspec.json.encode(body))
+    assert b.venue.handle(request).status == 201
+    await b.trade()
+
+
+@pytest.mark.parametrize(
+    ("looked", "ago_s", "shown"), [(True, 1, NotFound), (True, 300, NotFound), (False, 300, Ambiguous)]
+)
+def test_an_order_of_somebody_else_from_before_the_placement_is_not_adopted(
+    looked: bool, ago_s: int, shown: type[Resolution]
+) -> None:
+    async def act(b: Bench) -> None:
+        await somebody_s_market_order(b)
+        if looked:
+            await b.connector.snapshot()
+        await asyncio.sleep(ago_s)
+        command, sent_at_ns = b.buy(None), b.clock.now_ns()
+        b.fault(Action.DROP_BEFORE, "submit")
+        await b.connector.submit(command)
+        assert isinstance(await b.settle(command, sent_at_ns), shown), "unseen, and our clock may have been wrong"
+
+    on_bench(act)
+
+
+def test_a_placement_that_arrived_is_found_among_orders_with_the_same_terms() -> None:
+    async def act(b: Bench) -> None:
+        await somebody_s_market_order(b)
+        (theirs,) = b.venue.desk.orders
+        await b.connector.snapshot()
+        command, sent_at_ns = b.buy(None), b.clock.now_ns()
+        b.fault(Action.DROP_AFTER, "submit")
+        await b.connector.submit(command)
+        await b.trade()
+        resolution = await b.settle(command, sent_at_ns)
+        assert isinstance(resolution, Found)
+        assert resolution.report.venue_order_id not in ("", theirs)
 
     on_bench(act)

@@ -133,9 +133,10 @@ class Holdings:
             if len(self._before) > _KEPT_MAX:
                 self._before.popitem(last=False)
 
-    def has_before(self, client_order_id: ClientOrderId) -> bool:
-        """Whether balances are known from before the placement of an order."""
-        return client_order_id in self._before
+    def seen_before(self, client_order_id: ClientOrderId) -> frozenset[str]:
+        """Return orders at the server that were there before the placement of ours."""
+        before = self._before.get(client_order_id)
+        return frozenset(before.filled if before is not None else ())
 
     async def trace(self, client_order_id: ClientOrderId, spec: OrderSpec, look: Look) -> Trace:
         """Return what the balances tell of an order beyond the orders in `look`.

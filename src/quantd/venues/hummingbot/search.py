@@ -12,7 +12,7 @@ from quantd.domain.instruments import Instrument, InstrumentId, symbol_of
 from quantd.domain.orders import OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
 from quantd.ports import Clock
-from quantd.venues.absence import Progress, Searches
+from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.holdings import Holdings
@@ -27,6 +27,8 @@ LOOK_EVERY_S = 5.0
 PATIENCE_S = 90.0
 """After so long a placement that no list shows, and whose absence the balances do not prove, is for a person to decide: the
 server brings its database up to date every 60 s."""
+AHEAD_NS = 2 * SECOND_NS
+"""How far our clock may be ahead of the server's when a placement leaves; an order that is recorded earlier is another's."""
 CANCELS_MAX = 3
 """Cancels of one order without an effect; the fourth answer "unknown order" would mark it FAILED though it may live."""
 _RETRY_S = 5.0
@@ -69,8 +71,9 @@ class Search:
         spec = command.spec
         rules = self._orders.rules(symbol_of(spec.instrument))
         known = frozenset(self._known_ids(spec.instrument))
-        ids = {*look.active, *look.recorded} - known
-        rows = [row for one in ids if (row := look.row(one)) is not None and _is_it(row, command, rules, sent_at_ns)]
+        ids = {*look.active, *look.recorded} - known - self._holdings.seen_before(command.client_order_id)
+        fitting = [row for one in ids if (row := look.row(one)) is not None and _is_it(row, command, rules)]
+        rows = [row for row in fitting if _is_since(look, row, sent_at_ns, AHEAD_NS)]
         if len(rows) > 1:
             return Ambiguous(tuple(sorted(row.order_id for row in rows)))
         if rows:
@@ -79,6 +82,9 @@ class Search:
         if not look.complete:
             return StillUnknown("list_not_complete", _RETRY_S)
         resolution = self._searches.missed(progress, begun, sent_at_ns)
+        doubtful = [row.order_id for row in fitting if _is_since(look, row, sent_at_ns, CLOCK_ERROR_NS)]
+        if doubtful and isinstance(resolution, NotFound):
+            return Ambiguous(tuple(sorted(doubtful)))
         if isinstance(resolution, NotFound) and (cause := await self._trace(command, look)):
             is_over = begun.monotonic_ns - progress.begun_ns >= PATIENCE_S * SECOND_NS
             return Ambiguous(()) if is_over else StillUnknown(cause, _RETRY_S)
@@ -135,7 +141,7 @@ class Search:
             self.cancels.popitem(last=False)
 
 
-def _is_it(row: wire.OrderRow, command: Submit, rules: Instrument, sent_at_ns: int) -> bool:
+def _is_it(row: wire.OrderRow, command: Submit, rules: Instrument) -> bool:
     """Tell whether a row has the terms of a placement; a refused row tells none and is nobody's proof."""
     spec = command.spec
     if row.trading_pair != rules.symbol or translate.side_of(row) is not spec.side:
@@ -143,7 +149,14 @@ def _is_it(row: wire.OrderRow, command: Submit, rules: Instrument, sent_at_ns: i
     if translate.nearest(row.amount, rules) != spec.quantity:
         return False
     is_market = spec.kind is OrderKind.MARKET
-    if is_market is not (row.order_type == "MARKET") or (not is_market and row.price != spec.price):
-        return False
-    created_at_ns = instant_ns(row.created_at)
-    return created_at_ns is None or created_at_ns >= sent_at_ns - STALE_NS
+    return is_market is (row.order_type == "MARKET") and (is_market or row.price == spec.price)
+
+
+def _is_since(look: Look, row: wire.OrderRow, sent_at_ns: int, ahead_ns: int) -> bool:
+    """Tell whether a row may be of a placement by its time, where our clock may have been `ahead_ns` ahead of the server's.
+
+    The database dates an order by its acknowledgement; memory by the last pass, which lies minutes back.
+    """
+    recorded = look.recorded.get(row.order_id)
+    created_at_ns = instant_ns((recorded or row).created_at)
+    return created_at_ns is None or created_at_ns >= sent_at_ns - (STALE_NS if recorded is None else ahead_ns)
