@@ -36,8 +36,8 @@ class Bench(HummingbotRig):
     def __init__(self, clock: LoopClock) -> None:
         super().__init__(clock)
         self.down = False
-        self.tampers: list[tuple[str, Callable[[Json], Json]]] = []
-        """(pattern of the path, what is made of the answer)."""
+        self.tampers: list[tuple[str, Callable[[Json, Json], Json]]] = []
+        """(pattern of the path, what is made of the answer and of what was asked)."""
         self.paths: list[str] = []
         """All that has left."""
 
@@ -53,7 +53,7 @@ class Bench(HummingbotRig):
         response = await MemoryTransport(self.venue, self.faults).send(request, timeout_s=timeout_s)
         for pattern, tamper in self.tampers:
             if re.fullmatch(pattern, request.path) and response.status == 200:
-                body = json.dumps(tamper(json.loads(response.body))).encode()
+                body = json.dumps(tamper(json.loads(response.body), json.loads(request.body))).encode()
                 response = msgspec.structs.replace(response, body=body)
         return response
 

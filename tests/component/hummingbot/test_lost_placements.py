@@ -25,7 +25,7 @@ async def lose(b: Bench, command: Submit, *, arrives: bool = True) -> Resolution
     b.tampers.append(
         (
             "/trading/orders/(active|search)",
-            lambda told: {**told, "data": [row for row in told["data"] if row["order_id"] in shown]},
+            lambda told, _: {**told, "data": [row for row in told["data"] if row["order_id"] in shown]},
         )
     )
     return await b.settle(command, sent_at_ns)  # 150 s of looks
@@ -83,7 +83,7 @@ def test_one_that_rests_shows_in_what_is_locked_even_if_most_of_it_has_traded() 
     async def act(b: Bench) -> None:
         await b.connector.snapshot()
 
-        def mostly_filled(told: Json) -> Json:
+        def mostly_filled(told: Json, _: Json) -> Json:
             rows = [
                 {"token": "USDT", "units": 99964.0, "available_units": 99940.0},
                 {"token": "BTC", "units": 1.0, "available_units": 1.0},  # a stale row tells nothing

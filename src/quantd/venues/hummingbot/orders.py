@@ -68,7 +68,8 @@ class OrderReader:
         active, complete = await self._api.listed(
             "active_orders", "/trading/orders/active", self._mine, wire.OrderRow, lane
         )
-        recorded = await self._recorded(lane, set(wanted) - set(active), since_ns)
+        recorded, is_whole = await self._recorded(lane, set(wanted) - set(active), since_ns)
+        complete = complete and is_whole
         for row in recorded.values():
             if row.status in ("OPEN", "PARTIALLY_FILLED") and row.order_id not in active:
                 self._alerts.note("open_but_not_active", row.order_id)
@@ -78,10 +79,13 @@ class OrderReader:
         self.filled = {one: translate.filled(row) for one, row in (recorded | active).items()}
         return Look(active, recorded, complete)
 
-    async def _recorded(self, lane: Lane, wanted: set[str], since_ns: int | None) -> dict[str, wire.OrderRow]:
-        """Walk back by time: the search's cursor does not turn pages."""
+    async def _recorded(
+        self, lane: Lane, wanted: set[str], since_ns: int | None
+    ) -> tuple[dict[str, wire.OrderRow], bool]:
+        """Walk back by time, for the search's cursor does not turn pages; return the rows, and whether they reach far enough."""
         rows: dict[str, wire.OrderRow] = {}
         until_ms: int | None = None
+        is_whole = False
         for _ in range(_BACK_MAX):
             body = {**self._mine, "limit": LIST_LIMIT}
             if until_ms is not None:
@@ -91,16 +95,16 @@ class OrderReader:
             before = len(rows)
             rows.update((row.order_id, row) for row in page.data)
             oldest_ns = min((instant_ns(row.created_at) or 0 for row in page.data), default=0)
-            if len(page.data) < LIST_LIMIT or len(rows) == before:
+            is_reached = wanted <= rows.keys() and (since_ns is None or oldest_ns < since_ns)
+            is_whole = len(page.data) < LIST_LIMIT or is_reached
+            if is_whole or len(rows) == before:
                 break
-            if wanted <= rows.keys() and (since_ns is None or oldest_ns < since_ns):
-                break
-            until_ms = oldest_ns // 1_000_000
+            until_ms = oldest_ns // 1_000_000 + 1  # the same millisecond may hold rows that this page had no room for
         if self._recorded_once and not rows:
             self._alerts.note("history_shrank", "orders")
             raise Unavailable(self._api.venue, "search_orders", "the history of orders is gone: the database is down")
         self._recorded_once = self._recorded_once or bool(rows)
-        return rows
+        return rows, is_whole
 
     async def trades(self, lane: Lane) -> dict[str, list[wire.TradeRow]]:
         """Return the newest trades by order; their own times are minutes old, so none is asked for by time.
