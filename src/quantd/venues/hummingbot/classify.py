@@ -31,6 +31,7 @@ _CODES = (
     (re.compile(r"below minimum order size"), "below_minimum"),
     (re.compile(r"below minimum notional size"), "below_min_notional"),
 )
+_DOUBT = re.compile(r"HTTP status is 408|-100[67]\b|status unknown", re.IGNORECASE)
 _NETWORK = re.compile(r"Cannot connect to host|Timeout|timed out|Connection", re.IGNORECASE)
 
 
@@ -40,7 +41,7 @@ def classify(operation: str, status: int, headers: Mapping[str, str], body: byte
         return _scheduled(operation, status, body)
     detail = detail_of(body)
     if detail is None:
-        return _without_detail(status, headers, body)
+        return _without_detail(status, headers)
     if status == 401:
         return Rejected("unauthorized", detail)
     if operation == "cancel_order":
@@ -78,11 +79,7 @@ def _cancelled(status: int, detail: str) -> Outcome:
     return Unknown(f"http_{status}")
 
 
-def _without_detail(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    plain = headers.get("content-type", "").startswith("text/plain")
-    if status == 500 and plain and body.strip() == b"Internal Server Error":
-        # The validation of the request crashed: an amount that is not above 0, a body that is no JSON.
-        return Rejected("not_understood", "Internal Server Error")
+def _without_detail(status: int, headers: Mapping[str, str]) -> Outcome:
     if status == 429:
         return NotExecuted("rate_limited", retry_after_s(headers, 0))
     return Unknown(f"http_{status}_unreadable")
@@ -128,8 +125,11 @@ def failure_of(error: str) -> str:
     """Return what a FAILED row's text proves: ``refused``, ``not_sent``, or nothing: the order may live.
 
     The source is the dossier's section 12: an answer of the exchange with 4xx is its refusal; local checks and a
-    refused connection never sent anything; all else, an empty text included, is only believed lost.
+    refused connection never sent anything; all else, an empty text included, is only believed lost. A 4xx by which the
+    exchange says that it does not know either (a time-out; its codes -1006 and -1007, documented by Binance) is none.
     """
+    if _DOUBT.search(error):
+        return ""
     if re.search(r"HTTP status is 4\d\d", error):
         return "refused"
     if error.startswith(("Cannot connect to host", "Order amount", "Order notional")):
