@@ -78,6 +78,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 
     ack_delay_s: float = 0.02
     """From the 201 until the exchange has the order."""
+    slow_placement_s: float = 0.0
+    """How much longer a placement takes to the exchange than a cancel: one that overtakes it finds no order."""
     queue_per_10s: int = 100
     """Placements and cancels that reach the exchange in any 10 s; more wait as SUBMITTED."""
     reject_with: str = ""

@@ -18,6 +18,8 @@ from quantd.simulators.venue import Json
 
 ACCOUNT = "main"
 _QUEUE_NS = 10 * NS_PER_S
+_UNKNOWN_MAX = 4
+"""So many answers "unknown order" to cancels mark an order FAILED, whatever becomes of it."""
 _ENDS = frozenset({"FILLED", "CANCELLED", "FAILED"})
 
 
@@ -26,7 +28,7 @@ class ServerOrder:
 
     __slots__ = (
         "amount", "at_exchange", "created_at_ns", "error", "exchange_id", "fees", "fills", "id", "in_database", "kind",
-        "price", "recorded_at_ns", "rules", "shown_filled", "side", "status", "updated_at_ns",
+        "price", "recorded_at_ns", "rules", "shown_filled", "side", "status", "unknown", "updated_at_ns",
     )  # fmt: skip
 
     def __init__(self, order_id: str, rules: PairRules, side: Side, kind: str, now_ns: int) -> None:
@@ -44,6 +46,8 @@ class ServerOrder:
         self.fees = ZERO
         self.shown_filled = ZERO
         self.error = ""
+        self.unknown = 0
+        """Cancels that the exchange answered with "unknown order"."""
         self.in_database = False
         self.created_at_ns = self.updated_at_ns = self.recorded_at_ns = now_ns
 
@@ -62,6 +66,8 @@ class OrderDesk:
         self._switches = switches
         self._tag = tag
         self._tasks: deque[tuple[int, Callable[[int], None]]] = deque()
+        self._slow: deque[tuple[int, Callable[[int], None]]] = deque()
+        """Placements that others overtake."""
         self._sent: deque[int] = deque()
         """When something reached the exchange, for the queue."""
         self._told: deque[ExchangeReport] = deque()
@@ -84,7 +90,9 @@ class OrderDesk:
         order = ServerOrder(order_id, rules, spec.side, kind, now_ns)
         order.amount, order.price = spec.quantity, spec.price
         self.orders[order_id] = order
-        self._later(now_ns, lambda at_ns: self._send(order, spec, at_ns))
+        slow_s = self._switches.slow_placement_s
+        tasks = self._slow if slow_s else self._tasks
+        _later(tasks, now_ns, self._switches.ack_delay_s + slow_s, lambda at_ns: self._send(order, spec, at_ns))
         return order_id
 
     def request_cancel(self, order_id: str, now_ns: int) -> bool:
@@ -93,30 +101,28 @@ class OrderDesk:
         if order is None or order.ended:
             return False
         self.counts["cancels"] += 1
-        self._later(now_ns, lambda at_ns: self._cancel(order, at_ns))
+        _later(self._tasks, now_ns, self._switches.ack_delay_s, lambda at_ns: self._cancel(order, at_ns))
         return True
-
-    def _later(self, now_ns: int, act: Callable[[int], None]) -> None:
-        due_ns = now_ns + round(self._switches.ack_delay_s * NS_PER_S)
-        if self._tasks and self._tasks[-1][0] > due_ns:
-            due_ns = self._tasks[-1][0]
-        self._tasks.append((due_ns, act))
 
     # --- time -------------------------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
         """Do what is due: send what waits as far as the queue allows, and pass over everything now and then."""
-        while self._tasks and self._tasks[0][0] <= now_ns:
-            due_ns = self._tasks[0][0]
+        for tasks in (self._slow, self._tasks):
+            self._do(tasks, now_ns)
+        if now_ns - self.passed_at_ns >= PASS_S * NS_PER_S:
+            self.passed_at_ns = now_ns
+            self._hear(now_ns)
+
+    def _do(self, tasks: deque[tuple[int, Callable[[int], None]]], now_ns: int) -> None:
+        while tasks and tasks[0][0] <= now_ns:
+            due_ns = tasks[0][0]
             while self._sent and self._sent[0] <= now_ns - _QUEUE_NS:
                 self._sent.popleft()
             if len(self._sent) >= self._switches.queue_per_10s:
                 break
             self._sent.append(max(due_ns, now_ns))
-            self._tasks.popleft()[1](now_ns)
-        if now_ns - self.passed_at_ns >= PASS_S * NS_PER_S:
-            self.passed_at_ns = now_ns
-            self._hear(now_ns)
+            tasks.popleft()[1](now_ns)
 
     def follow(self, reports: list[ExchangeReport], now_ns: int) -> None:
         """Take in what the exchange says by its stream; a muted one is heard at the next pass."""
@@ -166,6 +172,8 @@ class OrderDesk:
                 order.exchange_id = placed.venue_order_id
                 self._by_exchange_id[order.exchange_id] = order
                 self.counts["placed"] += 1
+                if order.ended:
+                    return  # a failed row is never looked at again
                 if self._switches.fail_but_live:
                     self._fail(order, "Server disconnected", now_ns)
                     return
@@ -180,8 +188,13 @@ class OrderDesk:
         self.counts["failed"] += 1
 
     def _cancel(self, order: ServerOrder, now_ns: int) -> None:
-        if not order.at_exchange or order.ended:
-            return  # the exchange does not know it yet: the cancel has no effect
+        if order.ended:
+            return
+        if not order.at_exchange:  # the exchange does not know it yet: the cancel has no effect
+            order.unknown += 1
+            if order.unknown >= _UNKNOWN_MAX:
+                self._fail(order, "Order failed: MarketOrderFailureEvent", now_ns)
+            return
         gone = self._exchange.cancel(ACCOUNT, order.exchange_id, now_ns)
         if not isinstance(gone, Refused):
             self._take(order, OrderState.CANCELLED, gone.report.fills, now_ns)
@@ -264,6 +277,13 @@ class OrderDesk:
     def working(self) -> int:
         """How many orders the exchange holds."""
         return len(self._exchange.orders(ACCOUNT, working=True))
+
+
+def _later(
+    tasks: deque[tuple[int, Callable[[int], None]]], now_ns: int, delay_s: float, act: Callable[[int], None]
+) -> None:
+    due_ns = now_ns + round(delay_s * NS_PER_S)
+    tasks.append((max(due_ns, tasks[-1][0]) if tasks else due_ns, act))
 
 
 def quantised(rules: PairRules, amount: Decimal, price: Decimal | None) -> tuple[Decimal, Decimal | None]:

@@ -30,7 +30,8 @@ def build(name: str, settings: HummingbotSettings, around: Surroundings) -> Venu
         known_venue_ids=around.known_venue_ids,
         auth_failed=lambda reason: around.auth_failed(name, reason),
     )
-    return VenueParts(settings, connector, line.budget, line.kill(HummingbotKillSwitch(line.blocking, options)))
+    switch = HummingbotKillSwitch(line.blocking, options, around.clock)
+    return VenueParts(settings, connector, line.budget, line.kill(switch))
 
 
 KIND = VenueKind(HummingbotSettings, build)

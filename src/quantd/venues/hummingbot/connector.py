@@ -28,7 +28,7 @@ from quantd.venues.hummingbot.holdings import Holdings
 from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
 from quantd.venues.hummingbot.orders import OrderReader
-from quantd.venues.hummingbot.search import CANCELS_MAX, KnownIds, Search
+from quantd.venues.hummingbot.search import KnownIds, Search
 from quantd.venues.hummingbot.translate import SECOND_NS
 from quantd.venues.market_reads import MarketReads
 
@@ -153,7 +153,7 @@ class HummingbotConnector(MarketReads):
 
     async def _cancel(self, order_id: str) -> Outcome:
         """Send a cancel and count it where it may have reached the exchange: it takes few of them without an effect."""
-        if self._search.cancels.get(order_id, 0) >= CANCELS_MAX:
+        if not self._search.may_cancel(order_id):
             return Unknown("cancels_without_effect")
         outcome = await self._api.write(
             "cancel_order",

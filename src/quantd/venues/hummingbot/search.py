@@ -50,8 +50,8 @@ class Search:
         self._clock = clock
         self._known_ids = known_ids
         self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
-        self.cancels: OrderedDict[str, int] = OrderedDict()
-        """Cancels sent by order, while they have had no effect."""
+        self._cancels: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        """By order: cancels sent without an effect so far, and the monotonic time of the last one."""
 
     async def step(self, command: Submit | Cancel, sent_at_ns: int) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
@@ -124,21 +124,27 @@ class Search:
         if row is None:
             return StillUnknown("not_tracked", _RETRY_S)
         if row.status in translate.ENDED:
-            self.cancels.pop(order_id, None)
+            self._cancels.pop(order_id, None)
             trades = await self._orders.trades(Lane.CANCEL) if row.filled_amount or row.status == "FILLED" else {}
             pair = symbol_of(command.instrument)
             return Found(self._orders.report(row, trades.get(order_id, ()), pair=pair))
         if self._clock.now_ns() - sent_at_ns < _RETRY_S * SECOND_NS or row.status == "PENDING_CANCEL":
             return StillUnknown("cancel_without_effect_yet", 1.0)
-        if self.cancels.get(order_id, 0) >= CANCELS_MAX:
+        if not self.may_cancel(order_id):
             return StillUnknown("cancels_without_effect", 30.0)
         return NotFound()  # it had no effect: the engine sends the next one
 
+    def may_cancel(self, order_id: str) -> bool:
+        """Whether a cancel may be sent: some have had no effect, and the server has not asked the exchange since."""
+        count, last_ns = self._cancels.get(order_id, (0, 0))
+        return count < CANCELS_MAX or self._clock.monotonic_ns() - last_ns >= STALE_NS
+
     def count_cancel(self, order_id: str) -> None:
         """Count a cancel that was sent."""
-        self.cancels[order_id] = self.cancels.get(order_id, 0) + 1
-        while len(self.cancels) > _KEPT_MAX:
-            self.cancels.popitem(last=False)
+        count, _ = self._cancels.get(order_id, (0, 0))
+        self._cancels[order_id] = (count + 1, self._clock.monotonic_ns())
+        while len(self._cancels) > _KEPT_MAX:
+            self._cancels.popitem(last=False)
 
 
 def _is_it(row: wire.OrderRow, command: Submit, rules: Instrument) -> bool:
