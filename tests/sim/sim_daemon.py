@@ -66,7 +66,7 @@ class SimDaemon(Daemon):
             world.settings,
             clock=world.clock,
             observer=cast(PrometheusObserver, NullObserver()),
-            transport=lambda venue, url: SimTransport(world.network, world, lambda: self.is_dead),
+            transport=lambda venue, url, idle_s: SimTransport(world.network, world, lambda: self.is_dead),
         )
         self.emit = self._emitted
 

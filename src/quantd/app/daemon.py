@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import structlog
 
@@ -56,7 +55,7 @@ from quantd.runtime.watcher import Watcher
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
 from quantd.telemetry.metrics import PrometheusObserver
-from quantd.venues.parts import Surroundings, VenueParts
+from quantd.venues.parts import MakeTransport, Surroundings, VenueParts
 
 _log = structlog.get_logger("quantd.app")
 TICK_S = 0.5
@@ -80,7 +79,7 @@ class Daemon:
         *,
         clock: Clock,
         observer: PrometheusObserver,
-        transport: Callable[[str, str], Any] = over_http,
+        transport: MakeTransport = over_http,
         clean: Callable[[str], str] = str,
         read: Callable[[], Settings] | None = None,
     ) -> None:

@@ -12,9 +12,9 @@ from quantd.venues.parts import Surroundings, VenueParts
 from quantd.venues.transport import AiohttpTransport
 
 
-def over_http(_venue: str, base_url: str) -> Transport:
+def over_http(_venue: str, base_url: str, idle_s: float) -> Transport:
     """Return the transport of production."""
-    return AiohttpTransport(base_url)
+    return AiohttpTransport(base_url, idle_s=idle_s)
 
 
 def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenueParts]:

@@ -15,6 +15,7 @@ from quantd.venues.blocking import BlockingTransport
 from quantd.venues.budget import Bucket, Limit, RateBudget, Window
 from quantd.venues.http import LastLook, VenueHttp
 from quantd.venues.settings import RateOverride, VenueSettings
+from quantd.venues.transport import IDLE_S
 
 KILL_AT_ONCE = 1
 """Requests kept back from each budget, so that the first cancel of a kill need not wait."""
@@ -22,8 +23,9 @@ KILL_TIMEOUT_S = 5.0
 CANCEL = "cancel_order"
 """What a cancel is called in the venues' budgets."""
 
-MakeTransport = Callable[[str, str], Transport]
-"""(venue, base URL) -> how requests travel: aiohttp in production, a simulator in memory in simulations."""
+MakeTransport = Callable[[str, str, float], Transport]
+"""(venue, base URL, seconds that an idle connection is kept) -> how requests travel: aiohttp in production, a simulator in
+memory in simulations."""
 
 
 class Surroundings(NamedTuple):
@@ -116,7 +118,15 @@ class Line(NamedTuple):
         return KillTarget(switch, route, allowance.count, allowance.interval_s)
 
 
-def line_to(name: str, address: str, limits: Iterable[Limit], *, timeout_s: float, around: Surroundings) -> Line:
+def line_to(  # noqa: PLR0913 - what a way to a venue is made of
+    name: str,
+    address: str,
+    limits: Iterable[Limit],
+    *,
+    timeout_s: float,
+    around: Surroundings,
+    idle_s: float = IDLE_S,
+) -> Line:
     """Return the way to a venue over HTTP; nothing is opened yet.
 
     Args:
@@ -125,9 +135,10 @@ def line_to(name: str, address: str, limits: Iterable[Limit], *, timeout_s: floa
         limits: What its documents allow, or what the owner set instead.
         timeout_s: Seconds for an answer.
         around: What every connector is given.
+        idle_s: Seconds that an idle connection is kept; less than the venue keeps it.
     """
     budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
-    http = VenueHttp(name, around.transport(name, address), budget, around.clock, around.observer, timeout_s)
+    http = VenueHttp(name, around.transport(name, address, idle_s), budget, around.clock, around.observer, timeout_s)
     http.last_look = around.last_look
     return Line(http, budget, BlockingTransport(address, min(timeout_s, KILL_TIMEOUT_S)))
 

@@ -20,6 +20,8 @@ _TYPE: Final = "Content-Type"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX: Final = 3
 _READS: Final = frozenset({"GET", "HEAD"})
+IDLE_S: Final = 15.0
+"""How long a connection is kept without a request, unless a venue closes it sooner: a write on one that is dead is unknown."""
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -52,16 +54,18 @@ class AiohttpTransport:
             time-out is spent on them.
         body_max: Bytes of a decoded answer; a larger one counts as lost.
         connections_max: Connections of the pool.
+        idle_s: How long a connection is kept without a request; less than the server keeps it.
         tls: Context for a private certificate authority; verification cannot be switched off here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the limits of a pool; none of them belongs to another
         self,
         base_url: str,
         *,
         connect_timeout_s: float = 5.0,
         body_max: int = 16 * 1024 * 1024,
         connections_max: int = 32,
+        idle_s: float = IDLE_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         base = URL(base_url)
@@ -74,6 +78,7 @@ class AiohttpTransport:
         self._connect_timeout_s = connect_timeout_s
         self._body_max = body_max
         self._connections_max = connections_max
+        self._idle_s = idle_s
         self._tls: ssl.SSLContext | bool = tls if tls is not None else True
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -170,7 +175,9 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         headers: Mapping[str, str] = {"User-Agent": _USER_AGENT}
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections_max, ssl=self._tls, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                limit=self._connections_max, ssl=self._tls, ttl_dns_cache=60, keepalive_timeout=self._idle_s
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             middlewares=(_once,),

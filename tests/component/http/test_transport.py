@@ -108,6 +108,14 @@ async def test_a_request_arrives_byte_for_byte_and_the_connection_is_kept() -> N
         assert server.bodies[0] == b'{"q":1}'
 
 
+async def test_a_connection_that_was_idle_for_too_long_is_not_used_again() -> None:
+    async with serving(answering(OK), idle_s=0.05) as (server, transport):
+        await transport.send(request(), timeout_s=2)
+        await asyncio.sleep(0.1)
+        await transport.send(request(), timeout_s=2)
+        assert server.connections == 2
+
+
 async def test_a_large_chunked_compressed_answer_is_read_whole() -> None:
     text = b"0123456789" * 50_000
     packed = gzip.compress(text, 1)

@@ -34,7 +34,7 @@ def test_several_searches_at_once_stay_within_what_the_server_allows() -> None:
             last_look=lambda write: None,
             known_venue_ids=lambda instrument: (),
             auth_failed=lambda name, reason: None,
-            transport=lambda name, address: MemoryTransport(venue, FaultScript(clock=clock), latency_s=0.02),
+            transport=lambda name, address, idle_s: MemoryTransport(venue, FaultScript(clock=clock), latency_s=0.02),
         )
         connector = build("tradelocker", settings, around).connector
         lost = [

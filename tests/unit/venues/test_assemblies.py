@@ -10,6 +10,7 @@ import pytest
 from quantd.clock import SystemClock
 from quantd.config.venue_kinds import venue_kind
 from quantd.domain.events import Event
+from quantd.ports import Transport
 from quantd.telemetry.metrics import NullObserver
 from quantd.venues.parts import Surroundings, VenueParts
 from quantd.venues.transport import AiohttpTransport
@@ -26,8 +27,14 @@ SECTIONS: dict[str, dict[str, Any]] = {
 MORE = ("prices", "hints", "stream", "log", "cash_flows", "webhook")
 
 
-def built(venue: str, **more: object) -> VenueParts:
-    """Return a venue's parts; nothing is opened."""
+def built(venue: str, *, kept_s: list[float] | None = None, **more: Any) -> VenueParts:
+    """Return a venue's parts, nothing is opened; `kept_s` gets how long its idle connections are kept."""
+
+    def transport(name: str, url: str, idle_s: float) -> Transport:
+        if kept_s is not None:
+            kept_s.append(idle_s)
+        return AiohttpTransport(url, idle_s=idle_s)
+
     kind = venue_kind(venue)
     around = Surroundings(
         SystemClock(),
@@ -35,7 +42,7 @@ def built(venue: str, **more: object) -> VenueParts:
         last_look=lambda lane: None,
         known_venue_ids=lambda instrument: (),
         auth_failed=lambda name, reason: None,
-        transport=lambda name, url: AiohttpTransport(url),
+        transport=transport,
     )
     return kind.build(venue, kind.settings.model_validate({"type": venue, **SECTIONS[venue], **more}), around)
 
@@ -58,6 +65,13 @@ async def test_each_venue_names_what_it_has(venue: str, more: dict[str, object],
     assert {name for name in MORE if getattr(parts, name) is not None} == expected
     assert parts.kill is not None
     assert parts.budget is not None
+
+
+async def test_connections_to_a_hummingbot_server_are_given_up_before_it_closes_them() -> None:
+    kept_s: list[float] = []
+    built("hummingbot", kept_s=kept_s)
+    built("ripio", kept_s=kept_s)
+    assert kept_s == [4.0, 15.0], "it closes them after 5 s"
 
 
 async def test_ionloop_takes_signed_notices_and_registers_only_where_it_is_told_to() -> None:

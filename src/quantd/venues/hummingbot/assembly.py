@@ -6,7 +6,7 @@ from quantd.venues.budget import with_models
 from quantd.venues.hummingbot.connector import HummingbotConnector
 from quantd.venues.hummingbot.kill import HummingbotKillSwitch
 from quantd.venues.hummingbot.limits import LIMITS
-from quantd.venues.hummingbot.options import HummingbotOptions
+from quantd.venues.hummingbot.options import IDLE_S, HummingbotOptions
 from quantd.venues.hummingbot.settings import HummingbotSettings
 from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, rates_of
 
@@ -15,7 +15,7 @@ def build(name: str, settings: HummingbotSettings, around: Surroundings) -> Venu
     """Return the venue's parts; nothing is opened yet."""
     assert settings.password is not None, "the loader requires a password"
     limits = with_models(LIMITS, rates_of(settings.rates))
-    line = line_to(name, settings.base_url, limits, timeout_s=settings.timeout_s, around=around)
+    line = line_to(name, settings.base_url, limits, timeout_s=settings.timeout_s, around=around, idle_s=IDLE_S)
     options = HummingbotOptions(
         settings.username,
         settings.password.get_secret_value(),

@@ -12,6 +12,8 @@ from quantd.venues.hummingbot.limits import LIMITS
 
 QUIET_PERIOD_S: Final = 15.0
 """How long after a placement its absence proves nothing: the queue may hold it, the database may not know it."""
+IDLE_S: Final = 4.0
+"""How long an idle connection is kept: the server closes it after 5 s (observed), and a placement on a dead one is unknown."""
 INTERVALS: Final = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "4h": 14_400, "1d": 86_400}
 """Candles that every exchange's feed is assumed to have, by their length in seconds."""
 
