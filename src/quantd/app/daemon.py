@@ -32,7 +32,7 @@ from quantd.app.venues import build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
-from quantd.domain.events import TimePassed, TradingState, VenueChanged
+from quantd.domain.events import HaltOrdered, TimePassed, TradingState, VenueChanged
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.protection_facts import ProtectionIntended
@@ -125,6 +125,7 @@ class Daemon:
             known_venue_ids=self._known_venue_ids,
             auth_failed=self._auth_failed,
             transport=self._transport,
+            doubtful=self._in_doubt,
         )
         self.venues = build_venues(settings, around)
         capabilities = {name: parts.connector.capabilities for name, parts in self.venues.items()}
@@ -229,6 +230,10 @@ class Daemon:
 
     def _auth_failed(self, venue: str, reason: str) -> None:
         self.emit(VenueChanged(venue, TradingState.HALTED, f"credentials refused: {reason}", self.clock.now_ns()))
+
+    def _in_doubt(self, instrument: InstrumentId, why: str) -> None:
+        scope, generation = f"instrument:{instrument}", self.engine.state.halt_generation + 1
+        self.emit(HaltOrdered(scope, TradingState.HALTED, "resolution", why, generation, self.clock.now_ns()))
 
     def _journal_failed(self, error: BaseException) -> None:
         self.failed = True

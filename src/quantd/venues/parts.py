@@ -38,6 +38,8 @@ class Surroundings(NamedTuple):
     auth_failed: Callable[[str, str], None]
     """(venue, reason)."""
     transport: MakeTransport
+    doubtful: Callable[[InstrumentId, str], None] = lambda instrument, why: None
+    """(instrument, what became of which order is for a person to find out)."""
 
 
 class LogPlace(NamedTuple):

@@ -65,7 +65,7 @@ class Bench(HummingbotRig):
         kind = OrderKind.MARKET if price is None else OrderKind.LIMIT
         limit = None if price is None else Decimal(price)
         self._numbers += 1
-        spec = OrderSpec(BTC, Side.BUY, Decimal(quantity), kind, limit, **terms)
+        spec = OrderSpec(BTC, terms.pop("side", Side.BUY), Decimal(quantity), kind, limit, **terms)
         return Submit(ClientOrderId(f"q-{self._numbers}"), 1, spec, self.clock.now_ns() + 2 * SECOND_NS, 0)
 
     async def rest(self, command: Submit, *, settle_s: float = 0.2) -> str:

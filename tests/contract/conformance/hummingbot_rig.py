@@ -57,6 +57,8 @@ class HummingbotRig(Rig):
         self.venue = HummingbotVenue(_SETUP, clock=clock, switches=self.switches)
         self.faults = FaultScript(clock=clock)
         self.known: set[str] = set()
+        self.doubts: list[tuple[str, str]] = []
+        """What was left to a person: instrument and why."""
 
     def transport(self) -> Transport:
         """Return how requests travel."""
@@ -70,7 +72,13 @@ class HummingbotRig(Rig):
         password = "wrong" if wrong_credentials else _SETUP.password
         fees = FeeSchedule(_RULES.fee, _RULES.fee)
         options = HummingbotOptions(_SETUP.username, password, _SETUP.account, _SETUP.connector, fees)
-        return HummingbotConnector(http, options, observer=observer, known_venue_ids=lambda _: self.known)
+        return HummingbotConnector(
+            http,
+            options,
+            observer=observer,
+            known_venue_ids=lambda _: self.known,
+            doubtful=lambda instrument, why: self.doubts.append((instrument, why)),
+        )
 
     def move(self, bid: Decimal, ask: Decimal) -> None:
         """Move the market."""

@@ -60,7 +60,7 @@ def built(venue: str, *, kept_s: list[float] | None = None, **more: Any) -> Venu
         ("tradelocker", {}, set()),
     ],
 )
-async def test_each_venue_names_what_it_has(venue: str, more: dict[str, object], expected: set[str]) -> None:
+async def test_each_venue_names_what_it_has(venue: str, more: dict[str, Any], expected: set[str]) -> None:
     parts = built(venue, **more)
     assert {name for name in MORE if getattr(parts, name) is not None} == expected
     assert parts.kill is not None

@@ -90,6 +90,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether fills and ends are seen at the 5-minute passes only."""
     lost_fills: bool = False
     """Whether the database loses fills: FILLED with an amount of 0 and no trade."""
+    stray_fills: bool = False
+    """Whether what trades in full leaves memory and stays OPEN in the database, without a trade."""
     blank_active: bool = False
     """Whether the list of active orders leaves the connector out, as after add-credential."""
     database_down: bool = False

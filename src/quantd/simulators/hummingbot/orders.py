@@ -28,7 +28,7 @@ class ServerOrder:
 
     __slots__ = (
         "amount", "at_exchange", "created_at_ns", "error", "exchange_id", "fees", "fills", "id", "in_database", "kind",
-        "price", "recorded_at_ns", "rules", "shown_filled", "side", "status", "unknown", "updated_at_ns",
+        "price", "recorded_at_ns", "rules", "shown_filled", "side", "status", "strayed", "unknown", "updated_at_ns",
     )  # fmt: skip
 
     def __init__(self, order_id: str, rules: PairRules, side: Side, kind: str, now_ns: int) -> None:
@@ -48,6 +48,8 @@ class ServerOrder:
         self.error = ""
         self.unknown = 0
         """Cancels that the exchange answered with "unknown order"."""
+        self.strayed = False
+        """Whether memory has lost it though the database holds it for open."""
         self.in_database = False
         self.created_at_ns = self.updated_at_ns = self.recorded_at_ns = now_ns
 
@@ -98,7 +100,7 @@ class OrderDesk:
     def request_cancel(self, order_id: str, now_ns: int) -> bool:
         """Schedule a cancel; False when the order is not tracked in memory."""
         order = self.orders.get(order_id)
-        if order is None or order.ended:
+        if order is None or order.ended or order.strayed:
             return False
         self.counts["cancels"] += 1
         _later(self._tasks, now_ns, self._switches.ack_delay_s, lambda at_ns: self._cancel(order, at_ns))
@@ -139,6 +141,9 @@ class OrderDesk:
             self._take(order, report.state, report.fills, now_ns)
 
     def _take(self, order: ServerOrder, state: OrderState, fills: tuple[Fill, ...], now_ns: int) -> None:
+        if self._switches.stray_fills and state is OrderState.FILLED:
+            order.strayed = True
+            return
         if not self._switches.lost_fills:
             order.fills += fills
             order.shown_filled += sum((fill.quantity for fill in fills), ZERO)
@@ -205,7 +210,9 @@ class OrderDesk:
         """Return what the connector's memory holds for open, sorted by id."""
         if self._switches.blank_active:
             return []
-        return sorted((order for order in self.orders.values() if not order.ended), key=lambda order: order.id)
+        return sorted(
+            (one for one in self.orders.values() if not one.ended and not one.strayed), key=lambda order: order.id
+        )
 
     def recorded(self) -> list[ServerOrder]:
         """Return the database's orders, newest first."""

@@ -29,6 +29,7 @@ def build(name: str, settings: HummingbotSettings, around: Surroundings) -> Venu
         observer=around.observer,
         known_venue_ids=around.known_venue_ids,
         auth_failed=lambda reason: around.auth_failed(name, reason),
+        doubtful=around.doubtful,
     )
     switch = HummingbotKillSwitch(line.blocking, options, around.clock)
     return VenueParts(settings, connector, line.budget, line.kill(switch))

@@ -29,6 +29,7 @@ from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
 from quantd.venues.hummingbot.orders import OrderReader
 from quantd.venues.hummingbot.search import KnownIds, Search
+from quantd.venues.hummingbot.strays import Doubtful, Strays
 from quantd.venues.hummingbot.translate import SECOND_NS
 from quantd.venues.market_reads import MarketReads
 
@@ -47,11 +48,12 @@ class HummingbotConnector(MarketReads):
         observer: Counts anomalies.
         known_venue_ids: Venue ids of all orders of an instrument that the engine has, ended ones too.
         auth_failed: Called when a write shows that the credentials are not accepted: trading there must stop.
+        doubtful: Called when what became of an order is for a person to find out: its instrument must stop.
     """
 
     _markets: MarketReader
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that an account has; grouping them would only rename the list
         self,
         http: VenueHttp,
         options: HummingbotOptions,
@@ -59,6 +61,7 @@ class HummingbotConnector(MarketReads):
         observer: Observer,
         known_venue_ids: KnownIds,
         auth_failed: Callable[[str], None] | None = None,
+        doubtful: Doubtful = lambda instrument, why: None,
     ) -> None:
         self.venue = http.venue
         self.capabilities = capabilities()
@@ -78,6 +81,7 @@ class HummingbotConnector(MarketReads):
         self._markets = MarketReader(self._api, options.connector, options.fees)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
         self._holdings = Holdings(self._api, self._orders, options)
+        self._strays = Strays(self._orders, self._holdings, self._clock, doubtful)
         self._search = Search(self._orders, self._holdings, self._markets, clock=self._clock, known_ids=known_venue_ids)
 
     async def start(self) -> None:
@@ -191,7 +195,8 @@ class HummingbotConnector(MarketReads):
         return NotFound()
 
     async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
-        """Return what changed for our orders; see `OrderReader.reports`."""
+        """Return what changed for our orders; see `OrderReader.reports`, and `strays` for those that it cannot tell."""
+        await self._strays.settle(working)
         return await self._orders.reports(working)
 
     async def snapshot(self) -> AccountSnapshot:

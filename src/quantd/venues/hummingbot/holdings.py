@@ -1,6 +1,6 @@
 """What the exchange holds for the account, and how it has changed since a placement left.
 
-Used by the connector, by `search` and by `closing`. The lists of orders lose what the balances cannot: an order that traded has
+Used by the connector, by `search` and by `strays`. The lists of orders lose what the balances cannot: an order that traded has
 moved its two assets, and one that rests has locked what pays for it. What the orders that are seen explain is taken off; what
 is left is the trace of the one that is looked for.
 """
@@ -84,7 +84,8 @@ class Holdings:
         self._api = api
         self._orders = orders
         self._account, self._connector = options.account, options.connector
-        self._fee = max(options.fees.maker, options.fees.taker, ZERO)
+        self.fee = max(options.fees.maker, options.fees.taker, ZERO)
+        """The most that a trade costs, as a fraction; in which asset is not told."""
         self._last: Reading | None = None
         self._before: OrderedDict[ClientOrderId, Reading] = OrderedDict()
 
@@ -138,15 +139,15 @@ class Holdings:
         before = self._before.get(client_order_id)
         return frozenset(before.filled if before is not None else ())
 
-    async def trace(self, client_order_id: ClientOrderId, spec: OrderSpec, look: Look) -> Trace:
-        """Return what the balances tell of an order beyond the orders in `look`.
+    async def trace(self, client_order_id: ClientOrderId, spec: OrderSpec, look: Look, *, but: str = "") -> Trace:
+        """Return what the balances tell of an order beyond the orders in `look`, but for one of them.
 
         Raises:
             VenueError: when balances or trades could not be read.
         """
         trades = await self._orders.trades(Lane.RECONCILE)
         held = {row.token: row for row in await self.read(Lane.RECONCILE)}
-        rows = [row for one in {*look.active, *look.recorded} if (row := look.row(one)) is not None]
+        rows = [row for one in {*look.active, *look.recorded} - {but} if (row := look.row(one)) is not None]
         base, quote = translate.assets(symbol_of(spec.instrument))
         pays = quote if spec.side is Side.BUY else base
         locked = held[pays].units - held[pays].available_units if pays in held else ZERO
@@ -173,7 +174,7 @@ class Holdings:
                 left *= row.price or ZERO
             elif row.trade_type != "SELL" or base != asset:
                 continue
-            total = total.plus(left, left * (ONE + self._fee))
+            total = total.plus(left, left * (ONE + self.fee))
         return total
 
     def _changes(
@@ -190,9 +191,9 @@ class Holdings:
             cheapest, dearest = (min(prices), max(prices)) if prices else (ZERO, _ENDLESS)
             base, quote = translate.assets(row.trading_pair)
             sign = ONE if row.trade_type == "BUY" else -ONE
-            worth = (cheapest * (ONE - self._fee), dearest * (ONE + self._fee))
+            worth = (cheapest * (ONE - self.fee), dearest * (ONE + self.fee))
             got = changes.get(base, Range())
-            changes[base] = got.plus(sign * amount, sign * amount * (ONE - sign * self._fee))
+            changes[base] = got.plus(sign * amount, sign * amount * (ONE - sign * self.fee))
             changes[quote] = changes.get(quote, Range()).plus(*(-sign * amount * one for one in worth))
         return changes
 

@@ -56,6 +56,11 @@ class OrderReader:
         self._recorded_once = False
         self.filled: Mapping[str, Decimal] = {}
         """By order: what had traded of it when the lists were last read."""
+        self.strays: Mapping[str, int] = {}
+        """Orders that the database had for open and memory did not know when they were last read, and the monotonic time
+        since when."""
+        self._concluded: set[str] = set()
+        """Strays of which it is known that they have traded in full."""
 
     async def look(self, lane: Lane, *, wanted: Iterable[str] = (), since_ns: int | None = None) -> Look:
         """Read memory, then the database back to `since_ns` or until all of `wanted` are found.
@@ -70,14 +75,24 @@ class OrderReader:
         )
         recorded, is_whole = await self._recorded(lane, set(wanted) - set(active), since_ns)
         complete = complete and is_whole
-        for row in recorded.values():
-            if row.status in ("OPEN", "PARTIALLY_FILLED") and row.order_id not in active:
-                self._alerts.note("open_but_not_active", row.order_id)
-                complete = False
+        for one in self._concluded & recorded.keys():
+            recorded[one] = msgspec.structs.replace(recorded[one], status="FILLED")
+        now_ns = self._api.http.clock.monotonic_ns()
+        strays = [
+            one for one, row in recorded.items() if row.status in ("OPEN", "PARTIALLY_FILLED") and one not in active
+        ]
+        self.strays = {one: self.strays.get(one, now_ns) for one in strays}
+        for one in strays:
+            self._alerts.note("open_but_not_active", one)
+            complete = False
         if not complete:
             self._alerts.note("list_not_complete", "active")
         self.filled = {one: translate.filled(row) for one, row in (recorded | active).items()}
         return Look(active, recorded, complete)
+
+    def conclude(self, order_id: str) -> None:
+        """Take a stray for filled from now on, whatever the database says."""
+        self._concluded.add(order_id)
 
     async def _recorded(
         self, lane: Lane, wanted: set[str], since_ns: int | None
