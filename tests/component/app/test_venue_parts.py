@@ -16,9 +16,9 @@ from quantd.app import Daemon, ledgers
 from quantd.clock import SystemClock
 from quantd.config import load
 from quantd.domain.cash import CashFlow, CashFlowKind
-from quantd.domain.events import CashMoved, Event
+from quantd.domain.events import CashMoved, Event, TradingState
 from quantd.domain.facts import CashFlowRecorded, Fact
-from quantd.domain.instruments import Instrument
+from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.ports import Emit
 from quantd.telemetry.metrics import PrometheusObserver
 from quantd.venues.parts import LogPlace, Webhook
@@ -185,3 +185,17 @@ async def test_a_venue_s_log_stream_cash_flows_and_webhooks_are_followed_and_go_
     assert second.registered == []
     assert second.receivers[0].count == 2
     assert second.booked == {"second"}
+
+
+async def test_what_a_venue_s_connector_leaves_to_a_person_halts_that_instrument_on_disk(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, free_port())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(shop.daemon.run())
+        await shop.until(lambda: bool(shop.streamed), "the stream runs")
+        shop.daemon._in_doubt(InstrumentId("shop:BTC-USD"), "what became of x-1")
+        latch = shop.daemon._storage.latch
+        await shop.until(lambda: bool(latch.read().halts), "the halt is on disk")
+        shop.daemon.stop("the scene is over")
+    (halt,) = latch.read().halts
+    assert (halt.scope, halt.state, halt.why) == ("instrument:shop:BTC-USD", TradingState.HALTED, "what became of x-1")
+    assert "instrument:shop:BTC-USD" in shop.daemon.engine.state.latches

@@ -87,8 +87,9 @@ class OrderReader:
             complete = False
         if not complete:
             self._alerts.note("list_not_complete", "active")
-        self.filled = {one: translate.filled(row) for one, row in (recorded | active).items()}
-        return Look(active, recorded, complete)
+        look = Look(active, recorded, complete)
+        self.filled = {one: translate.filled(row) for one in {*active, *recorded} if (row := look.row(one)) is not None}
+        return look
 
     def conclude(self, order_id: str) -> None:
         """Take a stray for filled from now on, whatever the database says."""
