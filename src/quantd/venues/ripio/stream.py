@@ -132,15 +132,24 @@ class Stream:
             topics = [BOOKS + pair for pair in self._books]
             await socket.send(wire.encode({"method": "subscribe", "topics": topics}))
             await socket.send(wire.encode({"method": "subscribe", "topics": [ORDERS, TRADES], "ticket": ticket}))
-            news: asyncio.Queue[wire.OrderRow] = asyncio.Queue()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._ping(socket), name="stream ping")
-                tasks.create_task(self._tell(news, emit), name="stream orders")
-                tasks.create_task(self._listen(socket, news, tasks), name="stream frames")
+            # A group that ends by an error forgets that it was cancelled too, and may leave its task marked as cancelled
+            # (Python before 3.13): in a task of its own it does neither to ours.
+            serving = asyncio.create_task(self._serve(socket, emit), name="stream connection")  # noqa: TID251 - awaited here
+            await serving
         except* (SocketLost, VenueError) as group:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from group
             raise _first(group) from group
         finally:
             await socket.close()
+
+    async def _serve(self, socket: Socket, emit: Emit) -> None:
+        news: asyncio.Queue[wire.OrderRow] = asyncio.Queue()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ping(socket), name="stream ping")
+            tasks.create_task(self._tell(news, emit), name="stream orders")
+            tasks.create_task(self._listen(socket, news, tasks), name="stream frames")
 
     async def _ticket(self) -> str:
         deadline_at_ns = self._clock.now_ns() + round(_TICKET_PATIENCE_S * SECOND_NS)
