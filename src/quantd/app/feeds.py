@@ -75,6 +75,7 @@ class FeedBuilder:
         emit: The inbox.
         on_bar: Gets every bar that was built, for the bar store.
         on_change: Told when a source fails, recovers or stops.
+        fed: Close of the newest bar that the warm-up fed, by (instrument, interval in seconds): live bars begin after it.
     """
 
     def __init__(  # noqa: PLR0913 -- what all feeds share
@@ -86,12 +87,14 @@ class FeedBuilder:
         observer: Observer,
         on_bar: Callable[[Bar], None],
         on_change: Callable[[FeedChange], None],
+        fed: Mapping[tuple[InstrumentId, int], int],
     ) -> None:
         self._settings = settings
         self._emit = emit
         self._clock = clock
         self._observer = observer
         self._on_bar = on_bar
+        self._fed = fed
         self._support = PollSupport(clock=clock, random=random.Random(0), observer=observer, on_change=on_change)
 
     def venue(
@@ -117,6 +120,9 @@ class FeedBuilder:
         polled = [(known[one], interval) for one, many in native.items() for interval in sorted(many)]
         if polled:
             bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
+            for rules, interval in polled:
+                if (rules.id, interval) in self._fed:
+                    bars.mark(rules.id, interval, self._fed[rules.id, interval])
             tasks.append((f"bars {name}", lambda: bars.run(guarded)))
         if streamed is not None:
             tasks.append((f"price stream {name}", lambda: streamed(known.values(), guarded)))
