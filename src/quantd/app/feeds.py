@@ -5,12 +5,12 @@ Each venue's data pass the quality gate, then the bar stage, then the paper venu
 
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
+from quantd.app.recordings import Recording
 from quantd.config import Settings
 from quantd.domain.events import Event
 from quantd.domain.instruments import Instrument, InstrumentId
@@ -20,12 +20,11 @@ from quantd.feeds.bars import BarStage
 from quantd.feeds.pollers import BarPoller, BookPoller, QuotePoller, StatusPoller
 from quantd.feeds.polling import FeedChange, PollSupport, PollTiming
 from quantd.feeds.quality import QualityGate, QualityLimits
-from quantd.feeds.recorded import read_market
-from quantd.feeds.replay import ReplayFeed, merge_by_time
+from quantd.feeds.replay import ReplayFeed
 from quantd.feeds.synthetic import SyntheticFeed, SyntheticMarket, SyntheticSpec
 from quantd.ports import Clock, Connector, Emit, Observer
 from quantd.venues.paper.connector import PaperConnector
-from quantd.venues.paper.settings import PaperSettings, RecordedData, SyntheticData
+from quantd.venues.paper.settings import PaperSettings, SyntheticData
 from quantd.venues.settings import VenueSettings
 
 FeedTask = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
@@ -173,9 +172,12 @@ class FeedBuilder:
     ) -> list[FeedTask]:
         """Return the tasks of a paper venue: its market moves first, then the strategies see it."""
         inbox = self._emit
+        data = venue.data.recorded
+        files = {one: data.files[rules.symbol] for one, rules in known.items() if data and rules.symbol in data.files}
+        recording = Recording(files, wanted.bars)
 
         def through_the_exchange(event: Event) -> None:
-            if isinstance(event, Quote | Bar | Book | StatusChanged):
+            if isinstance(event, Quote | Bar | Book | StatusChanged) and not recording.is_joined(event):
                 connector.on_market(event, inbox)
             if not isinstance(event, Book) or event.instrument in wanted.books:
                 inbox(event)
@@ -190,8 +192,8 @@ class FeedBuilder:
         if venue.data.synthetic is not None:
             feed = SyntheticFeed(self._synthetic(venue.data.synthetic, known), self._clock)
             tasks.append((f"synthetic {connector.venue}", lambda: feed.run(guarded)))
-        elif venue.data.recorded is not None:
-            replay = self._recorded(venue.data.recorded, known)
+        elif data is not None:
+            replay = ReplayFeed(recording.events(), self._clock, speed=data.speed)
             tasks.append((f"replay {connector.venue}", lambda: replay.run(guarded)))
         elif connector.source is not None:
             tasks += self._borrowed(venue, connector.source, known, wanted, guarded)
@@ -225,13 +227,6 @@ class FeedBuilder:
         return SyntheticMarket(
             specs, random.Random(data.seed), started_at_ns=self._clock.now_ns(), step_s=_SYNTHETIC_STEP_S
         )
-
-    def _recorded(self, data: RecordedData, known: dict[InstrumentId, Instrument]) -> ReplayFeed:
-        by_symbol = {rules.symbol: rules for rules in known.values()}
-        sources = [
-            read_market(Path(path), by_symbol[symbol].id) for symbol, path in data.files.items() if symbol in by_symbol
-        ]
-        return ReplayFeed(merge_by_time(*sources), self._clock, speed=data.speed)
 
 
 def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) -> list[SyntheticSpec]:

@@ -78,7 +78,7 @@ class RecordedData(BaseModel):
     files: dict[str, Path] = Field(min_length=1)
     """File by symbol: CSV, plain or gzip, or Parquet with the extra."""
     speed: float = Field(default=1.0, gt=0, le=1_000_000, allow_inf_nan=False)
-    """Recorded seconds that pass in a second."""
+    """Recorded seconds that pass in a second; 1 where strategies want bars and the file holds bars."""
     spread_bps: Decimal = Field(default=Decimal(2), gt=0, le=1_000)
     """Distance of bid and ask where the file has one price only, in basis points."""
     tick: Decimal = Field(default=Decimal("0.01"), gt=0)
