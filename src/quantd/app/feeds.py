@@ -223,14 +223,22 @@ class FeedBuilder:
         return self._pollers(venue, source, {rules.id: rules for rules in theirs.values()}, books, rename)
 
     def _synthetic(self, data: SyntheticData, known: dict[InstrumentId, Instrument]) -> SyntheticMarket:
-        specs = synthetic_specs(data, {rules.symbol: rules for rules in known.values()})
+        specs = synthetic_specs(data, {rules.symbol: rules for rules in known.values()}, speed=data.speed)
         return SyntheticMarket(
             specs, random.Random(data.seed), started_at_ns=self._clock.now_ns(), step_s=_SYNTHETIC_STEP_S
         )
 
 
-def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) -> list[SyntheticSpec]:
-    """Return the instruments of a synthetic market that are wanted, as its section describes them."""
+def synthetic_specs(
+    data: SyntheticData, by_symbol: Mapping[str, Instrument], *, speed: float = 1.0
+) -> list[SyntheticSpec]:
+    """Return the instruments of a synthetic market that are wanted, as its section describes them.
+
+    Args:
+        data: The section.
+        by_symbol: What is wanted.
+        speed: Market seconds that pass in one of the feed's: 1 where time is the market's own, as in a backtest.
+    """
     specs = []
     for one in data.instruments:
         rules = by_symbol.get(one.symbol)
@@ -242,9 +250,10 @@ def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) ->
             SyntheticSpec(
                 rules,
                 price,
-                volatility_bps=one.volatility * 10_000 * (data.speed / _SECONDS_A_YEAR) ** 0.5,
+                volatility_bps=one.volatility * 10_000 * (speed / _SECONDS_A_YEAR) ** 0.5,
+                drift_bps=one.drift * 10_000 * speed / _SECONDS_A_YEAR,
                 spread_ticks=max(1, round(spread / float(one.tick))),
-                regime_s=data.regime_every_s / data.speed,
+                regime_s=data.regime_every_s / speed,
                 depth=one.depth,
                 level_quantity=float(one.level_quantity),
             )

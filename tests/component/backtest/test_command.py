@@ -101,6 +101,15 @@ def test_without_files_the_synthetic_market_of_the_configuration_is_run_and_repe
     assert json.loads(first.stdout)["fills"] > 3
 
 
+def test_a_synthetic_market_of_a_backtest_runs_in_its_own_time_whatever_the_speed_of_the_live_one(home: Path) -> None:
+    runs = [
+        json.loads(invoke(config(home, data=data), "--days", "0.05", "--json").stdout)
+        for data in (SYNTHETIC, SYNTHETIC.replace("seed: 3", "seed: 3, speed: 60"))
+    ]
+    assert runs[0]["fills"] > 3
+    assert runs[0] == runs[1]
+
+
 def test_recorded_data_of_the_configuration_are_used_without_an_option(home: Path) -> None:
     data = f"{{recorded: {{files: {{BTC-USD: {home}/bars.csv}}}}}}"
     done = invoke(config(home, data=data), "--json")
