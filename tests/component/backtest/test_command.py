@@ -116,6 +116,17 @@ def test_recorded_data_of_the_configuration_are_used_without_an_option(home: Pat
     assert json.loads(done.stdout)["events"] == 120
 
 
+def test_a_series_that_warms_up_anew_behind_gaps_is_told(home: Path) -> None:
+    rows = (home / "bars.csv").read_text().splitlines()
+    (home / "bars.csv").write_text("\n".join([*rows[:40], *rows[60:90], *rows[102:]]) + "\n")
+    done = invoke(config(home), "--data", f"{home}/bars.csv")
+    assert (
+        "bars of 60 s of paper:BTC-USD began their warm-up anew 2 times, behind gaps longer than 600 s" in done.output
+    )
+    whole = invoke(config(home, bars="5m"), "--data", f"{home}/bars.csv")
+    assert "anew" not in whole.output
+
+
 def test_longer_bars_by_option_are_joined_from_the_files(home: Path) -> None:
     done = invoke(config(home), "--data", f"{home}/bars.csv", "--bars", "5m", "--json")
     assert 3 <= json.loads(done.stdout)["fills"] <= 8
