@@ -22,7 +22,12 @@ class GridMaker(Strategy):
     )
     quantity: Decimal = param(Decimal("0.01"), gt=0, doc="of each order")
     max_inventory: Decimal = param(Decimal(0), ge=0, doc="most that it holds; 0 stands for levels x quantity")
-    requote_bps: float = param(0.0, ge=0, doc="basis points that the middle may move; 0 stands for half a step")
+    requote_bps: float = param(
+        0.0,
+        ge=0,
+        doc="basis points that the middle may move; 0 stands for half a step beyond the last level. Below a step, only "
+        "jumps trade: where the market creeps, the grid is gone before the first level is reached",
+    )
     rest_s: float = param(
         1.0, ge=0, doc="seconds that a grid stands at least, so that a fast market is no flood of orders"
     )
@@ -49,7 +54,7 @@ class GridMaker(Strategy):
         moved_bps = abs(quote.mid / self.anchor - 1) * 10_000 if self.anchor else float("inf")
         now = self.now.timestamp()
         self.is_waiting = False
-        if moved_bps >= (self.requote_bps or self.step_bps / 2) and now - self.laid_at >= self.rest_s:
+        if moved_bps >= (self.requote_bps or (self.levels + 0.5) * self.step_bps) and now - self.laid_at >= self.rest_s:
             self.cancel_all(self.instrument)
             self.anchor, self.laid_at = quote.mid, now
             self.placed.clear()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from math import log
+from math import isfinite, log
 
 from quantd import SMA, Bar, Denied, InstrumentId, Market, Strategy, ZScore, param
 
@@ -13,8 +13,8 @@ PATIENCE = 2
 class PairsSpread(Strategy):
     """Trades the z-score of log(a / b) back to its mean.
 
-    Far above the mean it sells `a` and buys `b` for the same money, far below it does the opposite, and near the mean it
-    closes both. The legs are two targets; a leg that is refused for good, or stands alone for `PATIENCE` bars, closes
+    Far above the mean it sells `a` and buys `b` for the same money, contract sizes and currencies taken in; far below it
+    does the opposite; and near the mean, or beyond it, it closes both. The legs are two targets; a leg that is refused for good, or stands alone for `PATIENCE` bars, closes
     the other one too, for half a pair is a bet that nobody meant. Needs an account that can be short, and instruments by
     role: ``{a: oanda:EUR_USD, b: oanda:GBP_USD}``.
     """
@@ -45,12 +45,14 @@ class PairsSpread(Strategy):
         if not self.score.ready or self.is_lopsided():
             return
         held = self.position(self.a).quantity
-        if held and abs(self.score.value) <= self.exit_z:
+        # Signed, so that a score that jumps over the mean closes the pair too.
+        dear = self.score.value if held <= 0 else -self.score.value
+        if held and dear <= self.exit_z:
             self.close_both("back at the mean")
         elif not held and self.score.value >= self.enter_z:
-            self.enter(-self.quantity, a.close / b.close, "a is dear")
+            self.enter(-self.quantity, "a is dear")
         elif not held and self.score.value <= -self.enter_z:
-            self.enter(self.quantity, a.close / b.close, "a is cheap")
+            self.enter(self.quantity, "a is cheap")
 
     def on_denied(self, denied: Denied, instrument: InstrumentId) -> None:
         self.log("leg_refused", instrument=instrument, code=denied.code.value)
@@ -68,10 +70,14 @@ class PairsSpread(Strategy):
                     self.score.update(log(bar.close / closes[bar.closed_at_ns]))
         self.seen_until_ns = a.closed_at_ns
 
-    def enter(self, quantity_a: Decimal, ratio: float, why: str) -> None:
-        """Set both legs."""
-        self.target(self.a, quantity_a, why=why)
-        self.target(self.b, -float(quantity_a) * ratio, why=why)
+    def enter(self, quantity_a: Decimal, why: str) -> None:
+        """Set both legs; none while it is not known what they are worth."""
+        ratio = self.notional(self.a) / self.notional(self.b)
+        if isfinite(ratio):
+            self.target(self.a, quantity_a, why=why)
+            self.target(self.b, -float(quantity_a) * ratio, why=why)
+        else:
+            self.log("worth_unknown", a=self.notional(self.a), b=self.notional(self.b))
 
     def close_both(self, why: str) -> None:
         """Close both legs."""

@@ -46,7 +46,7 @@ INSTRUMENT = (
     "      {{symbol: S{number}-USDT, price: {price}, tick: 0.01, lot: 0.0001, min_notional: 10, volatility: 0.9}}"
 )
 GRID = """  - {{id: grid-{number}, use: grid_maker.GridMaker, instruments: ["paper:S{number}-USDT"],
-     params: {{levels: 3, step_bps: 2, quantity: 1, rest_s: 0.1}}, risk: {{max_position: 5}}}}"""
+     params: {{levels: 3, step_bps: 2, requote_bps: 1, quantity: 1, rest_s: 0.1}}, risk: {{max_position: 5}}}}"""
 CROSS = """  - {{id: cross-{number}, use: sma_cross.SmaCross, instruments: ["paper:S{number}-USDT"], bars: 1s,
      params: {{fast: 2, slow: 3, quantity: 2}}, risk: {{max_position: 3}}}}"""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from quantd.app.determinism import check_determinism
 from quantd.app.engine import build_engine
+from quantd.app.recordings import check_recordings
 from quantd.app.strategies import one_strategy_each, prepare
 from quantd.app.venues import build_venues, over_http
 from quantd.clock import ManualClock
@@ -49,6 +50,7 @@ def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:
         )
     connectors = {name: parts.connector for name, parts in venues.items()}
     one_strategy_each(settings, preparation.strategies, connectors)
+    check_recordings(settings, preparation.strategies)
     engine = build_engine(settings, preparation.strategies, "0", 1)
     for name, known in capabilities.items():
         engine.connect(name, known)

@@ -21,6 +21,7 @@ from quantd.app.latches import LatchFollower
 from quantd.app.listeners import Listeners
 from quantd.app.notifications import Notifications
 from quantd.app.readiness import reasons_of
+from quantd.app.recordings import check_recordings
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
 from quantd.app.starter import start_strategies
@@ -131,6 +132,7 @@ class Daemon:
         capabilities = {name: parts.connector.capabilities for name, parts in self.venues.items()}
         self.strategies, self.failures = prepare(settings, capabilities)
         one_strategy_each(settings, self.strategies, {name: one.connector for name, one in self.venues.items()})
+        check_recordings(settings, self.strategies)
         self._open_disk()
         meta = self._storage.store.meta
         self.engine = build_engine(settings, self.strategies, meta.journal_id, meta.epoch)

@@ -5,12 +5,12 @@ Each venue's data pass the quality gate, then the bar stage, then the paper venu
 
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
+from quantd.app.recordings import Recording
 from quantd.config import Settings
 from quantd.domain.events import Event
 from quantd.domain.instruments import Instrument, InstrumentId
@@ -20,12 +20,11 @@ from quantd.feeds.bars import BarStage
 from quantd.feeds.pollers import BarPoller, BookPoller, QuotePoller, StatusPoller
 from quantd.feeds.polling import FeedChange, PollSupport, PollTiming
 from quantd.feeds.quality import QualityGate, QualityLimits
-from quantd.feeds.recorded import read_market
-from quantd.feeds.replay import ReplayFeed, merge_by_time
+from quantd.feeds.replay import ReplayFeed
 from quantd.feeds.synthetic import SyntheticFeed, SyntheticMarket, SyntheticSpec
 from quantd.ports import Clock, Connector, Emit, Observer
 from quantd.venues.paper.connector import PaperConnector
-from quantd.venues.paper.settings import PaperSettings, RecordedData, SyntheticData
+from quantd.venues.paper.settings import PaperSettings, SyntheticData
 from quantd.venues.settings import VenueSettings
 
 FeedTask = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
@@ -75,6 +74,7 @@ class FeedBuilder:
         emit: The inbox.
         on_bar: Gets every bar that was built, for the bar store.
         on_change: Told when a source fails, recovers or stops.
+        fed: Close of the newest bar that the warm-up fed, by (instrument, interval in seconds): live bars begin after it.
     """
 
     def __init__(  # noqa: PLR0913 -- what all feeds share
@@ -86,12 +86,14 @@ class FeedBuilder:
         observer: Observer,
         on_bar: Callable[[Bar], None],
         on_change: Callable[[FeedChange], None],
+        fed: Mapping[tuple[InstrumentId, int], int],
     ) -> None:
         self._settings = settings
         self._emit = emit
         self._clock = clock
         self._observer = observer
         self._on_bar = on_bar
+        self._fed = fed
         self._support = PollSupport(clock=clock, random=random.Random(0), observer=observer, on_change=on_change)
 
     def venue(
@@ -117,6 +119,9 @@ class FeedBuilder:
         polled = [(known[one], interval) for one, many in native.items() for interval in sorted(many)]
         if polled:
             bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
+            for rules, interval in polled:
+                if (rules.id, interval) in self._fed:
+                    bars.mark(rules.id, interval, self._fed[rules.id, interval])
             tasks.append((f"bars {name}", lambda: bars.run(guarded)))
         if streamed is not None:
             tasks.append((f"price stream {name}", lambda: streamed(known.values(), guarded)))
@@ -167,9 +172,12 @@ class FeedBuilder:
     ) -> list[FeedTask]:
         """Return the tasks of a paper venue: its market moves first, then the strategies see it."""
         inbox = self._emit
+        data = venue.data.recorded
+        files = {one: data.files[rules.symbol] for one, rules in known.items() if data and rules.symbol in data.files}
+        recording = Recording(files, wanted.bars)
 
         def through_the_exchange(event: Event) -> None:
-            if isinstance(event, Quote | Bar | Book | StatusChanged):
+            if isinstance(event, Quote | Bar | Book | StatusChanged) and not recording.is_joined(event):
                 connector.on_market(event, inbox)
             if not isinstance(event, Book) or event.instrument in wanted.books:
                 inbox(event)
@@ -184,8 +192,8 @@ class FeedBuilder:
         if venue.data.synthetic is not None:
             feed = SyntheticFeed(self._synthetic(venue.data.synthetic, known), self._clock)
             tasks.append((f"synthetic {connector.venue}", lambda: feed.run(guarded)))
-        elif venue.data.recorded is not None:
-            replay = self._recorded(venue.data.recorded, known)
+        elif data is not None:
+            replay = ReplayFeed(recording.events(), self._clock, speed=data.speed)
             tasks.append((f"replay {connector.venue}", lambda: replay.run(guarded)))
         elif connector.source is not None:
             tasks += self._borrowed(venue, connector.source, known, wanted, guarded)
@@ -215,21 +223,22 @@ class FeedBuilder:
         return self._pollers(venue, source, {rules.id: rules for rules in theirs.values()}, books, rename)
 
     def _synthetic(self, data: SyntheticData, known: dict[InstrumentId, Instrument]) -> SyntheticMarket:
-        specs = synthetic_specs(data, {rules.symbol: rules for rules in known.values()})
+        specs = synthetic_specs(data, {rules.symbol: rules for rules in known.values()}, speed=data.speed)
         return SyntheticMarket(
             specs, random.Random(data.seed), started_at_ns=self._clock.now_ns(), step_s=_SYNTHETIC_STEP_S
         )
 
-    def _recorded(self, data: RecordedData, known: dict[InstrumentId, Instrument]) -> ReplayFeed:
-        by_symbol = {rules.symbol: rules for rules in known.values()}
-        sources = [
-            read_market(Path(path), by_symbol[symbol].id) for symbol, path in data.files.items() if symbol in by_symbol
-        ]
-        return ReplayFeed(merge_by_time(*sources), self._clock, speed=data.speed)
 
+def synthetic_specs(
+    data: SyntheticData, by_symbol: Mapping[str, Instrument], *, speed: float = 1.0
+) -> list[SyntheticSpec]:
+    """Return the instruments of a synthetic market that are wanted, as its section describes them.
 
-def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) -> list[SyntheticSpec]:
-    """Return the instruments of a synthetic market that are wanted, as its section describes them."""
+    Args:
+        data: The section.
+        by_symbol: What is wanted.
+        speed: Market seconds that pass in one of the feed's: 1 where time is the market's own, as in a backtest.
+    """
     specs = []
     for one in data.instruments:
         rules = by_symbol.get(one.symbol)
@@ -241,9 +250,10 @@ def synthetic_specs(data: SyntheticData, by_symbol: Mapping[str, Instrument]) ->
             SyntheticSpec(
                 rules,
                 price,
-                volatility_bps=one.volatility * 10_000 * (data.speed / _SECONDS_A_YEAR) ** 0.5,
+                volatility_bps=one.volatility * 10_000 * (speed / _SECONDS_A_YEAR) ** 0.5,
+                drift_bps=one.drift * 10_000 * speed / _SECONDS_A_YEAR,
                 spread_ticks=max(1, round(spread / float(one.tick))),
-                regime_s=data.regime_every_s / data.speed,
+                regime_s=data.regime_every_s / speed,
                 depth=one.depth,
                 level_quantity=float(one.level_quantity),
             )

@@ -9,7 +9,7 @@ from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
 from quantd.app.shared import Shared
 from quantd.app.transactions import follow_log, resume_log
-from quantd.app.warm_up import history
+from quantd.app.warm_up import warm_up
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import TradingState, VenueChanged
 from quantd.domain.facts import Fact, OperationSettled
@@ -61,7 +61,7 @@ class VenueKeeper:
         except AuthFailed as error:
             _log.error("venue_refused_credentials", venue=self._name, error=str(error))
             await asyncio.Event().wait()
-        await self._warm_up()
+        fed = await warm_up(shared, self._name)
         builder = FeedBuilder(
             shared.settings,
             shared.emit,
@@ -69,6 +69,7 @@ class VenueKeeper:
             observer=shared.observer,
             on_bar=shared.bars.append,
             on_change=shared.feed_changed,
+            fed=fed,
         )
         wanted = wants(shared.engine, self._name)
         feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted, streamed=parts.prices)
@@ -113,13 +114,3 @@ class VenueKeeper:
                 tasks.create_task(register, name=f"webhook {self._name}")
             for name, work in feeds:
                 tasks.create_task(shared.supervisor.keep(name, work, unwell), name=name)
-
-    async def _warm_up(self) -> None:
-        """Feed kept and historical bars to the series before the live ones; without them the warm-up is live."""
-        shared = self._shared
-        series = [one for desk in shared.engine.desks.values() for one in desk.series]
-        for instrument, intervals in wants(shared.engine, self._name).bars.items():
-            needed = max(one.needed for one in series if one.instrument == instrument)
-            for interval in sorted(intervals):
-                for bar in await history(shared, instrument, interval, needed):
-                    shared.emit(bar)

@@ -1,16 +1,36 @@
 """Bars from before, for series that begin: what the bar store kept, or better, what the venue still has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
 
+from quantd.app.feeds import wants
 from quantd.app.shared import Shared
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
 from quantd.errors import VenueError
 
 _log = structlog.get_logger("quantd.app")
+
+
+async def warm_up(shared: Shared, venue: str) -> Mapping[tuple[InstrumentId, int], int]:
+    """Feed kept and historical bars to the series of a venue before the live ones.
+
+    Returns:
+        Close of the newest complete bar that was fed, by (instrument, interval in seconds); the live bars begin after it.
+        Missing where there was none: the warm-up is live then.
+    """
+    fed: dict[tuple[InstrumentId, int], int] = {}
+    series = [one for desk in shared.engine.desks.values() for one in desk.series]
+    for instrument, intervals in wants(shared.engine, venue).bars.items():
+        needed = max(one.needed for one in series if one.instrument == instrument)
+        for interval in sorted(intervals):
+            for bar in await history(shared, instrument, interval, needed):
+                shared.emit(bar)
+                if bar.complete:
+                    fed[instrument, interval] = bar.closed_at_ns
+    return fed
 
 
 async def history(shared: Shared, instrument: InstrumentId, every_s: int, needed: int) -> Sequence[Bar]:

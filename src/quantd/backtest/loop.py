@@ -11,7 +11,6 @@ from itertools import chain, islice
 
 import msgspec
 
-from quantd.backtest.bars import NEVER, BarMakers
 from quantd.backtest.equity import EquityCurve
 from quantd.backtest.orders import perform
 from quantd.clock import ManualClock
@@ -47,6 +46,7 @@ from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.core import Engine
 from quantd.errors import ConfigError, QuantdError
 from quantd.exchange import Exchange
+from quantd.feeds.bar_makers import NEVER, BarMakers
 from quantd.journal.memory import MemoryJournal
 from quantd.ports import Clock
 from quantd.runtime.scheduler import Scheduler

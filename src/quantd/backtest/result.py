@@ -14,6 +14,7 @@ import msgspec
 from quantd.backtest.equity import EquityCurve, by_strategy
 from quantd.backtest.loop import Backtest
 from quantd.backtest.trades import Ledger
+from quantd.engine.series import Series
 
 _HOUR_NS = 3_600_000_000_000
 _DAY_NS = 24 * _HOUR_NS
@@ -44,6 +45,8 @@ class StrategyResult(msgspec.Struct, frozen=True):
     """By code."""
     fault: str = ""
     """Why it was stopped, where it was."""
+    gaps: tuple[str, ...] = ()
+    """Series whose warm-up began anew behind gaps in their bars, and how often: what was between was not traded."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -119,7 +122,17 @@ def _strategy(strategy: str, backtest: Backtest, ledger: Ledger, opening: float)
         exposure=tally.exposed_ns / span_ns,
         denials=_denials(backtest, strategy),
         fault=fault,
+        gaps=tuple(_gaps(backtest.engine.desks[strategy].series)),
     )
+
+
+def _gaps(series: Iterable[Series]) -> Iterable[str]:
+    for one in series:
+        if one.gaps:
+            yield (
+                f"bars of {one.every_s} s of {one.instrument} began their warm-up anew {one.gaps} times, behind gaps "
+                f"longer than {one.max_gap_ns / 1e9:g} s (max_gap)"
+            )
 
 
 def _denials(backtest: Backtest, strategy: str | None) -> dict[str, int]:

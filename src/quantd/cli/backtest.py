@@ -198,6 +198,8 @@ def _print(result: Result, notes: Iterable[str]) -> None:
     for latch in result.latched:
         console.print(f"[yellow]not trading at the end: {escape(latch)}[/yellow]")
     for one in result.strategies:
+        for gap in one.gaps:
+            console.print(f"[yellow]strategy {one.strategy}: {escape(gap)}[/yellow]")
         if one.fault:
             console.print(f"[red]strategy {one.strategy} was stopped: {escape(one.fault)}[/red]")
 

@@ -231,8 +231,9 @@ class Engine:
     def _bar(self, bar: Bar) -> None:
         instrument = bar.instrument
         mark = self.context.state.rates.marks.get(instrument)
-        if mark is not None and not mark.quoted and not bar.is_history:
-            mark.set_close(bar.close, bar.received_at_ns)
+        # A longer bar ends with its last part at the earliest, and after a hole long after newer prices.
+        if mark is not None and bar.closed_at_ns > mark.closed_at_ns and not mark.quoted and not bar.is_history:
+            mark.set_close(bar)
             if self.guards.watches or not self.protection.is_idle:
                 self._marked(instrument)
         if not bar.complete:

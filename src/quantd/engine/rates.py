@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
+from quantd.domain.market import Bar
 from quantd.domain.numbers import ONE, Rounding
 
 
@@ -19,6 +20,7 @@ class Mark:
         "ask",
         "at_ns",
         "bid",
+        "closed_at_ns",
         "instrument",
         "jump",
         "last",
@@ -35,6 +37,8 @@ class Mark:
         """Mid of the quote, else the last close; 0 before the first and while the quote is crossed or one-sided."""
         self.at_ns = 0
         """When it was last updated, engine time."""
+        self.closed_at_ns = 0
+        """Where no quotes come: the close of the newest complete bar, or the opening of one that still forms."""
         self.jump = 0.0
         """The last move as a fraction of the price before."""
         self.quoted = False
@@ -60,14 +64,16 @@ class Mark:
         self.at_ns = at_ns
         self.quoted = True
 
-    def set_close(self, close: float, at_ns: int) -> None:
-        """Take in a bar's close, where no quotes come."""
+    def set_close(self, bar: Bar) -> None:
+        """Take in the price of a bar that closes after `closed_at_ns`, where no quotes come."""
+        close = bar.close
         before = self._before
         if before:
             self.jump = close / before - 1.0
         self._before = close
         self.bid = self.ask = self.last = close
-        self.at_ns = at_ns
+        self.at_ns = bar.received_at_ns
+        self.closed_at_ns = bar.closed_at_ns if bar.complete else bar.opened_at_ns
 
     def touch(self, buying: bool) -> Decimal:
         """Return the price on a tick that a market order takes: the ask for a buyer, the bid for a seller."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from quantd.domain.events import TradingState
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Quote
-from quantd.domain.numbers import ZERO
+from quantd.domain.numbers import ONE, ZERO
 from quantd.engine.context import Context
 from quantd.engine.orders import LiveOrder, Order, view_of
 from quantd.engine.views import Instruments, Position
@@ -91,6 +91,14 @@ class Reading:
         venues = {one.partition(":")[0] for one in self._instruments} if venue is None else {venue}
         accounts = self._context.state.portfolio.accounts
         return sum((accounts[one].free(currency) for one in venues if one in accounts), ZERO)
+
+    def notional(self, instrument: str | None) -> float:
+        """Return the worth of one unit in the base currency, NaN while a price or rate is missing."""
+        rates = self._context.state.rates
+        mark = rates.marks.get(self.resolve(instrument))
+        price = None if mark is None else mark.exact()
+        worth = None if mark is None or price is None else rates.notional(mark.instrument, ONE, price)
+        return float("nan") if worth is None else float(worth)
 
     def equity(self) -> float:
         """Return the accounts' worth in the base currency, NaN while a rate is missing."""

@@ -27,6 +27,7 @@ class Series:
         "_pristine",
         "count",
         "every_s",
+        "gaps",
         "instrument",
         "is_aligned",
         "last",
@@ -46,6 +47,8 @@ class Series:
         """The newest complete bar."""
         self.count = 0
         """Bars since the warm-up began."""
+        self.gaps = 0
+        """How often the warm-up began anew behind a gap."""
         self.needed = 1
         """Bars that the longest tracked indicator needs."""
         self.is_aligned = False
@@ -90,6 +93,7 @@ class Series:
             if bar.closed_at_ns <= last.closed_at_ns:
                 return False
             if bar.opened_at_ns - last.closed_at_ns > self.max_gap_ns:
+                self.gaps += 1
                 self.restart()
         self.last = bar
         self._bars.append(bar)

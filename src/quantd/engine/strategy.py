@@ -158,6 +158,13 @@ class Strategy:
         """Return what is free of a currency at a venue (the only one without it)."""
         return self._desk.read.balance(currency, venue)
 
+    def notional(self, instrument: str | None = None) -> float:
+        """Return what one unit of an instrument's quantity is worth now, its contract size taken in.
+
+        In the base currency; NaN while its price or a rate is missing.
+        """
+        return self._desk.read.notional(instrument)
+
     @property
     def equity(self) -> float:
         """Worth of the accounts that it trades on, in the base currency; NaN while a rate is missing."""

@@ -118,9 +118,8 @@ class BarPoller(Poller):
         now = self._clock.now_ns()
         monotonic = self._clock.monotonic_ns()
         for target in self._targets:
-            key = (target.instrument.id, target.detail)
-            if key not in self._closed_at_ns:
-                self._closed_at_ns[key] = now
+            last = self._closed_at_ns.setdefault((target.instrument.id, target.detail), now)
+            if last >= _newest_close_ns(target, now):
                 target.due_at_ns = monotonic + self._until_close_ns(target, now)
         await super().run(emit)
 
@@ -140,9 +139,8 @@ class BarPoller(Poller):
         """Ask again soon for a bar that should be there, else after the next close."""
         key = (target.instrument.id, target.detail)
         wall = self._clock.now_ns()
-        expected = wall - wall % (target.detail * NS_PER_S)
         looks = self._looks.get(key, 0)
-        if self._closed_at_ns[key] < expected and looks < _LATE_LOOKS_MAX:
+        if self._closed_at_ns[key] < _newest_close_ns(target, wall) and looks < _LATE_LOOKS_MAX:
             self._looks[key] = looks + 1
             late_ns = round(self._timing.every_s * 2**looks * NS_PER_S)
             target.due_at_ns = now_ns + min(late_ns, self._until_close_ns(target, wall))
@@ -161,6 +159,11 @@ _LATE_LOOKS_MAX = 4
 _CADENCE_MAX_S = 3_600
 _SETTLE_NS = 500_000_000
 """Venues need a moment to close a bar."""
+
+
+def _newest_close_ns(target: Target, wall_ns: int) -> int:
+    """Return when the newest bar should have closed, of bars that are aligned in UTC."""
+    return wall_ns - wall_ns % (target.detail * NS_PER_S)
 
 
 def _one_by_one(timing: PollTiming) -> PollTiming:

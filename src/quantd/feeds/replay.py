@@ -95,10 +95,12 @@ class _Shift:
 
     def stamped(self, event: MarketEvent, received_at_ns: int) -> MarketEvent:
         if isinstance(event, Bar):
+            # By its length, which the rounding of two times would not keep to the last nanosecond.
+            closed_at_ns = self.at(event.closed_at_ns)
             return msgspec.structs.replace(
                 event,
-                opened_at_ns=self.at(event.opened_at_ns),
-                closed_at_ns=self.at(event.closed_at_ns),
+                opened_at_ns=closed_at_ns - round(event.interval_ns / self._speed),
+                closed_at_ns=closed_at_ns,
                 received_at_ns=received_at_ns,
             )
         if isinstance(event, StatusChanged):

@@ -24,7 +24,7 @@ class Regime(Enum):
     """How a market moves for a while."""
 
     TREND = "trend"
-    """With a drift, up or down."""
+    """Up or down."""
     RANGE = "range"
     """Pulled back to where the regime began."""
     VOLATILE = "volatile"
@@ -39,6 +39,8 @@ class SyntheticSpec(msgspec.Struct, frozen=True):
     """The mid at the start."""
     volatility_bps: float = 1.0
     """Standard deviation of the move in one second, in a quiet regime."""
+    drift_bps: float = 0.0
+    """Mean move in one second, whatever the regime; one that follows another has the drift of that one alone."""
     spread_ticks: int = 2
     regime_s: float = 300.0
     """Mean duration of a regime."""
@@ -153,7 +155,8 @@ class _Walk:
         """The relative move of the last step."""
         self.regime = Regime.RANGE
         self._anchor = spec.price
-        self._drift = 0.0
+        self._trend = 0.0
+        self._drift = spec.drift_bps * 1e-4 * step_s
         self._sigma = spec.volatility_bps * 1e-4 * sqrt(step_s)
         self._switch = min(step_s / spec.regime_s, 1.0)
         self._step_s = step_s
@@ -173,8 +176,10 @@ class _Walk:
         sigma = self._sigma * (3.0 if self.regime is Regime.VOLATILE else 1.0)
         shock = sigma * _normal(random)
         if self.leader is None:
+            # A range drifts as a whole: where it is pulled to moves along.
+            self._anchor *= 1 + self._drift
             pull = 0.05 * self._step_s * (self._anchor / self.mid - 1) if self.regime is Regime.RANGE else 0.0
-            self.change = _bounded(shock + self._drift + min(max(pull, -sigma), sigma))
+            self.change = _bounded(shock + self._drift + self._trend + min(max(pull, -sigma), sigma))
             self.mid *= 1 + self.change
         else:
             self._follow(self.leader, shock)
@@ -202,7 +207,7 @@ class _Walk:
         self.regime = _NEXT_REGIMES[int(random.random() * len(_NEXT_REGIMES))]
         self._anchor = self.mid
         up = random.random() < 0.5
-        self._drift = (0.15 if up else -0.15) * self._sigma if self.regime is Regime.TREND else 0.0
+        self._trend = (0.15 if up else -0.15) * self._sigma if self.regime is Regime.TREND else 0.0
 
     def _follow(self, leader: "_Walk", shock: float) -> None:
         """Move with the leader; the own part of the move is pulled back, so that the two never part for good."""

@@ -86,7 +86,7 @@ class StrategySettings(BaseModel):
     at_shutdown: Literal["cancel_entries", "cancel_all", "keep", "flatten"] = "cancel_entries"
     """At the daemon's end: keep only exits (`cancel_entries`), no orders, all orders, or close all (`flatten`)."""
     max_gap: Interval | None = None
-    """Longest gap in its bars before it warms up afresh; ten bars without it."""
+    """Longest gap in its bars before it warms up afresh; ten bars without it, which a weekend of up to 4h bars exceeds."""
     enabled: bool = True
     """Whether it runs; its position is watched either way."""
     max_slippage_bps: Decimal | None = Field(default=None, gt=0, le=10_000)

@@ -341,6 +341,7 @@ class Watcher:
                 observer.gauge("quantd_strategy_state", 2 if desk.is_started else 1, strategy=desk.id)
             needed = [min(1.0, one.count / one.needed) for one in desk.series]
             observer.gauge("quantd_warmup_ratio", min(needed, default=1.0), strategy=desk.id)
+            observer.gauge("quantd_warmup_gaps", sum(one.gaps for one in desk.series), strategy=desk.id)
         for venue, count in unknown.items():
             observer.gauge("quantd_unknown_operations", count, venue=venue)
         for venue, at_ns in engine.reconciler.agreed_at_ns.items():

@@ -214,6 +214,11 @@ _FEEDS_AND_STRATEGIES: Final = (
     _counter("quantd_stream_losses_total", "venue endpoint", "Streams that had come up and were lost."),
     _gauge("quantd_feed_up", "venue endpoint", "1 while the source answers for all that it is asked, else 0."),
     _gauge("quantd_warmup_ratio", "strategy", "Share of the warm-up that is done; 1 when it trades.", unit="ratio"),
+    _gauge(
+        "quantd_warmup_gaps",
+        "strategy",
+        "Times that a series began its warm-up anew behind a gap longer than `max_gap`.",
+    ),
     _seconds("quantd_strategy_callback_seconds", "strategy hook", "One call into a strategy.", LOCAL_S),
     _counter("quantd_strategy_errors_total", "strategy", "Exceptions and missed deadlines of a strategy's code."),
     _counter(

@@ -101,10 +101,30 @@ def test_without_files_the_synthetic_market_of_the_configuration_is_run_and_repe
     assert json.loads(first.stdout)["fills"] > 3
 
 
+def test_a_synthetic_market_of_a_backtest_runs_in_its_own_time_whatever_the_speed_of_the_live_one(home: Path) -> None:
+    runs = [
+        json.loads(invoke(config(home, data=data), "--days", "0.05", "--json").stdout)
+        for data in (SYNTHETIC, SYNTHETIC.replace("seed: 3", "seed: 3, speed: 60"))
+    ]
+    assert runs[0]["fills"] > 3
+    assert runs[0] == runs[1]
+
+
 def test_recorded_data_of_the_configuration_are_used_without_an_option(home: Path) -> None:
     data = f"{{recorded: {{files: {{BTC-USD: {home}/bars.csv}}}}}}"
     done = invoke(config(home, data=data), "--json")
     assert json.loads(done.stdout)["events"] == 120
+
+
+def test_a_series_that_warms_up_anew_behind_gaps_is_told(home: Path) -> None:
+    rows = (home / "bars.csv").read_text().splitlines()
+    (home / "bars.csv").write_text("\n".join([*rows[:40], *rows[60:90], *rows[102:]]) + "\n")
+    done = invoke(config(home), "--data", f"{home}/bars.csv")
+    assert (
+        "bars of 60 s of paper:BTC-USD began their warm-up anew 2 times, behind gaps longer than 600 s" in done.output
+    )
+    whole = invoke(config(home, bars="5m"), "--data", f"{home}/bars.csv")
+    assert "anew" not in whole.output
 
 
 def test_longer_bars_by_option_are_joined_from_the_files(home: Path) -> None:

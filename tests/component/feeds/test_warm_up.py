@@ -1,15 +1,28 @@
-"""What a series is warmed up with: bars from the store or the venue, and all of them marked as no price of now."""
+"""What a series is warmed up with: bars from the store or the venue, all of them marked as no price of now, and the live
+ones right behind.
+"""
 
+import asyncio
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
-from quantd.app.warm_up import history
+from quantd import Strategy
+from quantd.app.feeds import FeedBuilder, wants
+from quantd.app.warm_up import history, warm_up
+from quantd.clock import LoopClock
+from quantd.domain.events import Event
 from quantd.domain.instruments import Instrument
 from quantd.domain.market import Bar
+from quantd.feeds.settings import FeedSettings
 from quantd.testing.builders import BTC, Rig, make_capabilities
+from quantd.testing.loop import run_virtual
+from quantd.testing.observer import RecordingObserver
+from tests.component.feeds.test_pollers import A, B, S, SmallVenue
 from tests.component.feeds.test_store import bar, opened
 
 
@@ -32,3 +45,60 @@ async def test_bars_that_warm_up_a_series_are_no_price_of_now(tmp_path: Path) ->
         (stored,) = await history(shared, BTC, 300, 1)
     assert native == msgspec.structs.replace(bar(7, instrument=BTC), is_history=True)
     assert stored == msgspec.structs.replace(kept, is_history=True)
+
+
+class Watcher(Strategy):
+    """Wants bars of a minute of all its instruments."""
+
+    def setup(self) -> None:
+        for instrument in self.instruments:
+            self.bars(instrument, every="1m")
+
+
+class SlowVenue(SmallVenue):
+    """Has bars of a minute, and takes two seconds to tell any."""
+
+    capabilities = make_capabilities(native_bars_s=frozenset({60}))
+
+    def __init__(self, clock: LoopClock) -> None:
+        super().__init__(clock)
+        self.latency_s = lambda now_s: 2.0
+
+
+class NoBars:
+    """A bar store that kept nothing."""
+
+    async def load(self, instrument: str, every_s: int, count: int) -> tuple[Bar, ...]:
+        return ()
+
+
+@pytest.mark.parametrize("second", [*range(54, 60), 0])
+def test_a_bar_that_closes_during_the_warm_up_is_in_no_series_a_hole(second: int) -> None:
+    async def main(clock: LoopClock) -> None:
+        await asyncio.sleep(second)
+        venue, emitted = SlowVenue(clock), list[Event]()
+        engine = Rig(instruments=[A, B], strategies={"s": Watcher()}).engine
+        settings: Any = SimpleNamespace(feeds=FeedSettings(), quotes_every_s=None, status_every_s=15.0)
+        shared: Any = SimpleNamespace(
+            bars=NoBars(), venues={"sim": SimpleNamespace(connector=venue)}, engine=engine, emit=emitted.append
+        )
+        fed = await warm_up(shared, "sim")
+        builder = FeedBuilder(
+            settings,
+            emitted.append,
+            clock=clock,
+            observer=RecordingObserver(),
+            on_bar=lambda bar: None,
+            on_change=lambda change: None,
+            fed=fed,
+        )
+        connector: Any = venue
+        feeds = dict(builder.venue(settings, connector, [A, B], wants(engine, "sim")))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(feeds["bars sim"](), 200)
+        for instrument in (A, B):
+            bars = [one for one in emitted if isinstance(one, Bar) and one.instrument == instrument.id and one.complete]
+            assert bars[-1].closed_at_ns > clock.now_ns() - 65 * S
+            assert all(later.opened_at_ns == earlier.closed_at_ns for earlier, later in pairwise(bars))
+
+    run_virtual(main, started_at_ns=1_600_000_020 * S)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from quantd.domain.market import Bar, Book, Quote
 from quantd.engine.series import Series
 from quantd.indicators import SMA
@@ -57,6 +59,29 @@ def test_an_incomplete_bar_moves_the_mark_only() -> None:
         rig.handle(Bar(BTC, number, number + MINUTE_NS, 1.0, 1.0, 1.0, 7.0, 0.0, rig.now_ns, complete=False))
     assert averaging.hooks("on_bar") == []
     assert rig.state.rates.marks[BTC].last == 7.0
+
+
+def joined(rig: Rig, number: int, close: float, minutes: int) -> None:
+    """Hand in a bar of several minutes that ends with the n-th, as late as it is by the rig's clock."""
+    closed = (number + 1) * MINUTE_NS
+    rig.handle(Bar(BTC, closed - minutes * MINUTE_NS, closed, close, close, close, close, 1.0, rig.now_ns))
+
+
+def test_a_longer_bar_that_ends_late_does_not_set_the_price_back() -> None:
+    rig = Rig(price=None)
+    mark = rig.state.rates.marks[BTC]
+    bar(rig, 3, 100.0)
+    bar(rig, 20, 200.0)
+    joined(rig, 4, 100.0, 5)
+    assert (mark.last, mark.jump) == (200.0, 1.0)
+
+
+def test_a_longer_bar_does_not_hide_the_jump_of_its_last_part() -> None:
+    rig = Rig(price=None)
+    bar(rig, 3, 100.0)
+    bar(rig, 4, 110.0)
+    joined(rig, 4, 110.0, 5)
+    assert rig.state.rates.marks[BTC].jump == pytest.approx(0.1)
 
 
 def test_a_gap_restarts_the_warm_up() -> None:

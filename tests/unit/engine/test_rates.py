@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from quantd.domain.market import Bar
 from quantd.engine.rates import Rates
 from quantd.testing.builders import make_instrument
 
@@ -63,8 +64,8 @@ def test_a_one_sided_crossed_or_broken_quote_tells_no_price(bid: float, ask: flo
 
 def test_a_bar_stands_in_where_no_quotes_come() -> None:
     mark = make_rates().listed(make_instrument())
-    mark.set_close(50.0, 1)
-    mark.set_close(60.0, 2)
+    for minute, close in ((1, 50.0), (2, 60.0)):
+        mark.set_close(Bar(mark.instrument.id, minute - 1, minute, close, close, close, close, 0.0, minute))
     assert (mark.bid, mark.ask, mark.exact()) == (60.0, 60.0, D(60))
     assert mark.jump == pytest.approx(0.2)
 

@@ -4,11 +4,14 @@ from decimal import Decimal
 from itertools import pairwise
 from random import Random
 from statistics import correlation, pstdev
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantd.app.feeds import synthetic_specs
 from quantd.clock import ManualClock
 from quantd.domain.instruments import Instrument, InstrumentId, TickTier
 from quantd.domain.market import Book, Quote
@@ -16,6 +19,7 @@ from quantd.domain.numbers import ZERO
 from quantd.feeds.quality import QualityGate
 from quantd.feeds.synthetic import Regime, SyntheticMarket, SyntheticSpec
 from quantd.testing.observer import RecordingObserver
+from quantd.venues.paper.settings import SyntheticData
 
 
 def instrument(symbol: str, tick: str = "0.01", lot: str = "0.001") -> Instrument:
@@ -48,6 +52,27 @@ def test_a_seed_repeats_a_market_and_another_does_not() -> None:
 def test_the_first_prices_of_a_seed_never_change() -> None:
     lively = SyntheticSpec(A, 100.0, volatility_bps=10, depth=0)
     assert [quote.bid for quote in quotes(list(market(1, lively).events(6)))] == FIRST_OF_SEED_1
+
+
+@pytest.mark.parametrize("drift_bps", [1.0, -0.5])
+def test_a_drift_moves_every_regime_as_a_whole(drift_bps: float) -> None:
+    steps = 5_000
+    lively = SyntheticSpec(A, 10_000.0, volatility_bps=5, depth=0, regime_s=100)
+    drifting = msgspec.structs.replace(lively, drift_bps=drift_bps)
+    plain, moved = (quotes(list(market(3, spec).events(steps)))[-1].bid for spec in (lively, drifting))
+    assert moved / plain == pytest.approx((1 + drift_bps * 1e-4) ** steps, rel=0.01)
+
+
+def test_the_drift_and_volatility_of_a_section_are_those_of_a_year_of_market_time() -> None:
+    instruments: Any = [{"symbol": "A-USD", "price": 100, "drift": 0.3, "volatility": 0.6}]
+    section = SyntheticData(instruments=instruments, speed=60)
+    year = 365.25 * 86_400
+    (live,) = synthetic_specs(section, {"A-USD": A}, speed=section.speed)
+    (own,) = synthetic_specs(section, {"A-USD": A})
+    assert own.drift_bps * year == pytest.approx(3_000)
+    assert own.volatility_bps * year**0.5 == pytest.approx(6_000)
+    assert live.drift_bps / own.drift_bps == pytest.approx(60)
+    assert live.volatility_bps / own.volatility_bps == pytest.approx(60**0.5)
 
 
 FIRST_OF_SEED_1 = [100.05, 99.94, 100.08, 100.07, 99.93, 99.97]

@@ -17,8 +17,12 @@ def weekly(**params: Any) -> Trial:
 
 
 def pass_days(trial: Trial, days: int) -> Trial:
+    return pass_days_at(trial, days, 100)
+
+
+def pass_days_at(trial: Trial, days: int, price: float) -> Trial:
     for _ in range(days * 24 * 6):
-        trial.wait(595).quote(100, 101).wait(5)
+        trial.wait(595).quote(price, price + 1).wait(5)
     return trial
 
 
@@ -66,6 +70,26 @@ def test_a_purchase_that_is_refused_for_good_is_told_and_the_next_one_tried() ->
     assert trial.position() == Decimal("0.1")
     assert [event for event, _ in trial.log] == ["purchase_missed", "purchase_missed"]
     assert trial.log[0][1]["code"] == "position"
+
+
+def test_a_purchase_that_was_refused_for_good_does_not_count() -> None:
+    trial = Trial(
+        Accumulate,
+        {"cron": "0 9 * * *", "quantity": "0.1", "times": 2},
+        limits=Limits(max_order_notional=Decimal(15)),
+    ).quote(200, 201)
+    pass_days_at(trial, 2, 200)
+    assert (trial.position(), trial.strategy.purchases) == (Decimal(0), 0)
+    pass_days_at(trial.restart(), 4, 100)
+    assert (trial.position(), trial.strategy.purchases) == (Decimal("0.2"), 2)
+
+
+def test_a_purchase_that_a_restart_interrupts_counts_once_it_is_made() -> None:
+    trial = weekly(cron="0 9 * * *", times=1).wait(21.01 * 3_600 - 15)
+    assert trial.strategy.purchases == 0, "the price is too old"
+    trial.restart().quote(100, 101).wait(1)
+    assert (trial.position(), trial.strategy.purchases) == (Decimal("0.1"), 1)
+    assert pass_days(trial, 2).position() == Decimal("0.1")
 
 
 def test_on_a_synthetic_market_it_buys_whatever_the_price() -> None:

@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from quantd.domain.instruments import FeeSchedule
 from quantd.domain.orders import OrderState, Side
 from quantd.engine.risk.limits import Limits, RateLimit
@@ -11,7 +13,7 @@ from quantd.testing.kit import Trial
 from strategies.grid_maker import GridMaker
 from tests.unit.strategies.markets import synthetic
 
-PARAMS: dict[str, Any] = {"levels": 2, "step_bps": 100, "quantity": "0.1", "rest_s": 0}
+PARAMS: dict[str, Any] = {"levels": 2, "step_bps": 100, "requote_bps": 50, "quantity": "0.1", "rest_s": 0}
 
 
 def grid(**params: Any) -> Trial:
@@ -40,6 +42,26 @@ def test_a_small_move_leaves_the_grid_alone() -> None:
 def test_a_large_move_moves_the_whole_grid() -> None:
     trial = grid().quote(1009.9, 1010.1)
     assert [price for _, _, price in standing(trial)] == [Decimal("989.8"), Decimal("999.9")]
+
+
+def test_a_market_that_creeps_trades_with_every_level_of_a_plain_grid() -> None:
+    trial = grid(requote_bps=0)
+    for bps in (*range(0, -249, -1), *range(-249, 249)):
+        middle = 1000 + bps / 10
+        trial.quote(middle - 0.1, middle + 0.1)
+    assert [side for side, _, _ in trial.trades] == ["buy", "buy", "sell", "sell"]
+    assert [price for _, _, price in trial.trades] == [990, 980, 1010, 1020]
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_a_plain_grid_follows_a_market_that_has_left_it(levels: int) -> None:
+    trial = grid(requote_bps=0, levels=levels, step_bps=10)
+    before = {order.id for order in trial.orders}
+    beyond = 1000 + levels + 0.5
+    trial.quote(beyond - 0.2, beyond - 0.2)
+    assert {order.id for order in trial.orders} == before
+    trial.quote(beyond, beyond)
+    assert before.isdisjoint(order.id for order in trial.orders)
 
 
 def test_what_was_bought_is_offered_at_once_a_step_above_the_middle() -> None:

@@ -28,9 +28,10 @@ class SyntheticInstrument(BaseModel):
     min_notional: Decimal | None = Field(default=None, gt=0)
     """Least value of an order, in the quote currency."""
     volatility: float = Field(default=0.6, ge=0, le=100, allow_inf_nan=False)
-    """Standard deviation of a year's returns: 0.6 is 60 %."""
+    """Standard deviation of a year's returns in calm phases: 0.6 is 60 %. Wild phases move three times as far, and trends come
+    on top."""
     drift: float = Field(default=0.0, ge=-100, le=100, allow_inf_nan=False)
-    """Mean return of a year."""
+    """Mean return of a year, compounded as time goes: 0.1 is 10 %, and 10.5 % after a whole year."""
     spread_bps: Decimal = Field(default=Decimal(2), gt=0, le=1_000)
     """Usual distance of best bid and best ask, in basis points of the price."""
     depth: int = Field(default=10, ge=1, le=500)
@@ -57,7 +58,8 @@ class SyntheticData(BaseModel):
     seed: int = Field(default=1, ge=0)
     """Equal seeds give equal prices."""
     speed: float = Field(default=1.0, gt=0, le=1_000_000, allow_inf_nan=False)
-    """Seconds of market time that pass in a second: prices move as if time ran this fast."""
+    """Seconds of market time that pass in a second: prices move as if time ran this fast. A backtest runs in market time, and
+    leaves it out."""
     regime_every_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     """Mean market seconds between calm, trending and wild phases."""
 
@@ -78,7 +80,7 @@ class RecordedData(BaseModel):
     files: dict[str, Path] = Field(min_length=1)
     """File by symbol: CSV, plain or gzip, or Parquet with the extra."""
     speed: float = Field(default=1.0, gt=0, le=1_000_000, allow_inf_nan=False)
-    """Recorded seconds that pass in a second."""
+    """Recorded seconds that pass in a second; 1 where strategies want bars and the file holds bars."""
     spread_bps: Decimal = Field(default=Decimal(2), ge=0, le=1_000)
     """Distance of bid and ask where the file has bars, in basis points: a market order pays half of it."""
     tick: Decimal = Field(default=Decimal("0.01"), gt=0)

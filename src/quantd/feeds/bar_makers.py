@@ -1,6 +1,7 @@
 """The bars that the data do not have: built from quotes, or joined from shorter bars.
 
-Used by the loop. What is made here goes to the engine only: the exchange matches by the data themselves.
+Used by the backtest, and by paper venues that play back recorded bars. What is made here goes to the engine only: the
+exchange matches by the data themselves.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,0 +1,140 @@
+"""Recorded bars played back by a paper venue: the bars that strategies get, and what `quantd check` refuses."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from quantd.app.check import check
+from quantd.app.feeds import FeedBuilder, Wants
+from quantd.cli.check import run_check
+from quantd.clock import LoopClock
+from quantd.domain.events import Event
+from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.feeds.settings import FeedSettings
+from quantd.ports import Emit
+from quantd.testing.loop import run_virtual
+from quantd.testing.observer import RecordingObserver
+from quantd.venues.paper.connector import PaperConnector
+from quantd.venues.paper.settings import PaperSettings
+
+S = 1_000_000_000
+MINUTES = 20
+HOUR = 1_600_002_000
+STRATEGY = """
+from quantd import Strategy
+
+
+class Watcher(Strategy):
+    def setup(self):
+        self.bars()
+"""
+
+
+def recorded(folder: Path, *, columns: str = "open,high,low,close") -> Path:
+    """Write twenty minutes, of which the fifth of the third five dips to 90."""
+    rows = [f"timestamp,{columns}"]
+    for minute in range(MINUTES):
+        low = 90 if minute == 14 else 100
+        prices = f"100,100,{low},100" if columns.startswith("open") else "100,101"
+        rows.append(f"{HOUR + 60 * minute},{prices}")
+    path = folder / "bars.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+class WatchedVenue(PaperConnector):
+    """Notes what moves its market."""
+
+    moved: Counter[int]
+
+    def on_market(self, event: Quote | Bar | Book | StatusChanged, emit: Emit) -> None:
+        assert isinstance(event, Bar)
+        self.moved[event.interval_ns // S] += 1
+        super().on_market(event, emit)
+
+
+def played(path: Path, lengths: set[int]) -> tuple[list[Bar], Counter[int]]:
+    """Play a file to its end; return the bars that arrive, and how many of which length moved the market."""
+    balances: Any = {"USD": 100_000, "BTC": 1}
+    data: Any = {"recorded": {"files": {"BTC-USD": path}}}
+    venue = PaperSettings(data=data, balances=balances)
+    emitted: list[Event] = []
+    settings: Any = SimpleNamespace(feeds=FeedSettings())
+
+    async def main(clock: LoopClock) -> Counter[int]:
+        connector = WatchedVenue("paper", venue, clock)
+        connector.moved = Counter()
+        await connector.start()
+        (rules,) = await connector.instruments(["BTC-USD"])
+        builder = FeedBuilder(
+            settings,
+            emitted.append,
+            clock=clock,
+            observer=RecordingObserver(),
+            on_bar=lambda bar: None,
+            on_change=lambda change: None,
+            fed={},
+        )
+        tasks = dict(builder.venue(venue, connector, [rules], Wants((rules.id,), {rules.id: lengths}, {})))
+        await asyncio.sleep(17)  # inside a minute, as clocks stand
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(tasks["replay paper"](), 60 * MINUTES + 5)
+        return connector.moved
+
+    moved = run_virtual(main)
+    return [event for event in emitted if isinstance(event, Bar)], moved
+
+
+def test_recorded_bars_are_joined_into_the_longer_ones_that_strategies_want(tmp_path: Path) -> None:
+    bars, _ = played(recorded(tmp_path), {60, 300})
+    assert Counter(bar.interval_ns // S for bar in bars) == {60: 20, 300: 4}
+    fives = [bar for bar in bars if bar.interval_ns == 300 * S]
+    assert [bar.low for bar in fives] == [100, 100, 90, 100]
+    for five in fives:
+        before = bars[bars.index(five) - 1]
+        assert (before.closed_at_ns, before.received_at_ns) == (five.closed_at_ns, five.received_at_ns)
+
+
+def test_joined_bars_do_not_move_the_market_a_second_time(tmp_path: Path) -> None:
+    bars, moved = played(recorded(tmp_path), {300})
+    assert len(bars) == MINUTES + 4
+    assert moved == {60: MINUTES}
+
+
+@pytest.mark.parametrize(("columns", "speed", "every", "told"), [
+    ("open,high,low,close", 1, "5m", ""),
+    ("open,high,low,close", 10, "1m", "venues.paper.data.recorded.speed: found 10"),
+    ("open,high,low,close", 1, "90s", "strategies.one.bars: found bars of 90 s of paper:BTC-USD, recorded in bars of 60 s"),
+    ("bid,ask", 10, "90s", ""),
+])  # fmt: skip
+def test_recorded_bars_that_cannot_serve_a_strategy_are_refused_by_check(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    columns: str,
+    speed: int,
+    every: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorded(tmp_path, columns=columns)
+    (tmp_path / "watcher.py").write_text(STRATEGY)
+    (tmp_path / "q.yaml").write_text(f"""
+journal: {{path: var/q.db, state_dir: var/state}}
+venues:
+  paper:
+    type: paper
+    data: {{recorded: {{speed: {speed}, files: {{BTC-USD: bars.csv}}}}}}
+    balances: {{USD: 100000}}
+risk: {{base_currency: USD, account: {{max_gross_notional: 50000, max_daily_loss: 500, max_open_orders: 10}}}}
+strategies_dir: .
+strategies: [{{id: one, use: watcher.Watcher, instruments: [paper:BTC-USD], bars: {every}}}]
+""")
+    code = run_check([tmp_path / "q.yaml"], {}, lambda settings: check(settings, fast=True))
+    out = capsys.readouterr()
+    assert (code, told in out.err) == (2 if told else 0, True), out
