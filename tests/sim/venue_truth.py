@@ -38,9 +38,9 @@ class Wire:
                         self._written.add((fact.client_order_id, 1))
                         self._wanted[_terms(fact.spec)].append(fact.client_order_id)
                     self._operations[fact.client_order_id] = 0 if fact.held else 1
-                    if fact.exit:
-                        self._exits.add(fact.client_order_id)
+                    self._judge(fact.client_order_id, is_exit=fact.exit)
                 case f.OrderReleased():
+                    self._judge(fact.client_order_id, is_exit=bool(fact.exit))
                     self._operations[fact.client_order_id] += 1
                     self._written.add((fact.client_order_id, self._operations[fact.client_order_id]))
                     self._wanted[_terms(fact.spec)].append(fact.client_order_id)
@@ -52,6 +52,13 @@ class Wire:
                     self._ids[fact.venue_order_id] = fact.client_order_id
                 case f.ExternalOrderSeen():
                     self._ids[fact.venue_order_id] = fact.client_order_id
+
+    def _judge(self, order_id: str, *, is_exit: bool) -> None:
+        """Take note of what an order does: what was to open when it was placed may reduce when it is released."""
+        if is_exit:
+            self._exits.add(order_id)
+        else:
+            self._exits.discard(order_id)
 
     def leaving(self, write: Writes | None, standing: TradingState, *, is_failed: bool = False) -> None:
         """Judge what a request writes as it leaves.

@@ -14,6 +14,7 @@ from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderSpec, Side
 from quantd.domain.reports import OrderReport
 from quantd.engine.orders import LiveOrder
+from quantd.engine.state import State
 
 Fees = tuple[tuple[str, Decimal], ...]
 
@@ -54,6 +55,15 @@ def stood_for(order: LiveOrder, report: OrderReport) -> frozenset[str]:
             left -= fill.quantity
             found.append(fill.id)
     return frozenset(found)
+
+
+def likely_price(state: State, order: LiveOrder) -> Decimal | None:
+    """Return what an execution is taken to have cost where no word names it: the last good price, else what its book paid.
+
+    At another price, or at none, the next quote would show a profit or loss that never was.
+    """
+    price = state.rates.last_good(state.rates.marks[order.instrument])
+    return state.portfolio.book(order.strategy, order.instrument).average_price if price is None else price
 
 
 def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Decimal | None) -> Fill:

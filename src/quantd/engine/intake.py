@@ -34,7 +34,7 @@ from quantd.domain.outcomes import (
     Unknown,
 )
 from quantd.engine.context import Context
-from quantd.engine.executions import corrections, derived, executed, is_told, stood_for
+from quantd.engine.executions import corrections, derived, executed, is_told, likely_price, stood_for
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.settling import settlement_of
@@ -263,8 +263,8 @@ class Intake:
                 self._correct(order, known, fill)
         if report.filled_quantity > order.filled:
             rules = self._context.instrument(order.instrument)
-            mark = self._context.state.rates.marks[order.instrument].exact()
-            self._book(order, derived(order, report, rules, mark), report.filled_quantity)
+            price = likely_price(self._context.state, order)
+            self._book(order, derived(order, report, rules, price), report.filled_quantity)
             booked = True
         if order.fills and report.filled_quantity == order.filled and not is_told(order, report):
             for before, after in corrections(order, report, self._context.instrument(order.instrument)):

@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
+from quantd.domain.events import FlattenOrdered
 from quantd.domain.facts import FillRecorded
-from quantd.domain.fills import Fill
+from quantd.domain.fills import Fill, Quality
 from quantd.domain.orders import OrderState
-from quantd.testing.builders import Rig
+from quantd.testing.builders import BTC, Rig
 from tests.unit.engine.acts import buy
 
 D = Decimal
@@ -52,3 +53,17 @@ def test_an_execution_of_nothing_is_none() -> None:
     told = (Fill("a", D(0), D(100)), Fill("b", D(1), D(99)))
     rig.report(order, filled_quantity=D(1), fills=told, state=OrderState.PARTIALLY_FILLED)
     assert [(one.fill.id, one.fill.quantity) for one in rig.of(FillRecorded)] == [("b", D(1))]
+
+
+def test_a_close_without_a_told_price_is_not_booked_at_nothing() -> None:
+    """Sent while there is no price, and settled by a word that names none: the last good one counts."""
+    rig = Rig()
+    rig.hold(2)
+    rig.quote(0.0, 0.0)
+    assert rig.state.rates.marks[BTC].exact() is None
+    rig.handle(FlattenOrdered("all", "ann", "get out", rig.now_ns))
+    (order,) = rig.state.orders.open_orders()
+    rig.report(order, filled_quantity=D(2), state=OrderState.FILLED)
+    (fill,) = [one.fill for one in rig.of(FillRecorded) if one.client_order_id == order.client_order_id]
+    assert (fill.price, fill.quality) == (D(100), Quality.ESTIMATED)
+    assert rig.state.portfolio.book("s1", BTC).realised == 0
