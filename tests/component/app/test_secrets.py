@@ -34,7 +34,7 @@ strategies:
   - id: grid
     use: grid_maker.GridMaker
     instruments: [ionloop:BTC-USDT]
-    params: {{levels: 2, step_bps: 8, quantity: 0.01}}
+    params: {{levels: 2, step_bps: 8, requote_bps: 4, quantity: 0.01}}
 strategies_dir: {strategies}
 feeds: {{bar_store: var/bars.db}}
 health: {{port: 0}}
