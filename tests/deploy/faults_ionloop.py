@@ -27,7 +27,7 @@ risk:
   base_currency: USDT
   account: {{max_gross_notional: 50000, max_daily_loss: 5000, max_open_orders: 50}}
   order: {{passive_collar_bps: 1000}}
-  strategy: {{max_consecutive_rejects: 12}}
+  strategy: {{max_consecutive_rejects: 60}}
 strategies:
   - id: steady
     use: steady.Steady

@@ -138,6 +138,3 @@ def test_a_package_that_the_bill_of_materials_lacks_is_told(tmp_path: Path) -> N
     shorter = tmp_path / "run.lock"
     shorter.write_text(re.sub(r"^aiohttp==.*?(?=^[a-z])", "", text, flags=re.DOTALL | re.MULTILINE))
     assert packages(LOCK) - bill_of(shorter, tmp_path)[1] == {"aiohttp"}
-    broken = tmp_path / "broken.lock"
-    broken.write_text(text.replace("aiohttp==", "aiohttp=!"))
-    fails([tool("cyclonedx-py"), "requirements", str(broken)], "aiohttp=!")
