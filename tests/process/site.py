@@ -96,6 +96,7 @@ def killed_at_random_moments(site: VenueSite, kills: int, *, longest_s: float = 
     for number in range(kills):
         with quantd(["run", "q.yaml"], site.directory) as daemon:
             daemon.wait_line("venue_ready", _READY_WITHIN_S)
+            daemon.wait_line("reconciled", _READY_WITHIN_S)  # told a moment later
             time.sleep(chance.uniform(0.0, longest_s))
             daemon.signal(SIGKILL)
             assert len(daemon.lines("reconciled")) == 1, f"kill {number}, seed {seed}"
