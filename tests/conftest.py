@@ -13,7 +13,12 @@ from typing import Protocol
 import pytest
 from hypothesis import settings
 
+from quantd.domain.numbers import use_exact_arithmetic
+
 GOLDEN = Path(__file__).parent / "golden"
+
+# As in the daemon, whichever test comes first: a float that meets a Decimal is an error.
+use_exact_arithmetic()
 
 # No deadlines: a shared machine is slow at times, and time limits belong to pytest-timeout.
 settings.register_profile("dev", deadline=None, max_examples=50)

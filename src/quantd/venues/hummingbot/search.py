@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.instruments import Instrument, InstrumentId, symbol_of
+from quantd.domain.numbers import Rounding
 from quantd.domain.orders import OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
 from quantd.ports import Clock
@@ -112,8 +113,8 @@ class Search:
             return True
         book = await self._markets.book(rules, 1)
         if spec.side is Side.BUY:
-            return not book.asks or book.asks[0][0] <= spec.price
-        return not book.bids or book.bids[0][0] >= spec.price
+            return not book.asks or rules.price(book.asks[0][0], Rounding.NEAREST) <= spec.price
+        return not book.bids or rules.price(book.bids[0][0], Rounding.NEAREST) >= spec.price
 
     # -- cancels ---------------------------------------------------------------------------------------------------
 
