@@ -17,6 +17,7 @@ import structlog
 from quantd.clock import LoopClock
 from quantd.domain.events import CancelOrdered, TradingState
 from quantd.domain.facts import OrderIntended
+from quantd.domain.numbers import use_exact_arithmetic
 from quantd.journal.backup import mint_epoch
 from quantd.journal.latch import Halt
 from quantd.testing.loop import Deadlock, run_virtual
@@ -59,6 +60,7 @@ def simulate(scenario: str, seed: int, venue: str = "ionloop") -> Outcome:
     Raises:
         SimulationFailed: an invariant did not hold; names the seed, the commit and the command.
     """
+    use_exact_arithmetic()  # as the daemon does
     chosen = scenarios_at(venue)[scenario]
     with quiet():
         try:
