@@ -20,7 +20,7 @@ class Steady(Strategy):
         for one in self.instruments:
             self.quotes(one)
         self.timer("tick", every_s=1)
-        self.asked = False
+        self.exits: Protect | None = None
         self.placed = 0
         self.last: Quote | None = None
 
@@ -28,10 +28,10 @@ class Steady(Strategy):
         while Path("go").exists():
             pass
         self.last = quote
-        if self.holds and not self.asked and not self.position(quote.instrument).quantity:
-            exits = Protect(stop=quote.mid * (1 - self.stop_away)) if self.stop_away else None
-            self.buy(quote.instrument, self.holds, Market(), protect=exits)
-            self.asked = True
+        if self.stop_away and self.exits is None:
+            self.exits = Protect(stop=quote.mid * (1 - self.stop_away))
+        if self.holds and not self.position(quote.instrument).quantity:
+            self.target(quote.instrument, self.holds, protect=self.exits)  # pursued, also if a fault meets its order
 
     def on_timer(self, name: str) -> None:
         """Place anew what waits, also while no quotes come."""

@@ -9,31 +9,54 @@ from quantd.domain.instruments import Instrument
 from quantd.domain.numbers import ZERO
 
 
-class Book:
-    """One strategy's holding of one instrument: its own fills only."""
+class Holding:
+    """A quantity of one instrument at its average cost, and what closing parts of it has earned."""
 
-    __slots__ = (
-        "buys",
-        "cost",
-        "costs",
-        "instrument",
-        "open_buys",
-        "open_sells",
-        "quantity",
-        "realised",
-        "sells",
-        "strategy",
-    )
+    __slots__ = ("cost", "instrument", "quantity", "realised")
 
-    def __init__(self, strategy: str, instrument: Instrument) -> None:
-        self.strategy = strategy
+    def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.quantity = ZERO
         """Signed; negative is short."""
         self.cost = ZERO
         """Signed worth of the open quantity at its entry prices, in the settlement currency."""
         self.realised = ZERO
-        """Profit of what was closed, less all fees, in the settlement currency."""
+        """Profit of what was closed, in the settlement currency."""
+
+    def trade(self, signed: Decimal, price: Decimal, opened_at: Decimal | None = None) -> None:
+        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price.
+
+        `opened_at` is the open price of what is closed, where it is known: then the average does not count.
+        """
+        worth = self.instrument.worth
+        old = self.quantity
+        if not old or (old > 0) == (signed > 0):
+            self.quantity = old + signed
+            self.cost += worth(signed, price)
+            return
+        if abs(signed) >= abs(old):
+            self.realised += worth(old, price) - self.cost
+            self.quantity = old + signed
+            self.cost = worth(self.quantity, price)
+            return
+        closed_cost = self.cost * (-signed / old) if opened_at is None else worth(-signed, opened_at)
+        self.realised += worth(-signed, price) - closed_cost
+        self.quantity = old + signed
+        self.cost -= closed_cost
+
+    def unrealised(self, price: Decimal) -> Decimal:
+        """Return the profit of the open quantity at `price`, in the settlement currency."""
+        return self.instrument.worth(self.quantity, price) - self.cost
+
+
+class Book(Holding):
+    """One strategy's holding of one instrument: its own fills only; `realised` is less all fees in its currency."""
+
+    __slots__ = ("buys", "costs", "open_buys", "open_sells", "sells", "strategy")
+
+    def __init__(self, strategy: str, instrument: Instrument) -> None:
+        super().__init__(instrument)
+        self.strategy = strategy
         self.costs: dict[str, Decimal] = {}
         """Fees and financing in other currencies by asset: no part of `realised`, as no rate is exact for ever."""
         self.buys = ZERO
@@ -61,27 +84,6 @@ class Book:
         units = self.quantity * self.instrument.units_per_quantity
         return abs(units / self.cost) if self.instrument.inverse else abs(self.cost / units)
 
-    def trade(self, signed: Decimal, price: Decimal, opened_at: Decimal | None = None) -> None:
-        """Book a signed quantity at a price: average cost, a flip opens anew at the flip price.
-
-        `opened_at` is the open price of what is closed, where it is known: then the average does not count.
-        """
-        worth = self.instrument.worth
-        old = self.quantity
-        if not old or (old > 0) == (signed > 0):
-            self.quantity = old + signed
-            self.cost += worth(signed, price)
-            return
-        if abs(signed) >= abs(old):
-            self.realised += worth(old, price) - self.cost
-            self.quantity = old + signed
-            self.cost = worth(self.quantity, price)
-            return
-        closed_cost = self.cost * (-signed / old) if opened_at is None else worth(-signed, opened_at)
-        self.realised += worth(-signed, price) - closed_cost
-        self.quantity = old + signed
-        self.cost -= closed_cost
-
     def pay(self, asset: str, amount: Decimal) -> None:
         """Take what was paid beside the price: a fee, financing; what is negative was received."""
         if asset == self.instrument.settlement_currency:
@@ -98,10 +100,6 @@ class Book:
         """Whether anything is held, or was ever earned or paid."""
         return bool(self.quantity or self.realised or self.costs)
 
-    def unrealised(self, price: Decimal) -> Decimal:
-        """Return the profit of the open quantity at `price`, in the settlement currency."""
-        return self.instrument.worth(self.quantity, price) - self.cost
-
     def profit_float(self, price: float) -> float:
         """Return realised plus unrealised profit at `price`, for reading and as a first look."""
         realised = float(self.realised)
@@ -111,13 +109,17 @@ class Book:
         return realised + (-units / price if self.instrument.inverse else units * price) - float(self.cost)
 
 
-class Net:
-    """The sum of all books of one instrument, EXTERNAL included."""
+class Net(Holding):
+    """All books of one instrument together, EXTERNAL included, as a venue holds them that knows one position.
 
-    __slots__ = ("buys", "quantity", "sells", "unknown")
+    Where two books are on opposite sides, such a venue has closed one against the other: its `cost` and `realised`
+    are not the sums of the books'. The two profits together are.
+    """
 
-    def __init__(self) -> None:
-        self.quantity = ZERO
+    __slots__ = ("buys", "sells", "unknown")
+
+    def __init__(self, instrument: Instrument) -> None:
+        super().__init__(instrument)
         self.buys = ZERO
         self.sells = ZERO
         self.unknown = 0

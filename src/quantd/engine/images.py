@@ -64,6 +64,14 @@ class BookImage(msgspec.Struct, frozen=True):
     costs: dict[str, Decimal]
 
 
+class NetImage(msgspec.Struct, frozen=True):
+    """What an instrument's books come to where they close each other; the quantity is theirs."""
+
+    instrument: InstrumentId
+    cost: Decimal
+    realised: Decimal
+
+
 class AccountImage(msgspec.Struct, frozen=True):
     """One account's balances."""
 
@@ -87,6 +95,7 @@ class StateImage(msgspec.Struct, frozen=True):
     sequence: tuple[dict[InstrumentId, tuple[str, ...]], tuple[str, ...]]
     """See `OrderBlotter.sequence`."""
     books: tuple[BookImage, ...]
+    nets: tuple[NetImage, ...]
     accounts: tuple[AccountImage, ...]
     lots: tuple[tuple[str, tuple[HeldLot, ...]], ...]
     latches: tuple[f.StateSet, ...]
@@ -139,6 +148,11 @@ def dump(state: State) -> bytes:
         books=tuple(
             BookImage(book.strategy, book.instrument.id, book.quantity, book.cost, book.realised, book.costs)
             for book in portfolio.books()
+        ),
+        nets=tuple(
+            NetImage(instrument, net.cost, net.realised)
+            for instrument, net in portfolio.nets.items()
+            if net.cost or net.realised
         ),
         accounts=tuple(
             AccountImage(
@@ -204,6 +218,9 @@ def restore(state: State, data: bytes) -> None:
         book.costs = book_image.costs
         portfolio.nets[book_image.instrument].quantity += book_image.quantity
         portfolio.exposed[book_image.instrument] = None
+    for net_image in image.nets:
+        net = portfolio.nets[net_image.instrument]
+        net.cost, net.realised = net_image.cost, net_image.realised
     for order_image in image.orders:
         state.take_in(_order(order_image))
     state.orders.arrange(*image.sequence)

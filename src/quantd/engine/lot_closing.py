@@ -5,7 +5,6 @@ Used by `Trading` once the gate has let the wish pass, and by `Intake` for what 
 
 import msgspec
 
-from quantd.domain.cash import PositionMode
 from quantd.domain.commands import CloseLot
 from quantd.domain.facts import ExternalOrderSeen, OrderIntended
 from quantd.domain.numbers import ZERO
@@ -15,13 +14,7 @@ from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder
-from quantd.engine.portfolio import AccountBalances
 from quantd.engine.risk.wish import Denial, Denied, Wish
-
-
-def closes_lots(account: AccountBalances) -> bool:
-    """Whether what reduces a book on this account is the closing of lots, never an opposite order."""
-    return account.account is not None and account.account.mode is PositionMode.HEDGING
 
 
 def close_lot(context: Context, ticket: Ticket, wish: Wish) -> LiveOrder | Denied:

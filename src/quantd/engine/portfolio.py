@@ -9,12 +9,12 @@ from decimal import Decimal
 from functools import cache
 from typing import Protocol
 
-from quantd.domain.cash import Account, AccountKind, Balance, CashFlow
+from quantd.domain.cash import Account, AccountKind, Balance, CashFlow, PositionMode
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
-from quantd.engine.books import Book, Net
+from quantd.engine.books import Book, Holding, Net
 
 
 class AccountLike(Protocol):
@@ -81,6 +81,14 @@ class AccountBalances:
     def is_margin(self) -> bool:
         """Whether positions are held against margin."""
         return self.account is not None and self.account.kind is AccountKind.MARGIN
+
+    @property
+    def is_hedging(self) -> bool:
+        """Whether opposite trades stand side by side, and what reduces a book is the closing of lots.
+
+        Otherwise opposite trades close each other, whose ever they are.
+        """
+        return self.account is not None and self.account.mode is PositionMode.HEDGING
 
     @property
     def since(self) -> tuple[tuple[int, str, Decimal], ...]:
@@ -160,9 +168,9 @@ class Portfolio:
     def listed(self, instrument: Instrument) -> None:
         """Take in an instrument or its new version."""
         self.instruments[instrument.id] = instrument
-        self.nets.setdefault(instrument.id, Net())
-        for book in self._books.setdefault(instrument.id, {}).values():
-            book.instrument = instrument
+        net = self.nets.setdefault(instrument.id, Net(instrument))
+        for holding in (net, *self._books.setdefault(instrument.id, {}).values()):
+            holding.instrument = instrument
 
     def account(self, venue: str) -> AccountBalances:
         """Return a venue's account."""
@@ -188,6 +196,12 @@ class Portfolio:
         if instrument is not None:
             return self._books.get(instrument, {}).values()
         return [book for books in self._books.values() for book in books.values()]
+
+    def positions(self, venue: str) -> Iterable[Holding]:
+        """Return what a venue's margin account holds, as it holds it: by book where it hedges, else by instrument."""
+        if self.account(venue).is_hedging:
+            return [book for book in self.books() if book.quantity and book.instrument.venue == venue]
+        return [net for net in self.nets.values() if net.quantity and net.instrument.venue == venue]
 
     def expect(self, strategy: str, instrument: InstrumentId, side: Side, change: Decimal, count: int = 0) -> None:
         """Add a signed change to what open orders may still trade, and to their number."""
@@ -216,12 +230,14 @@ class Portfolio:
         rules = book.instrument
         signed = fill.quantity if side is Side.BUY else -fill.quantity
         account = self.accounts.get(rules.venue) or self.account(rules.venue)
-        before = book.realised
+        net = self.nets[instrument]
+        holding = book if account.is_hedging else net
+        before = holding.realised
         book.trade(signed, fill.price, opened_at)
-        self.nets[instrument].quantity += signed
+        net.trade(signed, fill.price, opened_at)
         self.exposed[instrument] = None
         if account.is_margin:
-            asset, profit = fill.settled or settled or (rules.settlement_currency, book.realised - before)
+            asset, profit = fill.settled or settled or (rules.settlement_currency, holding.realised - before)
             account.move(asset, profit, at_ns)
         else:
             units = signed * rules.units_per_quantity
@@ -272,7 +288,7 @@ class Portfolio:
     def adjust(self, strategy: str, instrument: InstrumentId, signed: Decimal, price: Decimal) -> None:
         """Move a book to meet the venue's truth; balances come from the venue itself."""
         self.book(strategy, instrument).trade(signed, price)
-        self.nets[instrument].quantity += signed
+        self.nets[instrument].trade(signed, price)
         self.exposed[instrument] = None
 
     def exposures(self) -> list[InstrumentId]:

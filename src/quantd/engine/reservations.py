@@ -42,17 +42,19 @@ def worst_price(order: LiveOrder, rules: Instrument) -> Decimal:
 def cost_of(  # noqa: PLR0913 -- an order's terms
     rules: Instrument, account: AccountBalances, side: Side, quantity: Decimal, price: Decimal, *, exit: bool
 ) -> tuple[str, Decimal]:
-    """Return the asset and amount that trading `quantity` at `price` takes from an account, fees included."""
-    notional = rules.notional(quantity, price)
-    fee = notional * rules.fees.taker
+    """Return the asset and amount that trading `quantity` at `price` takes from an account, fees and commission included."""
+    if account.is_margin and exit:
+        return rules.settlement_currency, ZERO
+    if side is Side.SELL and not account.is_margin:
+        return rules.base, quantity * rules.units_per_quantity
+    notional, fees = rules.notional(quantity, price), rules.fees
+    commission = quantity * fees.per_unit if fees.per_unit else ZERO
     if account.is_margin:
-        if exit:
-            return rules.settlement_currency, ZERO
-        return rules.settlement_currency, notional * (rules.margin_rate or ZERO) + fee
-    if side is Side.BUY:
-        # A fee that is taken from what the trade brings in needs no room of its own: the venue locks the notional.
-        return rules.quote, notional if rules.fees.asset in ("received", "base") else notional + fee
-    return rules.base, quantity * rules.units_per_quantity
+        margin = notional * (rules.margin_rate or ZERO)
+        return rules.settlement_currency, margin + notional * fees.taker + commission
+    # A fee that is taken from what the trade brings in needs no room of its own: the venue locks the notional.
+    fee = ZERO if fees.asset in ("received", "base") else notional * fees.taker
+    return rules.quote, notional + fee + commission
 
 
 def locked_by_us(

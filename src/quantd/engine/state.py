@@ -130,14 +130,12 @@ class State:
 
     def _unrealised(self, venue: str, price_of: Pricing) -> Decimal | None:
         total = ZERO
-        for book in self.portfolio.books():
-            if not book.quantity or book.instrument.venue != venue:
-                continue
-            price = price_of(self.rates.marks[book.instrument.id])
-            rate = self.rates.rate(book.instrument.settlement_currency, price_of)
+        for held in self.portfolio.positions(venue):
+            price = price_of(self.rates.marks[held.instrument.id])
+            rate = self.rates.rate(held.instrument.settlement_currency, price_of)
             if price is None or rate is None:
                 return None
-            total += book.unrealised(price) * rate
+            total += held.unrealised(price) * rate
         return total
 
     # -- facts ---------------------------------------------------------------------------------------------------

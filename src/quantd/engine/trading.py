@@ -29,7 +29,7 @@ from quantd.engine import standing
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
 from quantd.engine.exit_size import fitted
-from quantd.engine.lot_closing import close_lot, closes_lots
+from quantd.engine.lot_closing import close_lot
 from quantd.engine.orders import LiveOrder, amended
 from quantd.engine.reducing import must_go
 from quantd.engine.refusals import record_denied, record_refused
@@ -85,7 +85,7 @@ class Trading:
         waits_s = 0.0 if denied is None or held else denied.wait_s
         if denied is not None and not waits_s:
             return self._denied(ticket, denied)
-        if wish.exit and (ticket.lot or closes_lots(wish.account)):
+        if wish.exit and (ticket.lot or wish.account.is_hedging):
             closing = close_lot(context, ticket, wish)
             return self._denied(ticket, closing) if isinstance(closing, Denied) else closing
         order_id = context.ids.next()

@@ -14,7 +14,6 @@ from quantd.domain.protection_facts import ProtectionHeld
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.exit_size import is_dust
-from quantd.engine.lot_closing import closes_lots
 from quantd.engine.lot_exits import LotExits
 from quantd.engine.orders import LiveOrder
 from quantd.engine.trading import Trading
@@ -104,7 +103,7 @@ class WayOut:
             elif order.is_unknown:
                 self._repeat(guard, order, held.lot.quantity)
         venue = guard.instrument.partition(":")[0]
-        if rest > 0 and "" not in busy and not closes_lots(context.state.portfolio.account(venue)):
+        if rest > 0 and "" not in busy and not context.state.portfolio.account(venue).is_hedging:
             self._send(guard, role, rest, "")
 
     def _closes_lots(self, guard: ProtectionHeld) -> bool:

@@ -24,7 +24,9 @@ def portrait(state: State) -> dict[str, Any]:
             for book in portfolio.books()
             if any(values := _slots(book, leave=("strategy", "instrument")))
         },
-        "nets": {name: values for name, net in portfolio.nets.items() if any(values := _slots(net))},
+        "nets": {
+            name: values for name, net in portfolio.nets.items() if any(values := _slots(net, leave=("instrument",)))
+        },
         "counts": {scope: count for scope, count in portfolio.open_orders.items() if count},
         "instruments": dict(portfolio.instruments),
         "accounts": {
@@ -58,7 +60,8 @@ def _order(order: Any) -> tuple[Any, ...]:
 
 
 def _slots(what: Any, leave: tuple[str, ...] = ()) -> tuple[Any, ...]:
-    return tuple(getattr(what, name) for name in sorted(type(what).__slots__) if name not in leave)
+    names = {name for kind in type(what).__mro__ for name in getattr(kind, "__slots__", ())}
+    return tuple(getattr(what, name) for name in sorted(names) if name not in leave)
 
 
 def _filled(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:

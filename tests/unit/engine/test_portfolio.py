@@ -127,6 +127,43 @@ def test_a_margin_account_moves_by_profit_and_fees_only() -> None:
     assert portfolio.book("s", BTC).quantity == -1
 
 
+def test_books_that_close_each_other_at_the_venue_earn_their_profit_once() -> None:
+    portfolio = make_portfolio(margin=True)
+    portfolio.account("paper").replace([make_balance("USD", 1_000)], 0, {})
+    portfolio.fill("one", BTC, Side.BUY, fill("1", "100"), NOW)
+    portfolio.fill("other", BTC, Side.SELL, fill("1", "110", id="2"), NOW)
+    assert portfolio.account("paper").totals == {"USD": D(1_010)}, "the venue has closed the one against the other"
+    assert list(portfolio.positions("paper")) == []
+    assert portfolio.book("one", BTC).unrealised(D(120)) + portfolio.book("other", BTC).unrealised(D(120)) == 10
+    portfolio.fill("one", BTC, Side.SELL, fill("1", "120", id="3"), NOW)
+    [held] = portfolio.positions("paper")
+    assert (held.quantity, held.cost, held.unrealised(D(120))) == (D(-1), D(-120), D(0))
+    assert portfolio.account("paper").totals == {"USD": D(1_010)}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["one", "other", ""]), st.integers(-9, 9).filter(bool), st.integers(1, 500)),
+        max_size=30,
+    ),
+    st.integers(1, 500),
+    st.booleans(),
+)
+def test_an_accounts_worth_is_its_start_and_every_books_profit(
+    trades: list[tuple[str, int, int]], mark: int, hedging: bool
+) -> None:
+    portfolio = make_portfolio(margin=True)
+    account = portfolio.account("paper")
+    account.account = make_account(margin=True, hedging=hedging)
+    account.replace([make_balance("USD", 1_000)], 0, {})
+    for number, (strategy, signed, price) in enumerate(trades):
+        side = Side.BUY if signed > 0 else Side.SELL
+        portfolio.fill(strategy, BTC, side, fill(str(abs(signed)), str(price), id=str(number)), NOW)
+    profit = sum((book.realised + book.unrealised(D(mark)) for book in portfolio.books()), D(0))
+    open_profit = sum((held.unrealised(D(mark)) for held in portfolio.positions("paper")), D(0))
+    assert abs(account.totals["USD"] + open_profit - 1_000 - profit) < D("1e-15")
+
+
 @pytest.mark.parametrize("margin", [False, True])
 def test_a_correction_moves_profit_and_balance_but_no_quantity(margin: bool) -> None:
     portfolio = make_portfolio(margin=margin)

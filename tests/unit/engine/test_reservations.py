@@ -11,7 +11,7 @@ from quantd.engine.portfolio import AccountBalances
 from quantd.engine.reservations import cost_of
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.wish import Denial, Denied
-from quantd.testing.builders import BTC, Rig, make_instrument
+from quantd.testing.builders import BTC, Rig, make_account, make_instrument
 
 
 def rules(asset: str) -> Instrument:
@@ -28,6 +28,18 @@ def test_a_buy_needs_room_for_its_fee_only_where_the_fee_is_paid_on_top(asset: s
     account = AccountBalances("x")
     assert cost_of(rules(asset), account, Side.BUY, Decimal(2), Decimal(5_000), exit=False) == ("BRL", Decimal(need))
     assert cost_of(rules(asset), account, Side.SELL, Decimal(2), Decimal(5_000), exit=False) == ("BTC", Decimal(2))
+
+
+@pytest.mark.parametrize(("margin", "need"), [(False, "10057"), (True, "557")])
+def test_commission_for_each_unit_is_part_of_what_an_entry_takes(margin: bool, need: str) -> None:
+    fees = FeeSchedule(taker=Decimal("0.005"), per_unit=Decimal("3.5"))
+    rules = make_instrument(fees=fees, margin_rate=Decimal("0.05"))
+    account = AccountBalances("paper")
+    account.account = make_account(margin=margin)
+    taken = cost_of(rules, account, Side.BUY, Decimal(2), Decimal(5_000), exit=False)
+    assert taken == (rules.quote, Decimal(need))
+    if margin:
+        assert cost_of(rules, account, Side.SELL, Decimal(2), Decimal(5_000), exit=True) == (rules.quote, Decimal(0))
 
 
 def test_new_rules_of_an_instrument_change_what_its_open_orders_reserve() -> None:

@@ -7,7 +7,6 @@ held; below the limit the venue is latched as reducing until a named person clea
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from quantd.domain.cash import PositionMode
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.engine.context import Context
@@ -52,7 +51,7 @@ def margin_of_positions(state: State, venue: str, price_of: Pricing = Mark.exact
 def _bound(state: State, instrument: InstrumentId, account: AccountBalances) -> Decimal:
     """Return the quantity that binds margin: where long and short stand side by side, at least the larger of the two."""
     net = state.portfolio.nets[instrument].quantity
-    if account.account is None or account.account.mode is not PositionMode.HEDGING:
+    if not account.is_hedging:
         return abs(net)
     long = sum((book.quantity for book in state.portfolio.books(instrument) if book.quantity > 0), ZERO)
     return max(long, long - net)
