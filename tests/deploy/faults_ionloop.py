@@ -22,17 +22,17 @@ venues:
     base_url: http://127.0.0.1:{venue}
     api_key_file: key
     reconcile: ignore
-    rates: {{orders: {{rate: 9, burst: 9}}}}
+    rates: {{orders: {{limit: 9, seconds: 1}}}}
 risk:
   base_currency: USDT
   account: {{max_gross_notional: 50000, max_daily_loss: 5000, max_open_orders: 50}}
   order: {{passive_collar_bps: 1000}}
-  strategy: {{max_consecutive_rejects: 60}}
+  strategy: {{max_consecutive_rejects: 40}}
 strategies:
   - id: steady
     use: steady.Steady
     instruments: [ionloop:BTC-USDT]
-    params: {{holds: 0.02, orders_each: 3, stop_away: 0.2}}
+    params: {{holds: 0.02, orders_each: 2, stop_away: 0.2}}
     risk: {{max_position: 1}}
     callback_deadline_s: 3
     at_shutdown: keep

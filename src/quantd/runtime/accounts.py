@@ -32,6 +32,7 @@ from quantd.runtime.executor import Executor, Write
 _log = structlog.get_logger("quantd.accounts")
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MAX_S = 30.0
+_ORDERS, _ACCOUNT = "orders", "account"
 _LOOK_AGAIN_S = 1.0
 """Between the two looks of a start that finds differences."""
 
@@ -81,6 +82,8 @@ class AccountFollower:
         self._policies = policies
         self._orders_every_s = orders_every_s
         self._account_every_s = account_every_s
+        self._failing: set[str] = set()
+        """The looks that were not answered last; the venue is ready again once none is left."""
         self._wanted = asyncio.Event()
         self._orders_wanted = asyncio.Event()
 
@@ -206,12 +209,12 @@ class AccountFollower:
                 async with asyncio.timeout(self._orders_every_s):
                     await self._orders_wanted.wait()
             self._orders_wanted.clear()
-            await self._attempt(lambda: self._look_at_orders(everything=False))
+            await self._attempt(_ORDERS, lambda: self._look_at_orders(everything=False))
 
     async def follow_account(self) -> None:
         """Ask for balances, lots and open orders for ever, and soon after each fill."""
         while True:
-            await self._attempt(self._look_at_account)
+            await self._attempt(_ACCOUNT, self._look_at_account)
             try:
                 async with asyncio.timeout(self._account_every_s):
                     await self._wanted.wait()
@@ -220,21 +223,31 @@ class AccountFollower:
             self._wanted.clear()
             await asyncio.sleep(min(1.0, self._account_every_s))
 
-    async def _attempt(self, look: Callable[[], Awaitable[None]]) -> None:
-        """Look once; a failing venue is not ready until it answers again, told once each way."""
+    async def _attempt(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
+        """Look once; a failing venue is not ready until the same look is answered, told once each way.
+
+        Where all orders have ended meanwhile nothing was asked, which proves nothing: the account must be answered then.
+        """
         try:
-            await look()
+            was_answered = await look()
         except VenueError as error:
             if self.is_ready:
                 _log.warning("venue_failing", venue=self.venue, error=str(error))
+            self._failing.add(name)
             self._tell(TradingState.REDUCING, str(error))
-        else:
-            if not self.is_ready:
-                _log.info("venue_recovered", venue=self.venue)
-                self._tell(TradingState.ACTIVE, "")
-                self.look_soon()  # what happened in the gap shows in the account
+            return
+        if name in self._failing:
+            self._failing.remove(name)
+            if not was_answered:
+                self._failing.add(_ACCOUNT)
+                self.look_soon()
+        if not self.is_ready and not self._failing:
+            _log.info("venue_recovered", venue=self.venue)
+            self._tell(TradingState.ACTIVE, "")
+            self.look_soon()  # what happened in the gap shows in the account
 
-    async def _look_at_orders(self, *, everything: bool) -> None:
+    async def _look_at_orders(self, *, everything: bool) -> bool:
+        """Ask for our working orders; False when there was nothing to ask."""
         working = [
             order.ref()
             for order in self._orders()
@@ -243,8 +256,9 @@ class AccountFollower:
         ]
         if working:
             self._emit_all(await self.connector.order_reports(working))
+        return bool(working)
 
-    async def _look_at_account(self) -> None:
+    async def _look_at_account(self) -> bool:
         try:
             snapshot = await self.connector.snapshot()
         except VenueError:
@@ -263,6 +277,7 @@ class AccountFollower:
                 "quantd_venue_margin_closeout_ratio", float(snapshot.margin_closeout), venue=self.venue
             )
         self._emit(snapshot)
+        return True
 
     def _tell_account(self) -> None:
         """Say what the account is, if it has not been said: read by the start, and with each snapshot."""

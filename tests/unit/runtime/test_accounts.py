@@ -7,7 +7,7 @@ tells its home currency, its mode and its margin rules at log-in only; the real 
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,9 +20,9 @@ from quantd.domain.commands import Submit
 from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
 from quantd.domain.facts import AccountRecorded, PositionAdjusted
 from quantd.domain.lots import Lot, LotProtection
-from quantd.domain.orders import Limit, Protect, Side
+from quantd.domain.orders import Limit, OrderRef, OrderState, Protect, Side
 from quantd.domain.outcomes import Unknown
-from quantd.domain.reports import AccountSnapshot
+from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies
 from quantd.errors import Unavailable
 from quantd.runtime.accounts import AccountFollower, write_of
@@ -38,6 +38,7 @@ class Revealing(PaperConnector):
     """Learns at its start that the account hedges, and fails the first time it is asked."""
 
     failures = 1
+    reads_orders = True
     later: Callable[[], None] | None = None
     """Called by each snapshot: what the account shows may change while it is watched."""
 
@@ -45,6 +46,12 @@ class Revealing(PaperConnector):
         super().__init__(venue, settings, clock)
         self.shown: list[dict[str, Any]] = []
         """What the next snapshots show instead of the truth, one after the other."""
+
+    async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
+        """Show orders as they wait, unless they cannot be read."""
+        if not self.reads_orders:
+            raise Unavailable(self.venue, "order_reports", "down")
+        return ()
 
     async def start(self) -> None:
         """Read what the account is, once the venue answers."""
@@ -183,6 +190,53 @@ def test_a_look_at_the_account_that_fails_is_a_reconciliation_that_failed() -> N
             async with asyncio.timeout(8):
                 await desk.follower.follow_account()
         assert desk.observer.counted("quantd_reconcile_runs_total", venue="paper", result="failed") == 1
+
+    run_virtual(scene)
+
+
+async def followed(desk: Desk, seconds: float) -> list[VenueChanged]:
+    """Let both loops ask for a while; return what they said of the venue."""
+    desk.told.clear()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            group.create_task(desk.follower.follow_account())
+            group.create_task(desk.follower.follow_orders())
+    return [one for one in desk.told if isinstance(one, VenueChanged)]
+
+
+def test_a_venue_that_answers_nothing_is_not_ready_because_there_was_nothing_to_ask() -> None:
+    """Without working orders the look at orders asks nothing; during a ban it must not open the venue each second."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+
+        def banned() -> None:
+            raise Unavailable("paper", "snapshot", "banned")
+
+        desk.connector.later = banned
+        assert [one.state for one in await followed(desk, 60)] == [TradingState.REDUCING]
+        desk.connector.later = None
+        assert [one.state for one in await followed(desk, 20)] == [TradingState.ACTIVE]
+
+    run_virtual(scene)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_orders_that_cannot_be_read_keep_a_venue_from_ready_although_its_account_answers(ends: bool) -> None:
+    """Until they can be read; or, where they have ended meanwhile, until the account was read once more."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+        order = desk.rig.do(lambda s: s.buy(BTC, 1, Limit(50)))
+        desk.rig.accept(order)
+        desk.connector.reads_orders = False
+        assert [one.state for one in await followed(desk, 30)] == [TradingState.REDUCING]
+        if ends:
+            desk.rig.report(order, state=OrderState.CANCELLED)
+        desk.connector.reads_orders = not ends
+        assert [one.state for one in await followed(desk, 20)] == [TradingState.ACTIVE]
 
     run_virtual(scene)
 
