@@ -25,6 +25,11 @@ SHORTER = {"[5m]": "[15s]", "[10m]": "[15s]", "[15m]": "[40s]", "[1h]": "[20s]",
 """What the rules look back at, or wait for in their conditions, and what it is here."""
 
 
+AWAY = frozenset({"QuantdBanned", "QuantdFeedDown", "QuantdVenueNotReady"})
+"""What says that the venue does not answer: a venue that stood still counts what waited at its door at once, and may ban
+for minutes. A fault begins once that is over, or it could not be told from it."""
+
+
 class Setting(NamedTuple):
     """What a site is made of."""
 
@@ -119,13 +124,12 @@ class Fault(NamedTuple):
             fired.update(site.firing())
             return fired >= self.alerts
 
-        until(partial(site.none_fires, self.alerts), 90, f"calm before {name}: {sorted(self.alerts)}")
+        until(partial(site.none_fires, self.alerts | AWAY), 300, f"calm before {name}: {sorted(self.alerts | AWAY)}")
         with self.cause(site):
             try:
                 until(all_fired, 120, f"an alert after {name}")
             except AssertionError:
                 raise AssertionError(f"after {name}: {sorted(self.alerts - fired)} did not fire") from None
-        # A venue that stood still counts what waited at its door at once, and may ban for two minutes.
         until(partial(site.none_fires, self.alerts), 240, f"an end of {sorted(self.alerts)} after {name}")
 
 
