@@ -22,12 +22,13 @@ venues:
     base_url: http://127.0.0.1:{venue}
     api_key_file: key
     reconcile: ignore
+    status_every_s: 600
     rates: {{orders: {{limit: 9, seconds: 1}}}}
 risk:
   base_currency: USDT
   account: {{max_gross_notional: 50000, max_daily_loss: 5000, max_open_orders: 50}}
-  order: {{passive_collar_bps: 1000}}
-  strategy: {{max_consecutive_rejects: 40}}
+  order: {{passive_collar_bps: 1000, max_quote_age_s: 60}}
+  strategy: {{max_consecutive_rejects: 20}}
 strategies:
   - id: steady
     use: steady.Steady
@@ -42,12 +43,13 @@ feeds: {{quote_every_s: 1, max_age_s: 5}}
 health: {{port: {health}}}
 logging: {{format: json}}
 """
+"""The look at the venue's state is rare and quotes may be old, or a closed market would be known of before enough is refused."""
 SETTING = Setting(CONFIG, ("ionloop", "--symbol", "BTC-USDT", "--symbol", "ETH-USDT"))
 
 
 def trades(site: Site) -> bool:
     """Whether orders were answered within the last seconds."""
-    return bool(site.prometheus.ask('sum(increase(quantd_order_ack_seconds_count{operation="submit"}[10s])) > 10'))
+    return bool(site.prometheus.ask('sum(increase(quantd_order_ack_seconds_count{operation="submit"}[5s])) > 5'))
 
 
 @fires("QuantdVenueNotReady")
@@ -72,10 +74,13 @@ def reducing(site: Site) -> Iterator[None]:
     site.resume("--scope", "venue:ionloop")
 
 
-@fires("QuantdFeedDown", "QuantdMarketDataStale", "QuantdReconcileOverdue", "QuantdPositionNaked")
+@fires("QuantdFeedDown", "QuantdMarketDataStale", "QuantdReconcileOverdue", "QuantdPositionNaked", "QuantdReducing")
 def venue_silent(site: Site) -> Iterator[None]:
+    """No answer at all: too many writes in a row come to nothing, too, so the strategy may only reduce."""
+    until(lambda: site.prometheus.ask("quantd_position_quantity > 0"), 60, "a position that stands naked then")
     with stopped(site.simulator):
         yield
+    site.resume("--scope", "strategy:steady")
 
 
 @fires("QuantdDown")
@@ -214,6 +219,7 @@ def callback_endless(site: Site) -> Iterator[None]:
     yield
     (site.folder / "go").unlink()
     assert site.daemon.signal(SIGTERM) == 0
+    site.resume("--scope", "strategy:steady")
     site.start()
 
 

@@ -97,6 +97,7 @@ class MarketReader:
                 continue
             except ValueError as error:
                 raise Unavailable(self._api.venue, "ticker", f"{instrument.symbol}: {error}") from error
+        self._tell_clock()
         return tuple(found)
 
     async def book(self, instrument: Instrument, depth: int) -> Book:
@@ -129,9 +130,12 @@ class MarketReader:
             VenueError: when it could not be read.
         """
         answer = await self._api.read("status", wire.StatusWire, lane=Lane.MARKET_DATA)
+        self._tell_clock()
+        return answer.payload
+
+    def _tell_clock(self) -> None:
         offset_s = self._api.offset_ns / SECOND_NS
         self._observer.gauge("quantd_venue_clock_offset_seconds", offset_s, venue=self._api.venue)
-        return answer.payload
 
     async def statuses(self, instruments: Sequence[Instrument]) -> dict[str, MarketStatus]:
         """Return the status of each market; all are halted while API or matching engine is not operational.
