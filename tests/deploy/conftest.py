@@ -35,9 +35,14 @@ class Row(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """An engine that has built the image; one for the run, since both take their time."""
-    with TemporaryDirectory(prefix="quantd-engine-") as folder, engine_with_image(Path(folder)) as made:
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine that has built the image; one for the run, since both take their time.
+
+    Its layers are removed after the last test, whose time that is not: a busy disk takes a minute for them.
+    """
+    folder = TemporaryDirectory(prefix="quantd-engine-")
+    request.config.add_cleanup(folder.cleanup)
+    with engine_with_image(Path(folder.name)) as made:
         yield made
 
 
