@@ -51,9 +51,7 @@ class BarMakers:
         made: list[Bar] = []
         for builder in builders:
             made += builder.on_quote(quote)
-            due = builder.due_at_ns
-            if due is not None and due < self.due_at_ns:
-                self.due_at_ns = due
+            self._plan_look(builder)
         return [bar for bar in made if bar.complete]
 
     def due(self, now_ns: int) -> list[Bar]:
@@ -63,10 +61,13 @@ class BarMakers:
         for builders in self._builders.values():
             for builder in builders:
                 made += builder.on_time(now_ns)
-                due = builder.due_at_ns
-                if due is not None and due < self.due_at_ns:
-                    self.due_at_ns = due
+                self._plan_look(builder)
         return [bar for bar in made if bar.complete]
+
+    def _plan_look(self, builder: BarBuilder) -> None:
+        due = builder.due_at_ns
+        if due is not None and due < self.due_at_ns:
+            self.due_at_ns = due
 
     def _bar(self, bar: Bar) -> list[Bar]:
         if bar.instrument in self._builders:
