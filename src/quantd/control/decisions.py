@@ -70,9 +70,11 @@ class Decisions:
                 del looks[next(iter(looks))]
             expires_ns = daemon.clock.monotonic_ns() + PLAN_S * 1_000_000_000
             looks[body.venue, name] = _Look(snapshot.asked_at_ns, expires_ns)
+            daemon.emit(snapshot)  # a look like any other: executions that the venue tells once may be in it
             return ReconcileAnswer(body.venue, snapshot.asked_at_ns, shown, "", name)
         look = looks.pop((body.venue, body.plan or ""), None)
         if look is None or name != body.plan:
+            daemon.emit(snapshot)
             raise Refusal(409, "plan_changed", "the venue and we differ otherwise by now: look at the plan again")
         event = ReconcileOrdered(
             snapshot, ReconcileAction(body.apply), daemon.clock.now_ns(), agreed_at_ns=look.asked_at_ns

@@ -50,6 +50,12 @@ class CashFlows:
         """Record a flow that the venue told; one that it told before changes nothing."""
         self._record(event.flow, self._context.state.portfolio.account(event.flow.venue).asked_at_ns)
 
+    def told(self, snapshot: AccountSnapshot) -> None:
+        """Record what a snapshot tells whose balances are too old to count."""
+        since_ns = self._context.state.portfolio.account(snapshot.venue).asked_at_ns
+        for flow in snapshot.flows:
+            self._record(flow, since_ns)
+
     def _record(self, flow: CashFlow, since_ns: int) -> None:
         """Record a flow; one that occurred before `since_ns` is in the balance that was shown then."""
         context, key = self._context, (flow.venue, flow.asset)

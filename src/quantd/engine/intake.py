@@ -367,14 +367,15 @@ class Intake:
     def snapshot(self, snapshot: AccountSnapshot) -> None:
         """Take in the state of our orders that it shows, and balances and lots where they differ from ours.
 
-        In this order: what an execution took from a lot is not in the lots any more, and must not be taken twice.
+        In this order: what an execution took from a lot is not in the lots any more, and must not be taken twice. Of a
+        snapshot that is older than the last one only the orders count.
         """
         context = self._context
         account = context.state.portfolio.account(snapshot.venue)
-        if snapshot.asked_at_ns < account.asked_at_ns:
-            return
         for report in snapshot.orders:  # before the sums and lots, which show what they did already
             self.report(report)
+        if snapshot.asked_at_ns < account.asked_at_ns:
+            return
         told = {balance.asset: balance.total for balance in snapshot.balances}
         ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
         lots = lots_to_take(context, snapshot)

@@ -52,6 +52,10 @@ class Reconciler:
         """Compare a periodic snapshot by the venue's own policies, where it has any; then take it in."""
         context = self._context
         if snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
+            self._intake.snapshot(
+                snapshot
+            )  # by a clock that was set back over a restart, too: what it tells, it tells once
+            self.flows.told(snapshot)
             return
         policies = context.policies.get(snapshot.venue)
         if policies is None:

@@ -235,6 +235,21 @@ async def test_a_plan_is_applied_only_by_its_digest_and_only_if_the_venue_still_
     assert (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["differences"] == []
 
 
+async def test_what_a_venue_tells_only_once_reaches_the_engine_though_a_plan_was_all_that_was_asked_for(
+    house: House,
+) -> None:
+    orders = [buy(house.rig) for _ in range(2)]
+    for order in orders:
+        house.rig.accept(order)
+    bodies: tuple[dict[str, str], ...] = ({}, {"apply": "adopt", "plan": "0123456789abcdef"})
+    for order, more in zip(orders, bodies, strict=True):
+        told = house.rig.report_of(order, state=OrderState.FILLED, filled_quantity=order.quantity)
+        house.snapshot = make_snapshot({"USD": 1_000_000}, at_ns=house.rig.now_ns + 1, orders=(told,))
+        status, _ = await house.ask("POST", "/v1/reconcile", {"venue": "paper"} | more)
+        assert status == (409 if more else 200)
+        assert order.state is OrderState.FILLED
+
+
 async def test_a_named_person_ends_an_unknown_outcome_and_the_journal_says_who(house: House) -> None:
     order = buy(house.rig)
     body = {"order": order.id, "outcome": "not_executed", "why": "not in the venue's list", "by": "eve"}

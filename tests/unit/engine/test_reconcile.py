@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from quantd.domain.cash import CashFlow, CashFlowKind
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.events import ReconcileAction, ReconcileOrdered, TradingState
-from quantd.domain.facts import PositionAdjusted, Reconciled
+from quantd.domain.facts import CashFlowRecorded, PositionAdjusted, Reconciled
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
 from quantd.domain.orders import OrderState, Side
@@ -231,6 +232,21 @@ def test_a_snapshot_older_than_the_last_is_left_aside() -> None:
     rig.handle(make_snapshot({"USD": 900}, at_ns=rig.now_ns))
     rig.handle(make_snapshot({"USD": 500}, at_ns=rig.now_ns - 1))
     assert rig.state.portfolio.account("paper").totals["USD"] == 900
+
+
+def test_what_was_executed_and_what_money_moved_count_though_a_clock_says_that_the_snapshot_is_an_older_one() -> None:
+    rig = Rig(balances={"USD": 1_000})
+    rig.engine.context.policies["paper"] = Policies(REFUSE)
+    order = buy(rig, 2)
+    rig.accept(order)
+    rig.wait()
+    rig.handle(make_snapshot({"USD": 900}, at_ns=rig.now_ns))
+    filled = rig.report_of(order, filled_quantity=D(2), average_price=D(100), state=OrderState.FILLED)
+    flow = CashFlow("paper", "d1", CashFlowKind.DEPOSIT, "USD", D(500), rig.now_ns)
+    rig.handle(make_snapshot({"USD": 77}, at_ns=rig.now_ns - 1, orders=(filled,), flows=(flow,)))
+    assert order.state is OrderState.FILLED
+    assert [one.flow for one in rig.of(CashFlowRecorded)] == [flow]
+    assert rig.state.portfolio.account("paper").totals["USD"] == 700
 
 
 def test_a_snapshot_that_agrees_writes_nothing() -> None:
