@@ -5,7 +5,7 @@ import pytest
 
 from quantd.clock import ManualClock
 from quantd.domain.market import Quote
-from quantd.domain.outcomes import Accepted, Rejected
+from quantd.domain.outcomes import Accepted, NotExecuted, Rejected
 from quantd.errors import AuthFailed
 from quantd.ports import HttpRequest, HttpResponse
 from quantd.simulators.faults import FaultScript
@@ -45,6 +45,8 @@ class Site:
         transport = MemoryTransport(self.venue, FaultScript(clock=self.clock))
         self.sent: list[tuple[str, bytes]] = []
         self.keys: list[str] = []
+        self.answers: dict[str, HttpResponse] = {}
+        """By path, instead of the server's own."""
         self._watch()
         self.failures: list[str] = []
         http = VenueHttp("tl", transport, budget, self.clock, observer)
@@ -56,7 +58,7 @@ class Site:
         def watched(request: HttpRequest) -> HttpResponse:
             self.sent.append((request.path, request.body))
             self.keys.append(request.headers.get("developer-api-key", ""))
-            return handle(request)
+            return self.answers.get(request.path) or handle(request)
 
         setattr(self.venue, "handle", watched)  # noqa: B010 -- what leaves is all that this test is about
 
@@ -101,6 +103,31 @@ async def test_tokens_are_renewed_before_their_end_without_a_new_log_in() -> Non
     await site.config()
     assert site.sessions() == (1, 1)
     assert site.venue.counters()["sessions"]["unauthorized"] == 0
+
+
+async def test_a_renewal_that_fails_stops_nothing_while_the_token_lives() -> None:
+    site = Site()
+    await site.api.start()
+    refresh = "/backend-api/auth/jwt/refresh"
+    site.answers[refresh] = HttpResponse(503, {}, b"")
+    placed, renewals = [], []
+    for wait_s in (3_301.0, 10.0, 25.0, 250.0, 20.0):  # the token's end is at 3,600
+        site.wait(wait_s)
+        placed.append((await site.place())[0])
+        renewals.append(sum(path == refresh for path, _ in site.sent))
+    assert placed == [Accepted()] * 4 + [NotExecuted("no_session")]
+    assert renewals == [1, 1, 2, 3, 4]
+
+
+async def test_what_is_forbidden_spends_no_session() -> None:
+    site = Site()
+    await site.api.start()
+    site.answers["/backend-api/trade/config"] = HttpResponse(403, {}, b'{"message": "forbidden"}')
+    for _ in range(2):
+        site.wait(2.0)
+        with pytest.raises(AuthFailed):
+            await site.config()
+    assert site.sessions() == (1, 0)
 
 
 async def test_a_401_renews_once_and_the_order_is_placed_once() -> None:

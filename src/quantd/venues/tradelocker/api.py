@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from quantd.domain.outcomes import NotExecuted, Outcome, Rejected
-from quantd.errors import AuthFailed, Refused, Unavailable, VenueError
+from quantd.errors import AuthFailed, Refused, Temporary, Unavailable, VenueError
 from quantd.ports import HttpRequest, HttpResponse
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
@@ -27,6 +27,8 @@ RENEW_BEFORE_S = 300.0
 """A token is renewed when this is left of it, or a fifth of its life where that is less."""
 _RENEWED_FOR_S = 30.0
 """A fresh token is used this long whatever its end says: a clock of ours that is ahead must not renew at each request."""
+_RENEW_AGAIN_S = 30.0
+"""After a renewal that failed while the token is good still; few enough to leave the budget of log-ins for what must be."""
 _SECOND_NS = 1_000_000_000
 _T = TypeVar("_T")
 
@@ -101,6 +103,8 @@ class Api:
         self._auth_failed = auth_failed
         self._tokens: _Tokens | None = None
         self._renew_at_ns = 0
+        self._good_until_ns = 0
+        """Until when the token is accepted if it cannot be renewed, by its own end; 0 once it was refused."""
         self._acc_num = ""
         self._renewing = asyncio.Lock()
 
@@ -198,7 +202,9 @@ class Api:
         token = await self._token()
         try:
             return await self.http.read(operation, self._request(method, path, token, None), lane)
-        except AuthFailed:
+        except AuthFailed as error:
+            if not error.detail.startswith("(401)"):
+                raise  # what may not be asked is not allowed with fresh tokens either
             self._spend(token)
         fresh = await self._token()
         try:
@@ -228,18 +234,32 @@ class Api:
     def _spend(self, token: str) -> None:
         """Take it that a token is not good any more, unless another has replaced it meanwhile."""
         if self._tokens is not None and self._tokens.access_token == token:
-            self._renew_at_ns = 0
+            self._renew_at_ns = self._good_until_ns = 0
 
     async def _token(self) -> str:
-        """Return an access token that has a while to live."""
+        """Return an access token that has a while to live, or is good still where it cannot be renewed."""
         if self._tokens is None or self.http.clock.now_ns() >= self._renew_at_ns:
+            if self._tokens is not None and self._is_good() and self._renewing.locked():
+                return self._tokens.access_token  # an order does not wait for the renewal that another has begun
             async with self._renewing:
                 if self._tokens is None:
                     await self._log_in()
                 elif self.http.clock.now_ns() >= self._renew_at_ns:
-                    await self._renew(self._tokens)
+                    await self._renew_in_time(self._tokens)
         assert self._tokens is not None, "a session without tokens"
         return self._tokens.access_token
+
+    def _is_good(self) -> bool:
+        return self.http.clock.now_ns() < self._good_until_ns
+
+    async def _renew_in_time(self, tokens: _Tokens) -> None:
+        """Renew; what fails for a while is tried again later, as long as the token lives."""
+        try:
+            await self._renew(tokens)
+        except Temporary:
+            if not self._is_good():
+                raise
+            self._renew_at_ns = self.http.clock.now_ns() + round(_RENEW_AGAIN_S * _SECOND_NS)
 
     async def _renew(self, tokens: _Tokens) -> None:
         """Take a new pair, by log-in where the refresh token is refused."""
@@ -261,6 +281,7 @@ class Api:
         life_ns = self._ends_at_s(operation, self._tokens.access_token) * _SECOND_NS - now_ns
         good_for_ns = max(life_ns - round(RENEW_BEFORE_S * _SECOND_NS), life_ns * 4 // 5)
         self._renew_at_ns = now_ns + max(good_for_ns, round(_RENEWED_FOR_S * _SECOND_NS))
+        self._good_until_ns = now_ns + life_ns
 
     def _ends_at_s(self, operation: str, token: str) -> int:
         """Return the end that a token itself tells, in seconds since 1970, unverified."""
