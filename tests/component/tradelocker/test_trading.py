@@ -157,6 +157,26 @@ def test_two_orders_under_one_tag_are_for_a_person_and_neither_is_taken_for_ours
     run(body)
 
 
+def test_a_lost_entry_is_told_from_its_exits_though_they_carry_its_tag() -> None:
+    async def body(site: Site) -> None:
+        exits = LotProtection(stop=site.price(-100), take=site.price(100))
+        site.fault(Action.DROP_AFTER, "submit")
+        command = site.submit(kind=OrderKind.MARKET, protection=exits)
+        sent_at_ns = site.clock.now_ns()
+        assert isinstance(await site.tl.submit(command), Unknown)
+
+        def tagged(told: Any) -> Any:
+            rows = [[*row[:-1], command.client_order_id] for row in told["d"]["orders"]]
+            return {**told, "d": {"orders": rows}}
+
+        site.venue.changed["orders"] = tagged
+        found = await site.settled(command, sent_at_ns)
+        assert isinstance(found, Found)
+        assert (found.report.kind, found.report.state) == (OrderKind.MARKET, OrderState.FILLED)
+
+    run(body)
+
+
 def test_an_amendment_whose_answer_was_lost_is_not_settled_by_terms_that_are_still_the_old_ones() -> None:
     async def body(site: Site) -> None:
         command = site.submit()

@@ -80,12 +80,12 @@ class TradeLockerKillSwitch:
                 return KillAnswer(False, f"answered {response.status}")
 
     def _looked(self, venue_order_id: str, headers: dict[str, str]) -> KillAnswer:
-        """Look whether a refused order is among the open ones; rows name it by the id as a whole cell."""
+        """Look whether a refused order is among the open ones; rows name it by its id, as text or as a number."""
         path = f"{BASE}/trade/accounts/{self._credentials.account_id}/orders"
         response = self._transport.send(HttpRequest("GET", path, headers))
         if response.status != 200 or b'"s":"ok"' not in response.body.replace(b" ", b""):
             return KillAnswer(False, f"refused, and the look answered {response.status}", _LOOK_AGAIN_S)
-        if f'"{venue_order_id}"'.encode() in response.body:
+        if venue_order_id.encode() in response.body:
             return KillAnswer(False, "refused and still open", _LOOK_AGAIN_S)
         return KillAnswer(True)
 

@@ -64,7 +64,9 @@ class Search:
         history = await self._lists.history(lane, sent_at_ns)
         positions = await self._lists.positions(lane)
         tag = command.client_order_id
-        rows = [row for row in {**working, **history.rows}.values() if row.tag == tag]
+        # An exit may carry its entry's tag, which is not documented; it is of the other side.
+        sides = (command.spec.side, None)
+        rows = [row for row in {**working, **history.rows}.values() if row.tag == tag and row.side in sides]
         if len(rows) > 1:
             return Ambiguous(tuple(sorted(row.id for row in rows)))
         if rows:
