@@ -1,5 +1,6 @@
 """The kill path's cancels: what confirms that an order is gone, and what has to be tried again."""
 
+import msgspec
 import pytest
 
 from quantd.ports import HttpRequest, HttpResponse, KillAnswer, NotSent, ReplyLost
@@ -47,9 +48,37 @@ def test_only_the_venues_word_confirms_that_an_order_is_gone(act: HttpResponse |
     answer = OandaKillSwitch(transport, OandaOptions(TOKEN, ACCOUNT)).cancel("7")
     assert answer.gone is gone
     assert TOKEN not in answer.reason
-    (request,) = transport.requests
+    request, *looks = transport.requests
+    assert [one.method for one in looks] == (["GET"] if act is GONE else [])
     assert (request.method, request.path) == ("PUT", f"/v3/accounts/{ACCOUNT}/orders/7/cancel")
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+class ReplacedOrder(ScriptedTransport):
+    """Order 7 has ended and, as it is told, goes on as 9."""
+
+    def __init__(self, **told: str) -> None:
+        super().__init__(GONE)
+        self.told = {"id": "7", "type": "LIMIT", **told}
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Answer by what is asked for."""
+        super().send(request)
+        if request.method == "GET":
+            return HttpResponse(200, {}, msgspec.json.encode({"order": self.told}))
+        return CANCELLED if "/orders/9/" in request.path else GONE
+
+
+def test_an_order_that_goes_on_under_another_number_is_cancelled_by_that() -> None:
+    transport = ReplacedOrder(state="CANCELLED", replacedByOrderID="9")
+    assert OandaKillSwitch(transport, OandaOptions(TOKEN, ACCOUNT)).cancel("7") == KillAnswer(True)
+    assert [one.path.rpartition("orders/")[2] for one in transport.requests] == ["7/cancel", "7", "9/cancel"]
+
+
+@pytest.mark.parametrize(("state", "gone"), [("FILLED", True), ("CANCELLED", True), ("PENDING", False)])
+def test_an_order_whose_cancel_is_refused_is_gone_only_where_it_is_shown_to_have_ended(state: str, gone: bool) -> None:
+    transport = ReplacedOrder(state=state)
+    assert OandaKillSwitch(transport, OandaOptions(TOKEN, ACCOUNT)).cancel("7").gone is gone
 
 
 def test_too_many_requests_name_a_pause() -> None:
