@@ -308,6 +308,10 @@ def test_a_single_401_of_a_good_token_is_asked_again_on_reads_and_never_on_write
         rig.venue.answers["create_order"] = [rig.venue.error(401)]
         assert isinstance(await rig.connector.submit(rig.submit()), Rejected)
         assert rig.venue.count("create_order") == 1
+        assert not rig.auth_failures, "what is read since shows that the token is good"
+        for operation in ("create_order", "summary", "summary"):
+            rig.venue.answers[operation] = [*rig.venue.answers.get(operation, ()), rig.venue.error(401)]
+        assert isinstance(await rig.connector.submit(rig.submit()), Rejected)
         assert len(rig.auth_failures) == 1
         assert TOKEN not in rig.auth_failures[0]
 

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from quantd.domain.outcomes import Outcome, Rejected
-from quantd.errors import AuthFailed, Unavailable
-from quantd.ports import HttpRequest
+from quantd.errors import AuthFailed, Unavailable, VenueError
+from quantd.ports import HttpRequest, HttpResponse
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
 from quantd.venues.oanda.classify import classify, classify_read
@@ -20,7 +20,7 @@ from quantd.venues.oanda.formats import DATETIME_FORMAT
 
 _T = TypeVar("_T")
 _REFUSED_AGAIN_S = 1.0
-"""Before a read that was answered 401 is tried once more: single ones were seen for good tokens."""
+"""Before a read that was answered 401 is tried once more: single ones were seen for good tokens. A write never is."""
 
 
 class Api:
@@ -42,6 +42,7 @@ class Api:
         self.account = account
         self._auth_failed = auth_failed
         self._headers = headers_of(token)
+        self._was_accepted = False
 
     async def get(
         self, operation: str, path: str, kind: type[_T], lane: Lane, query: Mapping[str, str] | None = None
@@ -49,19 +50,29 @@ class Api:
         """Read below the account's own path.
 
         Raises:
-            VenueError: as `VenueHttp.read` does; Unavailable for an answer without the fields we need.
+            VenueError: as `VenueHttp.read` does; Unavailable for an answer without the fields we need, and for a 401 to a
+                token that was accepted before: an outage of the venue's own must stop no poller for good.
         """
         target = account_path(self.account, path) + (f"?{urlencode(query)}" if query else "")
-        request = HttpRequest("GET", target, self._headers)
+        try:
+            response = await self._read(operation, HttpRequest("GET", target, self._headers), lane)
+        except AuthFailed as error:
+            if not (self._was_accepted and error.detail.startswith("(401)")):
+                raise
+            raise Unavailable(self.venue, operation, f"a token that was good is refused: {error.detail}") from error
+        try:
+            return msgspec.json.decode(response.body, type=kind)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+
+    async def _read(self, operation: str, request: HttpRequest, lane: Lane) -> HttpResponse:
         try:
             response = await self.http.read(operation, request, lane)
         except AuthFailed:
             await asyncio.sleep(_REFUSED_AGAIN_S)
             response = await self.http.read(operation, request, lane)
-        try:
-            return msgspec.json.decode(response.body, type=kind)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+        self._was_accepted = True
+        return response
 
     async def write(  # noqa: PLR0913 - one request, whole
         self, operation: str, method: str, path: str, body: Any, *, lane: Lane, deadline_at_ns: int
@@ -77,9 +88,22 @@ class Api:
             return classify(operation, status, headers, body)
 
         outcome = await self.http.write(operation, request, lane, deadline_at_ns, told)
-        if isinstance(outcome, Rejected) and outcome.code in ("unauthorized", "forbidden") and self._auth_failed:
+        code = outcome.code if isinstance(outcome, Rejected) else ""
+        is_refused = code == "forbidden" or (code == "unauthorized" and not await self._is_accepted())
+        if is_refused and self._auth_failed is not None:
             self._auth_failed(f"{operation}: {outcome}")
         return outcome, answer
+
+    async def _is_accepted(self) -> bool:
+        """Whether the token that a write was refused for is good all the same; where nobody answers, the next write tells."""
+        request = HttpRequest("GET", account_path(self.account, "/summary"), self._headers)
+        try:
+            await self._read("summary", request, Lane.ACCOUNT)
+        except AuthFailed:
+            return False
+        except VenueError:
+            pass
+        return True
 
 
 def headers_of(token: str) -> dict[str, str]:
