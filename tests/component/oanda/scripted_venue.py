@@ -297,7 +297,7 @@ class ScriptedVenue:
 
     def _since(self, number: int) -> HttpResponse:
         if number < self.since_limit:
-            return self.error(416, "", "The Transaction range requested is not valid")
+            return self.error(416, "INVALID_TRANSACTION_RANGE", "The transaction range specified is invalid")
         found = [one for one in self._shown() if int(one["id"]) > number][: self.page_max]
         return self.ok({"transactions": found})
 

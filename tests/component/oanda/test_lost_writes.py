@@ -188,6 +188,19 @@ def test_a_log_out_of_reach_begins_again_and_is_read_by_time_where_that_is_neede
     run(body)
 
 
+def test_a_lost_submit_is_not_called_absent_over_a_stretch_of_the_log_that_was_never_read() -> None:
+    async def body(rig: Rig) -> None:
+        command, sent_at_ns = rig.submit(), rig.clock.now_ns()
+        await asyncio.sleep(1)
+        rig.venue.faults["create_order"] = ["drop_after"]
+        await rig.connector.submit(command)
+        rig.venue.since_limit = 2
+        assert isinstance(await rig.resolved(command, sent_at_ns), Found)
+        assert rig.anomalies("log_out_of_reach") == 1
+
+    run(body)
+
+
 def test_a_hole_in_the_log_is_waited_for_once_and_then_passed_over_loudly() -> None:
     async def body(rig: Rig) -> None:
         command, sent_at_ns = rig.submit(), rig.clock.now_ns()

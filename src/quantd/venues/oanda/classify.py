@@ -97,7 +97,9 @@ def classify_read(
     if status in (401, 403):
         return AuthFailed(venue, operation, detail)
     if told is not None and status in _STATUS_CODES:
-        return Refused(venue, operation, _code(status, told.error_code), detail)
+        # Of a range the status alone says what the log's reader must know, whatever the reason's name.
+        code = _STATUS_CODES[416] if status == 416 else _code(status, told.error_code)
+        return Refused(venue, operation, code, detail)
     return Unavailable(venue, operation, detail, retry_after_s=retry_after_s(headers, 0))
 
 

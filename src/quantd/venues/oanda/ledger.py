@@ -20,6 +20,8 @@ _PAGES_MAX = 100
 _HOPS_MAX = 20
 _LAGS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Pauses while the log lags behind another answer; half a second is the longest lag that was ever published."""
+_OUT_OF_REACH_NS = 10_000_000_000
+"""How long a range must be refused before it is given up: whether one that only lags is refused too, is not documented."""
 _SKEW_NS = 300_000_000_000
 """How far the venue's clock may be from ours where a time is all that we have to search by."""
 
@@ -39,8 +41,10 @@ class Ledger:
         self.alerts = alerts
         self._lock = asyncio.Lock()
         self._hole_at = 0
-        self._began_id = 0
-        """The newest entry when reading began at the present."""
+        self._refused_at_ns: int | None = None
+        """Monotonic time since when the range after the newest entry is refused."""
+        self.began_id = 0
+        """The newest entry when reading began at the present; 0 when the log goes on where the process before stopped."""
         self.last_id = 0
         """The newest entry up to which everything has been read; 0 before the first look."""
         self.covered_since_ns = 0
@@ -56,7 +60,7 @@ class Ledger:
         """Begin at the present, unless there is a place to go on from; return whether it did."""
         if self.last_id:
             return False
-        self.last_id = self._began_id = last_id
+        self.last_id = self.began_id = last_id
         self.covered_since_ns = self._api.http.clock.now_ns()
         return True
 
@@ -82,8 +86,9 @@ class Ledger:
                 except Refused as error:
                     if error.code != "range_not_available":
                         raise
-                    await self._begin_again(lane)
+                    await self._refused(lane)
                     return False
+                self._refused_at_ns = None
                 if not await self._take(page.transactions, lane):
                     return False
                 if self.last_id >= int(page.last_transaction_id):
@@ -112,11 +117,16 @@ class Ledger:
             self.last_id = entry.number
         return True
 
-    async def _begin_again(self, lane: Lane) -> None:
-        """Begin at the present: what was asked for is out of the venue's reach. The next snapshot shows the rest."""
+    async def _refused(self, lane: Lane) -> None:
+        """Begin at the present once a range stays out of the venue's reach. The next snapshot shows the rest."""
+        now_ns = self._api.http.clock.monotonic_ns()
+        since_ns = self._refused_at_ns = now_ns if self._refused_at_ns is None else self._refused_at_ns
+        if now_ns - since_ns < _OUT_OF_REACH_NS:
+            return
+        self._refused_at_ns = None
         self.alerts.note("log_out_of_reach", str(self.last_id))
         told = await self._api.get("summary", "/summary", wire.SummaryAnswer, lane)
-        self.last_id = self._began_id = int(told.last_transaction_id)
+        self.last_id = self.began_id = int(told.last_transaction_id)
         self.covered_since_ns = self._api.http.clock.now_ns()
 
     async def cover(self, since_ns: int, lane: Lane) -> bool:
@@ -141,7 +151,7 @@ class Ledger:
             page = await self._api.get("transaction_range", "/transactions/idrange", wire.TransactionPage, lane, asked)
             self._orders.apply(page.transactions)
             newest = max((newest, *(entry.number for entry in page.transactions)))
-        if newest < self._began_id:
+        if newest < self.began_id:
             return False
         self.covered_since_ns = since_ns - 1
         return True

@@ -96,7 +96,8 @@ class Search:
     async def _looked(self, command: Write, sent_at_ns: int, progress: Progress) -> Resolution:
         begun = self._searches.now()
         whole = await self._ledger.catch_up(Lane.RECONCILE)
-        if (command.client_order_id, command.operation) not in self._checkpoints:
+        checkpoint = self._checkpoints.get((command.client_order_id, command.operation))
+        if checkpoint is None or checkpoint < self._ledger.began_id:
             whole = await self._ledger.cover(sent_at_ns, Lane.RECONCILE) and whole
         resolution = await self._look(command)
         if resolution is not None:
