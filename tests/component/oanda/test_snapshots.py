@@ -1,8 +1,13 @@
 """What a snapshot of an OANDA account shows, and what it proves."""
 
+import asyncio
+import json
 from decimal import Decimal
 
+import pytest
+
 from quantd.domain.orders import OrderKind
+from quantd.errors import AuthFailed, Unavailable
 from tests.component.oanda.rig import EUR_USD, Rig, run
 
 D = Decimal
@@ -29,5 +34,75 @@ def test_our_own_orders_stand_under_their_ids_in_a_snapshot() -> None:
             (shown,) = (await reader.connector.snapshot()).orders
             assert (shown.client_order_id, shown.venue_order_id, shown.quantity) == ("q1-1", "2", D(1000))
             assert (shown.price, shown.kind, shown.instrument) == (D("1.09"), OrderKind.LIMIT, EUR_USD)
+
+    run(body)
+
+
+def test_an_order_that_the_log_knows_to_have_ended_is_not_shown_as_working() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit())
+        earlier = rig.venue.account()
+        await rig.connector.cancel(rig.cancel("2"))
+        rig.venue.answers["account"] = [rig.venue.ok({"account": earlier})]
+        assert not (await rig.connector.snapshot()).orders
+
+    run(body)
+
+
+def test_of_two_snapshots_at_once_the_second_is_asked_for_when_the_first_is_told() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.entry("CLIENT_CONFIGURE")
+        rig.venue.lag = 1
+        async with asyncio.TaskGroup() as tasks:
+            looks = [tasks.create_task(rig.connector.snapshot(), name=f"look {number}") for number in range(2)]
+            await asyncio.sleep(0.05)
+            rig.venue.lag = 0
+        first, second = [one.result() for one in looks]
+        assert first.asked_at_ns < first.answered_at_ns <= second.asked_at_ns
+
+    run(body)
+
+
+def test_exits_that_were_set_while_the_account_was_read_stay_known() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.fills_at_once = True
+        await rig.connector.submit(rig.submit())
+        await rig.connector.snapshot()
+        rig.venue.entry("CLIENT_CONFIGURE")
+        rig.venue.lag = 1
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(rig.connector.snapshot(), name="look")
+            await asyncio.sleep(0.05)
+            await rig.connector.set_protection(rig.protect("3", trail="0.01000"))
+            rig.venue.lag = 0
+        await rig.connector.set_protection(rig.protect("3", stop="1.05000", trail="0.01000"))
+        assert json.loads(rig.venue.requests[-1].body) == {"stopLoss": {"price": "1.05"}}
+
+    run(body)
+
+
+def test_a_log_that_is_refused_for_a_moment_is_not_given_up() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.fills_at_once = True
+        await rig.connector.submit(rig.submit())
+        await rig.connector.snapshot()
+        rig.venue.close_trade("3", "77", "STOP_LOSS_ORDER")
+        rig.venue.since_limit = 1_000
+        with pytest.raises(Unavailable):
+            await rig.connector.snapshot()
+        rig.venue.since_limit = 0
+        assert [one.lot for one in (await rig.connector.snapshot()).orders if one.lot] == ["3"]
+        assert rig.anomalies("log_out_of_reach") == 0
+
+    run(body)
+
+
+def test_a_token_that_was_good_and_is_refused_for_a_while_stops_no_reader_for_good() -> None:
+    async def body(rig: Rig) -> None:
+        for status, error in ((401, Unavailable), (403, AuthFailed)):
+            rig.venue.answers["account"] = [rig.venue.error(status) for _ in range(2)]
+            with pytest.raises(error):
+                await rig.connector.snapshot()
+            await rig.connector.snapshot()
 
     run(body)

@@ -4,6 +4,7 @@ Used by the connector. Only reads. One answer shows all of it as of one entry of
 to that entry, so that what closed a trade is told together with the trade's absence.
 """
 
+import asyncio
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -45,6 +46,16 @@ class AccountReader:
         """What hangs on each open trade, as it was last shown."""
         self.unsure: dict[str, frozenset[str]] = {}
         """By trade, what a write since may have changed or not; see `requests.dependents`."""
+        self._taken: set[str] = set()
+        """Trades whose exits were set since the snapshot under way was asked for: it may show those of before."""
+        self._turn = asyncio.Lock()
+        """One snapshot after the other, as each forgets the news of the one before."""
+
+    def took(self, trade: str, exits: LotProtection) -> None:
+        """Note that the venue took exits for a trade."""
+        self.exits[trade] = exits
+        self.unsure.pop(trade, None)
+        self._taken.add(trade)
 
     async def summary(self) -> wire.Summary:
         """Return what the account is.
@@ -70,8 +81,13 @@ class AccountReader:
         Raises:
             VenueError: when a part could not be read.
         """
+        async with self._turn:
+            return await self._snapshot()
+
+    async def _snapshot(self) -> tuple[AccountSnapshot, wire.Details]:
         self._handed_out()
         asked_at_ns, shown_by_it = self._clock.now_ns(), self.unsure.copy()
+        self._taken.clear()
         answer = await self._api.get("account", "", wire.DetailsAnswer, Lane.ACCOUNT)
         shown = answer.account
         newest = max(int(answer.last_transaction_id), int(shown.last_transaction_id or 0))
@@ -80,12 +96,13 @@ class AccountReader:
         answered_at_ns = self._clock.now_ns()
         trades = {trade.id: trade for trade in shown.trades}
         self.unsure = {trade: keys for trade, keys in self.unsure.items() if shown_by_it.get(trade) != keys}
-        self.exits = {trade: LotProtection() for trade in trades} | translate.exits_by_trade(shown.orders)
+        newer = {trade: self.exits[trade] for trade in self._taken if trade in trades}
+        self.exits = {trade: LotProtection() for trade in trades} | translate.exits_by_trade(shown.orders) | newer
         self._shown_id = self._ledger.last_id
         news = tuple(self._ledger.news)
         reports = [
             *self._news(news),
-            *(self._open(order, trades, asked_at_ns) for order in shown.orders if _is_known(order, trades)),
+            *(self._open(order, trades, asked_at_ns) for order in shown.orders if self._is_current(order, trades)),
         ]
         flows = tuple(flow for entry in news for flow in translate.flows_of(self._api.venue, entry, shown.currency))
         snapshot = AccountSnapshot(
@@ -158,13 +175,23 @@ class AccountReader:
         known = set(self._search.known_ids(instrument_id(self._api.venue, entry.instrument)))
         return not known.isdisjoint(ids)
 
+    def _is_current(self, order: wire.Order, trades: dict[str, wire.Trade]) -> bool:
+        """Whether an order says what it is for, units of its own or a trade that is open, and the log knows no end of it.
+
+        The log is read up to the account's entry at least, so that of the two it is never the older one.
+        """
+        if order.trade_id:
+            return order.trade_id in trades
+        chain = self._orders.find(order.id)
+        return bool(order.instrument) and (chain is None or (chain.is_open and chain.ids[-1] == order.id))
+
     def _open(self, order: wire.Order, trades: dict[str, wire.Trade], asked_at_ns: int) -> OrderReport:
         """Return a pending order; that it is shown is evidence of the moment of asking."""
         now_ns = self._clock.now_ns()
         if order.trade_id:
             return translate.dependent_report(self._api.venue, order, trades[order.trade_id], now_ns)
         chain = self._orders.find(order.id)
-        if chain is not None and chain.is_open and chain.ids[-1] == order.id:
+        if chain is not None:
             return msgspec.structs.replace(self._orders.report(chain, now_ns), occurred_at_ns=asked_at_ns)
         kind = CREATES.get(f"{order.type}_ORDER")
         units = order.units or ZERO
@@ -185,8 +212,3 @@ class AccountReader:
             kind=kind,
             trigger=order.price if stop else None,
         )
-
-
-def _is_known(order: wire.Order, trades: dict[str, wire.Trade]) -> bool:
-    """Whether an order says what it is for: units of its own, or a trade that is open."""
-    return order.trade_id in trades if order.trade_id else bool(order.instrument)

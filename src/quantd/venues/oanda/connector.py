@@ -242,8 +242,7 @@ class OandaConnector(MarketReads):
             deadline_at_ns=self._clock.now_ns() + round(_CANCEL_FOR_S * SECOND_NS),
         )
         if isinstance(outcome, Accepted):
-            shown.exits[lot] = command.protection
-            shown.unsure.pop(lot, None)
+            shown.took(lot, command.protection)
         elif isinstance(outcome, Unknown):
             shown.unsure[lot] = shown.unsure.get(lot, frozenset()).union(body)
         return outcome

@@ -219,7 +219,7 @@ def lot(venue: str, trade: wire.Trade, protection: LotProtection) -> Lot:
 
 def dependent_report(venue: str, order: wire.Order, trade: wire.Trade, received_at_ns: int) -> OrderReport:
     """Return an exit that hangs on a trade and has not traded."""
-    kind = DEPENDENT_KINDS[order.type]
+    kind = DEPENDENT_KINDS.get(order.type)
     return OrderReport(
         instrument_id(venue, trade.instrument),
         order.id,
