@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from quantd.domain.events import StrategyInterrupted
+from quantd.engine import authored
 from quantd.engine.context import Context, Meter, StrategySetup
 
 SAMPLE = 16
@@ -125,7 +126,7 @@ class Callbacks:
             self._stop_after = -1
             text = self._cut_reason
         else:
-            text = f"{type(error).__name__}: {error}"
+            text = authored.fault(error)
             if not self.is_quarantined and self._tolerates():
                 self._context.tolerated.append((self.id, name, text))
                 return

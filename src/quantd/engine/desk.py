@@ -15,6 +15,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
 from quantd.domain.orders import How, Protect, Side
 from quantd.domain.strategy_facts import StrategyFaulted, StrategySaved
+from quantd.engine import authored
 from quantd.engine.callbacks import CallbackOverrun, Callbacks, acting
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.emulation import Ticket
@@ -122,7 +123,7 @@ class Desk(Callbacks):
         self._must_declare("timer")
         if (cron is None) == (every_s is None):
             raise ValueError(f"timer {name!r}: give either cron or every_s")
-        self.timers.append(Timer(self.id, name, cron, every_s))
+        self.timers.append(Timer(self.id, authored.text(name), cron, every_s))
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 
@@ -273,6 +274,7 @@ class Desk(Callbacks):
             context.running = self
             state = self.strategy.save()
             encoded = None if state is None else msgspec.json.encode(state)
+            version = int(type(self.strategy).state_version)
             context.running = None
         except (Exception, CallbackOverrun, SystemExit) as error:  # noqa: BLE001 -- boundary: an author's code
             context.running = None
@@ -283,7 +285,6 @@ class Desk(Callbacks):
             return
         if encoded is not None and encoded != self._saved:
             self._saved = encoded
-            version = type(self.strategy).state_version
             self._context.record(StrategySaved(self.id, version, encoded, self._context.now_ns))
 
     @property
@@ -300,7 +301,9 @@ class Desk(Callbacks):
         """Send an order."""
         self._must_trade("orders")
         cap, where = self.setup.max_slippage_bps, self.read.resolve(instrument)
-        ticket = Ticket(self.id, where, side, quantity, how, protect=protect, why=why, max_slippage_bps=cap)
+        how, exits = authored.how_of(how), authored.protect_of(protect)
+        why = authored.text(why)
+        ticket = Ticket(self.id, where, side, quantity, how, protect=exits, why=why, max_slippage_bps=cap)
         placed = self._trading.submit(ticket)
         return placed if isinstance(placed, Denied) else view_of(placed)
 
@@ -314,13 +317,15 @@ class Desk(Callbacks):
     ) -> None:
         """Set a target."""
         self._must_trade("targets")
-        self._targets.set(self.id, self.read.resolve(instrument), quantity, how, protect, why)
+        where, exits = self.read.resolve(instrument), authored.protect_of(protect)
+        self._targets.set(self.id, where, quantity, authored.how_of(how), exits, authored.text(why))
 
     @acting
     def protect(self, instrument: str | None, protect: Protect) -> bool:
         """Put what is held under these exits."""
         self._must_trade("exits")
-        return self._trading.change_exits(self.id, self.read.resolve(instrument), protect)
+        exits = authored.protect_of(protect) or Protect()
+        return self._trading.change_exits(self.id, self.read.resolve(instrument), exits)
 
     @acting
     def cancel(self, order: Order) -> bool:
@@ -354,7 +359,7 @@ class Desk(Callbacks):
     def job(self, name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Give slow work away."""
         self._must_trade("jobs")
-        self.jobs.append(Job(self.id, name, function, args))
+        self.jobs.append(Job(self.id, authored.text(name), function, args))
 
     def flatten(self, why: str) -> None:
         """Cancel everything and close every book."""

@@ -33,7 +33,7 @@ class Reading:
         """
         if instrument is None:
             return self.only_instrument()
-        known = self._instruments.roles.get(instrument, InstrumentId(instrument))
+        known = self._instruments.roles.get(instrument, InstrumentId(str(instrument)))
         if known not in self._instruments:
             raise ValueError(f"{instrument!r} is not an instrument of {self._strategy}: {', '.join(self._instruments)}")
         return known

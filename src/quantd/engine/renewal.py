@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from quantd.domain.events import TradingState
 from quantd.domain.facts import StateSet
 from quantd.domain.strategy_facts import StrategyRenewed
+from quantd.engine import authored
 from quantd.engine.context import Context
 from quantd.engine.tallies import SUPERVISION
 
@@ -59,6 +60,6 @@ class Renewals:
         try:
             desk.renew()
         except Exception as error:  # noqa: BLE001 -- boundary: an author's `setup`
-            desk.quarantine("setup", f"{type(error).__name__}: {error}")
+            desk.quarantine("setup", authored.fault(error))
             return
         self._renewed(desk)

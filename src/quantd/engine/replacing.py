@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from quantd.domain.events import StrategiesReplaced
 from quantd.domain.strategy_facts import StrategyReloaded
+from quantd.engine import authored
 from quantd.engine.context import Context, StrategySetup
 from quantd.engine.operator import Operator
 from quantd.engine.strategy import Strategy
@@ -76,4 +77,4 @@ class Replacements:
         try:
             desk.replace(*offered)
         except Exception as error:  # noqa: BLE001 -- boundary: an author's `setup`
-            desk.quarantine("setup", f"{type(error).__name__}: {error}")
+            desk.quarantine("setup", authored.fault(error))

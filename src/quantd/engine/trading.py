@@ -66,7 +66,7 @@ class Trading:
         if rules is None:
             return self._denied(ticket, Denied(Denial.MALFORMED, 1, "order", "a listed instrument", ticket.instrument))
         try:
-            spec = terms(rules, ticket)
+            spec = _terms(rules, ticket)
         except (ValueError, ArithmeticError) as error:
             return self._denied(ticket, Denied(Denial.MALFORMED, 1, "order", "finite numbers", str(error)))
         wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
@@ -378,6 +378,15 @@ class Trading:
 
     def _refused(self, order: LiveOrder, denied: Denied) -> Denied:
         return record_refused(self._context, order, denied)
+
+
+def _terms(rules: Instrument, ticket: Ticket) -> OrderSpec:
+    """Return an order's terms; exits that are no numbers raise like a price: once it has filled it is too late."""
+    if ticket.protect is not None:
+        for price in msgspec.structs.astuple(ticket.protect):
+            if price is not None:
+                rules.price(price, Rounding.NEAREST)
+    return terms(rules, ticket)
 
 
 def _busy(order: LiveOrder) -> str:
