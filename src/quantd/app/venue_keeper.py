@@ -30,7 +30,8 @@ class VenueKeeper:
         settings = self._parts.settings
         self.follower = AccountFollower(
             self._parts.connector,
-            self._symbols(),
+            sorted({symbol_of(one) for one in wants(shared.engine, name).instruments}),
+            held=self._held(),
             engine=shared.engine,
             emit=shared.emit,
             executor=shared.executor,
@@ -90,17 +91,17 @@ class VenueKeeper:
         if cash_flows is not None:
             yield f"cash {name}", lambda: follow_cash(shared, name, cash_flows)
 
-    def _symbols(self) -> list[str]:
-        """What strategies trade there, and what is held or ordered there from before."""
+    def _held(self) -> list[str]:
+        """What is held or ordered there from before, and no strategy trades any more."""
         engine, venue = self._shared.engine, self._name
-        symbols = {symbol_of(one) for one in wants(engine, venue).instruments}
+        symbols = set[str]()
         for order in engine.state.orders.open_orders():
             if order.instrument.partition(":")[0] == venue:
                 symbols.add(symbol_of(order.instrument))
         for book in engine.state.portfolio.books():
             if book.quantity and book.instrument.venue == venue:
                 symbols.add(book.instrument.symbol)
-        return sorted(symbols)
+        return sorted(symbols - {symbol_of(one) for one in wants(engine, venue).instruments})
 
     async def _supervise(self, feeds: list[FeedTask]) -> None:
         shared = self._shared

@@ -1,7 +1,8 @@
 """Follows one account: brings it up, reconciles, and then keeps asking for its orders and balances.
 
 The order is: credentials and rules, unknown writes, a snapshot to reconcile with, then ready. A venue that cannot
-answer is not ready, says why, and is tried again; the other venues go on.
+answer is not ready, says why, and is tried again; the other venues go on. What keeps one instrument from being traded (a
+write that stays unknown, a delisting) keeps no other one from it: without prices the engine's stops see nothing.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from quantd.domain.orders import OperationKind
 from quantd.engine.core import Engine
 from quantd.engine.differences import COUNTED, Policies, plan
 from quantd.engine.orders import LiveOrder
-from quantd.errors import AuthFailed, VenueError
+from quantd.errors import AuthFailed, Refused, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
 from quantd.runtime.executor import Executor, Write
 
@@ -35,6 +36,8 @@ _BACKOFF_MAX_S = 30.0
 _ORDERS, _ACCOUNT = "orders", "account"
 _LOOK_AGAIN_S = 1.0
 """Between the two looks of a start that finds differences."""
+_RESOLVE_S = 15.0
+"""How long a start waits for unknown writes, beyond twice the venue's quiet period."""
 
 
 class AccountFollower:
@@ -42,7 +45,8 @@ class AccountFollower:
 
     Args:
         connector: The venue.
-        symbols: Venue symbols to read the rules of.
+        symbols: Venue symbols to read the rules of; the venue is not ready without any of them.
+        held: More of them, which nothing trades any more, but of which something is held or ordered from before.
         engine: Read only: which orders work, what is unknown.
         emit: The inbox.
         executor: Asked to resolve writes whose outcome is unknown.
@@ -63,6 +67,7 @@ class AccountFollower:
         policies: Policies,
         orders_every_s: float,
         account_every_s: float,
+        held: Iterable[str] = (),
     ) -> None:
         self.venue = connector.venue
         self.connector = connector
@@ -73,6 +78,7 @@ class AccountFollower:
         self._told: Account | None = None
         """What the engine was last told that the account is."""
         self._symbols = tuple(symbols)
+        self._held = tuple(held)
         self._engine = engine
         self._emit = emit
         self._executor = executor
@@ -150,7 +156,7 @@ class AccountFollower:
 
         Without a way to convert, new exposure will be denied for want of a rate; that is said here, once.
         """
-        found = await self.connector.instruments(self._symbols)
+        found = await self._listed()
         base, account = self._engine.state.rates.base_currency, self.connector.account
         currencies = {one.settlement_currency for one in found}
         if account.kind is AccountKind.MARGIN:
@@ -167,18 +173,40 @@ class AccountFollower:
                 found += await self.connector.instruments([symbol])
         return found
 
+    async def _listed(self) -> tuple[Instrument, ...]:
+        """Read the rules of all that is traded, and of what is held from before as far as the venue lists it still."""
+        try:
+            return await self.connector.instruments((*self._symbols, *self._held))
+        except Refused:
+            if not self._held:
+                raise
+        found = await self.connector.instruments(self._symbols)
+        for symbol in self._held:
+            try:
+                found += await self.connector.instruments([symbol])
+            except Refused as error:
+                _log.warning("held_and_not_listed", venue=self.venue, instrument=symbol, error=str(error))
+        return found
+
     async def _resolve_all(self) -> None:
-        """Ask what became of every unknown write, and wait until all is known."""
-        while True:
-            unknown = [order for order in self._orders() if order.is_unknown]
-            if not unknown:
-                return
-            for order in unknown:
-                write = write_of(order, self._engine)
-                if write is not None:
-                    self._executor.resolve(write, sent_at_ns(order))
-            self.reason = f"{len(unknown)} writes of unknown outcome"
-            await asyncio.sleep(0.25)
+        """Ask what became of every unknown write, and wait for that.
+
+        What takes longer, or waits for a person, holds up its own instrument alone, as it does at any other time: the others'
+        stops must see prices.
+        """
+        patience_s = _RESOLVE_S + 2 * self.connector.capabilities.quiet_period_s
+        try:
+            async with asyncio.timeout(patience_s):
+                while unknown := [order for order in self._orders() if order.is_unknown]:
+                    for order in unknown:
+                        write = write_of(order, self._engine)
+                        if write is not None:
+                            self._executor.resolve(write, sent_at_ns(order))
+                    self.reason = f"{len(unknown)} writes of unknown outcome"
+                    await asyncio.sleep(0.25)
+        except TimeoutError:
+            left = [order.client_order_id for order in self._orders() if order.is_unknown]
+            _log.warning("writes_still_unknown", venue=self.venue, orders=left)
 
     def _orders(self) -> list[LiveOrder]:
         orders = self._engine.state.orders.open_orders()

@@ -16,14 +16,15 @@ import pytest
 
 from quantd.clock import LoopClock
 from quantd.domain.cash import PositionMode
-from quantd.domain.commands import Submit
+from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
 from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
 from quantd.domain.facts import AccountRecorded, PositionAdjusted
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Limit, OrderRef, OrderState, Protect, Side
-from quantd.domain.outcomes import Unknown
+from quantd.domain.outcomes import Ambiguous, Resolution, StillUnknown, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies
+from quantd.engine.risk.wish import Denial, Denied
 from quantd.errors import Unavailable
 from quantd.runtime.accounts import AccountFollower, write_of
 from quantd.runtime.executor import Executor
@@ -33,12 +34,16 @@ from quantd.testing.observer import RecordingObserver
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperData, PaperSettings, SyntheticData, SyntheticInstrument
 
+Resolvable = Submit | Amend | Cancel | CloseLot | SetProtection
+
 
 class Revealing(PaperConnector):
     """Learns at its start that the account hedges, and fails the first time it is asked."""
 
     failures = 1
     reads_orders = True
+    finds: Resolution | None = None
+    """What became of every write that it is asked for."""
     later: Callable[[], None] | None = None
     """Called by each snapshot: what the account shows may change while it is watched."""
 
@@ -61,6 +66,10 @@ class Revealing(PaperConnector):
         self.account = msgspec.structs.replace(self.account, mode=PositionMode.HEDGING, home_currency="EUR")
         await super().start()
 
+    async def resolve(self, command: Resolvable, sent_at_ns: int) -> Resolution:
+        """Say what became of a write."""
+        return self.finds or await super().resolve(command, sent_at_ns)
+
     async def snapshot(self) -> AccountSnapshot:
         """Tell the account, and what it is by now."""
         if self.later is not None:
@@ -80,14 +89,14 @@ def connector(clock: LoopClock) -> Revealing:
 class Desk:
     """A follower on an engine that knows no account yet, and everything that it was told."""
 
-    def __init__(self, clock: LoopClock) -> None:
+    def __init__(self, clock: LoopClock, symbols: Sequence[str] = ("BTC-USD",), held: Sequence[str] = ()) -> None:
         self.clock = clock
         self.connector = connector(self.clock)
         self.rig = Rig()
         policies = self.rig.engine.context.policies["paper"] = Policies(ReconcileAction.ADOPT)
         self.told: list[Event] = []
         self.observer = observer = RecordingObserver()
-        executor = Executor(
+        self.executor = executor = Executor(
             {"paper": self.connector},
             self.emit,
             clock=self.clock,
@@ -97,7 +106,8 @@ class Desk:
         )
         self.follower = AccountFollower(
             self.connector,
-            ["BTC-USD"],
+            symbols,
+            held=held,
             engine=self.rig.engine,
             emit=self.emit,
             executor=executor,
@@ -113,6 +123,12 @@ class Desk:
         """Note an event and give it to the engine."""
         self.told.append(event)
         self.rig.handle(event)
+
+    async def write(self) -> None:
+        """Carry out what is sent or asked for, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            self.executor.attach(tasks)
+            await asyncio.Event().wait()
 
     def opened(self) -> list[AccountOpened]:
         """Return what was said of the account."""
@@ -286,3 +302,44 @@ def test_a_lost_entry_is_asked_for_with_the_exits_that_went_with_it() -> None:
     assert isinstance(again, Submit)
     assert (again.protection, again.spec) == (sent.protection, sent.spec)
     assert again.protection == LotProtection(stop=Decimal(95), take=Decimal(110))
+
+
+@pytest.mark.parametrize("finds", [StillUnknown("not_seen"), Ambiguous(("1", "2"))])
+def test_a_write_that_stays_unknown_keeps_its_instrument_from_trading_and_not_its_venue(finds: Resolution) -> None:
+    """Without a venue that is up nothing there has prices, and no stop that the engine holds is looked after."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        order = desk.rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
+        desk.rig.answer(order, Unknown("timeout"))
+        desk.connector.finds = finds
+        async with asyncio.TaskGroup() as tasks:
+            writes = tasks.create_task(desk.write())
+            async with asyncio.timeout(20):
+                await desk.follower.bring_up()
+            writes.cancel()
+        assert desk.follower.is_ready
+        assert desk.rig.live(order).is_unknown
+        denied = desk.rig.do(lambda s: s.buy(BTC, 1, Limit(99)))
+        assert isinstance(denied, Denied)
+        assert denied.code in (Denial.UNKNOWN_OUTCOME, Denial.TRADING_STATE)
+
+    run_virtual(scene)
+
+
+def test_what_is_held_and_no_longer_listed_keeps_no_venue_down() -> None:
+    """A dust of a coin that was delisted; what a strategy trades is another matter, and named."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock, held=("GONE-USD",))
+        async with asyncio.timeout(10):
+            await desk.follower.bring_up()
+        assert [one.symbol for one in desk.follower.instruments] == ["BTC-USD"]
+        other = Desk(clock, symbols=("BTC-USD", "GONE-USD"))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                await other.follower.bring_up()
+        assert not other.follower.is_ready
+        assert "GONE-USD" in other.follower.reason
+
+    run_virtual(scene)
