@@ -140,7 +140,7 @@ class Daemon:
             self.engine.connect(name, known)
         self.engine.declare()
         self._this_run = this_run(settings, meta, source_hashes(self.strategies), clock.now_ns())
-        fold(self._storage.store, self.engine, self._this_run)
+        recovery = fold(self._storage.store, self.engine, self._this_run)
         reopen_paper(self.venues, self.engine.state)
         self._budgets = BudgetKeeper(self.venues, self.emit, clock)
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
@@ -149,6 +149,7 @@ class Daemon:
         observer.gauge("quantd_journal_epoch", meta.epoch)
         Stopwatch(clock, observer).attach(self.engine)
         self._build_runner()
+        self._runner.records = recovery.records
         self._jobs = Jobs(self.engine, self.emit, clock)
         self._shared = Shared(
             settings=settings,
@@ -383,7 +384,9 @@ class Daemon:
         if self._input_log is not None:
             self._input_log.close()
         if self._journal.failure is None:
-            await self._journal.snapshot(dump(self.engine.state))
+            # What a fault left half done is in no record: with it the state is no snapshot of the journal.
+            if not self.engine.context.facts:
+                await self._journal.snapshot(dump(self.engine.state))
             await self._journal.close()
         _log.info("stopped", reason=self.stop_reason, fills=self._watcher.fills)
 

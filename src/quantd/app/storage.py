@@ -3,11 +3,12 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
 import quantd
+from quantd.app.input_recorder import InputRecorder
 from quantd.config import Settings
 from quantd.domain.events import TradingState
 from quantd.domain.facts import Fact, RunStarted, StateSet
@@ -124,12 +125,16 @@ def latch_state_set(latch: HaltLatch, fact: StateSet) -> None:
         _log.error("halt_latch_not_written", error=str(error))
 
 
-def open_input_log(settings: Settings, store: JournalStore[Fact], clock: Clock, version: str) -> InputLogWriter[Any]:
-    """Open a new input log beside the journal, named by where it begins."""
+def open_input_log(settings: Settings, store: JournalStore[Fact], clock: Clock, version: str) -> InputRecorder:
+    """Open a new input log beside the journal, named by where it begins.
+
+    Raises:
+        JournalError: it cannot be made.
+    """
     meta, head = store.meta, store.head
     started = clock.now_ns()
     path = Path(f"{settings.journal.path}.inputs-{meta.epoch}-{head.seq}-{started}")
     header = InputLogHeader(
         journal_id=meta.journal_id, epoch=meta.epoch, after_seq=head.seq, started_at_ns=started, version=version
     )
-    return InputLogWriter(path, header)
+    return InputRecorder(InputLogWriter(path, header))
