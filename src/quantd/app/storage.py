@@ -90,7 +90,9 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
     except BaseException:
         locks.close()
         raise
-    return Storage(store, HaltLatch(state / "halt.json"), locks, tuple(held))
+    latch = HaltLatch(state / "halt.json")
+    latch.reserve()
+    return Storage(store, latch, locks, tuple(held))
 
 
 def this_run(settings: Settings, meta: Meta, sources: dict[str, str], now_ns: int) -> RunStarted:

@@ -6,6 +6,7 @@ command line; read at start without the journal, and by the executor just before
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -23,6 +24,8 @@ from quantd.journal.layout import sync_directory
 UNREADABLE = -1
 """The generation of a latch file that cannot be read."""
 
+_ROOM = bytes(64 * 1024)
+"""What a halt may need on a disk that has no room any more: reserved while there is some."""
 _TRIES = 100
 _TRY_AGAIN_S = 0.005
 
@@ -161,22 +164,38 @@ class HaltLatch:
             except OSError as error:
                 raise JournalError(f"{self.path}: the halt could not be cleared: {error.strerror}") from error
 
+    def reserve(self) -> None:
+        """Keep room beside the file, so that a halt can be written on a full disk; never raises."""
+        spare = self._spare
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.with_name(f"{self.path.name}.lock").touch(mode=0o644)
+            if spare.exists() and spare.stat().st_size >= len(_ROOM):
+                return
+            try:
+                _put(spare, _ROOM, os.O_CREAT)
+            except OSError:
+                spare.unlink(missing_ok=True)
+
+    @property
+    def _spare(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.spare")
+
     def _write(self, content: LatchContent) -> LatchContent:
+        data = msgspec.json.format(msgspec.json.encode(content)) + b"\n"
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            try:
-                data = msgspec.json.format(msgspec.json.encode(content)) + b"\n"
-                if os.write(descriptor, data) != len(data):
-                    raise OSError(0, "the disk is full")
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _put(temporary, data, os.O_CREAT | os.O_TRUNC)
             temporary.rename(self.path)
-        except OSError:
+        except OSError as refused:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise
+            try:
+                _put(self._spare, data, 0)  # over what is there: that takes no more room
+                self._spare.rename(self.path)
+            except OSError:
+                raise refused from None
+            self.reserve()
         sync_directory(self.path.parent)
         self._unwritten = ()
         self._cache = (None, content)
@@ -204,6 +223,22 @@ class HaltLatch:
             yield
         finally:
             os.close(descriptor)
+
+
+def _put(path: Path, data: bytes, flags: int) -> None:
+    """Write a file of just `data`, on disk when this returns.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
+    try:
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, "the disk is full")
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _load(path: Path) -> LatchContent:

@@ -1,5 +1,6 @@
 """A halt stays until a named person clears it, whatever happens to process, disk or file."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -152,3 +153,32 @@ def test_threads_that_halt_at_once_lose_no_halt(latch: HaltLatch) -> None:
     content = latch.read()
     assert set(content.halts) == set(halts)
     assert content.generation == 12
+
+
+def test_a_halt_is_kept_on_a_disk_that_has_no_room_left(latch: HaltLatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal fails because the disk is full: that is when its halt must be there for the next process."""
+    latch.reserve()
+    opened, wrote = os.open, os.write
+    fresh: set[int] = set()
+
+    def open_(path: os.PathLike[str], flags: int, mode: int = 0o777) -> int:
+        is_new = not os.path.exists(path) or bool(flags & os.O_TRUNC)
+        descriptor = opened(path, flags, mode)
+        (fresh.add if is_new else fresh.discard)(descriptor)
+        return descriptor
+
+    def write(descriptor: int, data: bytes) -> int:
+        if descriptor in fresh:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return wrote(descriptor, data)
+
+    monkeypatch.setattr(os, "open", open_)
+    monkeypatch.setattr(os, "write", write)
+    latch.halt(OPERATOR)
+    assert HaltLatch(latch.path).read() == LatchContent(1, (OPERATOR,))
+    with pytest.raises(JournalError, match="No space left"):
+        latch.halt(Halt("venue:a", HALTED, "ann", "x", 6))
+    monkeypatch.undo()
+    latch.reserve()
+    assert HaltLatch(latch.path).read().state is HALTED
+    assert latch.halt(Halt("venue:a", HALTED, "ann", "x", 7)).state_of(("venue:a",)) is HALTED
