@@ -15,7 +15,7 @@ from quantd.domain.facts import Fact, RunStarted, StateSet
 from quantd.engine.core import Engine
 from quantd.engine.ids import base32
 from quantd.engine.images import restore
-from quantd.engine.runs import check_run
+from quantd.engine.runs import check_run, left_behind
 from quantd.errors import JournalError
 from quantd.journal.backup import mint_epoch
 from quantd.journal.fold import Recovery, recover
@@ -112,6 +112,8 @@ def fold(store: JournalStore[Fact], engine: Engine, run: RunStarted) -> Recovery
         _log.warning("snapshots_of_another_version", snapshots=recovery.outdated_snapshots, records=recovery.records)
     for difference in check_run(engine.state.run, run):
         _log.warning("changed_since_the_last_run", what=difference)
+    for scope, left in left_behind(engine.state, engine.context.capabilities, engine.desks).items():
+        _log.warning("no_longer_configured", scope=scope, left=left)
     engine.restored()
     _log.info("journal_folded", records=recovery.records, snapshot=recovery.snapshot_seq)
     return recovery

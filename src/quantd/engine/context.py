@@ -158,6 +158,10 @@ class Context:
         """Hand a command to the executor once the facts of this event are on disk."""
         self.commands.append(command)
 
+    def reaches(self, instrument: str) -> bool:
+        """Whether the venue of an instrument is configured: one that was taken out may have left orders and positions."""
+        return instrument.partition(":")[0] in self.capabilities
+
     def instrument(self, instrument: InstrumentId) -> Instrument:
         """Return the rules of an instrument.
 

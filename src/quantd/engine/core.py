@@ -194,7 +194,7 @@ class Engine:
         count_on(self.context)
         self.risk.restored()
         self.protection.restore()
-        self.targets.restore()
+        self.targets.restore(self.desks)
 
     def lose_in_flight(self, cause: str, now_ns: int) -> None:
         """After a fold: what was pending or sent may or may not have happened. A stale intent is never sent late."""

@@ -48,7 +48,9 @@ class Ticket(msgspec.Struct, frozen=True):
 
 def emulate(context: Context, spec: OrderSpec, rules: Instrument, ticket: Ticket) -> tuple[OrderSpec, bool] | Denied:
     """Return what is sent instead of `spec`, and whether the engine holds it until its trigger."""
-    capabilities = context.capabilities[rules.venue]
+    capabilities = context.capabilities.get(rules.venue)
+    if capabilities is None:
+        return Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", "a configured venue", "no longer configured")
     support = getattr(capabilities, spec.kind.value)
     if support is Support.REFUSED:
         return Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", spec.kind.value, "refused")

@@ -171,7 +171,8 @@ class Intake:
         operation = order.operation
         if operation is None or operation.quantity is None:
             return False
-        return self._context.capabilities[order.instrument.partition(":")[0]].amend is not Support.NATIVE
+        capabilities = self._context.capabilities.get(order.instrument.partition(":")[0])
+        return capabilities is not None and capabilities.amend is not Support.NATIVE
 
     def _refused(self, order: LiveOrder, operation: Operation, trigger: Trigger, code: str) -> None:
         """A refused submit ends its order; a refused amend or cancel leaves it as it was.

@@ -4,9 +4,10 @@ Used at the start, after the fold and before anything is sent. Changes nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from quantd.domain.facts import RunStarted
+from quantd.engine.state import State
 from quantd.errors import JournalError
 
 
@@ -46,6 +47,25 @@ def check_run(before: RunStarted | None, now: RunStarted) -> Iterator[str]:
     if before.config_hash != now.config_hash:
         yield f"the configuration was {before.config_hash[:12]} and is {now.config_hash[:12]}"
     yield from _sources(before.strategy_sources, now.strategy_sources)
+
+
+def left_behind(state: State, venues: Collection[str], strategies: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Return what orders and holdings stand at other venues and of other strategies than these, by scope.
+
+    Nothing can be sent to such a venue any more, and nobody looks after what such a strategy holds.
+    """
+    left: dict[str, list[str]] = {}
+    known = {f"venue:{one}" for one in venues} | {f"strategy:{one}" for one in strategies} | {"strategy:"}
+    standing = [(one.instrument, one.strategy, f"order {one.client_order_id}") for one in state.orders.open_orders()]
+    standing += [
+        (book.instrument.id, book.strategy, f"{book.quantity} {book.instrument.id}")
+        for book in state.portfolio.books()
+        if book.quantity
+    ]
+    for instrument, strategy, what in standing:
+        for scope in {f"venue:{instrument.partition(':')[0]}", f"strategy:{strategy}"} - known:
+            left.setdefault(scope, []).append(what)
+    return left
 
 
 def _sources(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

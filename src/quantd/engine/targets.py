@@ -4,7 +4,7 @@ At most one working order for (strategy, instrument) moves the book toward its t
 target replaces it, transient denials are tried again until the target's time is over, lasting ones end it unless it closes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 from quantd.domain.facts import TargetSet
@@ -41,6 +41,8 @@ class Targets:
         """Targets without an order -> when they are tried again, engine time."""
         self._outgoing: dict[tuple[str, InstrumentId], set[str]] = {}
         """Orders that were working when a book was to be closed: each may trade until its end is known."""
+        self._strategies: Collection[str] | None = None
+        """Those that are configured, once a fold may have brought back targets of others."""
         self._replacing: set[str] = set()
         """Orders that were cancelled because their target changed: the next one follows at once."""
 
@@ -77,18 +79,28 @@ class Targets:
         self.pursue(strategy, instrument)
 
     def close(self, strategy: str, instrument: InstrumentId, why: str) -> None:
-        """Cancel a strategy's orders in an instrument and close its book, with what those orders still trade."""
+        """Cancel a strategy's orders in an instrument and close its book, with what those orders still trade.
+
+        What is left at a venue that is no longer configured stays: nothing can be sent there.
+        """
+        if not self._context.reaches(instrument):
+            return
         orders = [one for one in self._context.state.orders.open_orders(instrument) if one.strategy == strategy]
         self._outgoing[strategy, instrument] = {one.client_order_id for one in orders}
         for order in orders:
             self._trading.cancel(order, why)
         self.set(strategy, instrument, ZERO, Market(reduce_only=True), None, why)
 
-    def restore(self) -> None:
+    def restore(self, strategies: Collection[str]) -> None:
         """After a fold: work on every target again at the next tick, with the order that works for it already.
 
         That order may outlive its target, and a next one goes on with it.
+
+        Args:
+            strategies: Those that are configured. Targets of others end, unless they bring a book to nothing: there is
+                nobody who would look after what they open.
         """
+        self._strategies = strategies
         for order in self._context.state.orders.open_orders():
             if order.for_target:
                 self._orders[order.strategy, order.instrument] = order.client_order_id
@@ -173,6 +185,9 @@ class Targets:
         target = context.state.targets.get((strategy, instrument))
         if target is None or target.quantity is None:
             return
+        if not self._is_looked_after(target) or not context.reaches(instrument):
+            self._end(target)
+            return
         book = context.state.portfolio.book(strategy, instrument)
         working = self.working_order(strategy, instrument)
         if working is not None:
@@ -189,6 +204,11 @@ class Targets:
             self._end(target)
             return
         self._send(target, book.quantity, missing)
+
+    def _is_looked_after(self, target: TargetSet) -> bool:
+        """Whether somebody follows what a target opens; one that brings a book to nothing needs nobody."""
+        known = self._strategies is None or not target.strategy or target.strategy in self._strategies
+        return known or not target.quantity
 
     def _may_still_fill(self, strategy: str, instrument: InstrumentId) -> bool:
         """Whether a book that is flat may not stay so: an order that was to go is not known to be gone."""

@@ -192,7 +192,8 @@ class Trading:
             return self._refused(order, Denied(Denial.NOT_OPEN, 1, "order", "an open order", order.state.value))
         if order.operation is not None or order.held:
             return self._refused(order, Denied(Denial.BUSY, 1, "order", "no operation in flight", _busy(order)))
-        amending = context.capabilities[rules.venue].amend
+        capabilities = context.capabilities.get(rules.venue)
+        amending = Support.REFUSED if capabilities is None else capabilities.amend
         if amending is Support.REFUSED:
             return self._refused(order, Denied(Denial.UNSUPPORTED, 6, f"venue:{rules.venue}", "amend", "refused"))
         if price is not None and order.spec.price is None:  # it would count instead of the trigger, which stays
@@ -270,7 +271,7 @@ class Trading:
             urgent: Passes the limit of cancels in time; others wait for room.
 
         Returns:
-            Whether there is anything to cancel.
+            Whether there is anything to cancel, at a venue that is configured.
         """
         context = self._context
         if not order.is_open:
@@ -279,6 +280,8 @@ class Trading:
             context.record(OrderMoved(order.client_order_id, Trigger.CANCEL, context.now_ns, why or "cancelled"))
             self.changed(order)
             return True
+        if not context.reaches(order.instrument):
+            return False
         operation = order.operation
         if operation is not None:
             # The executor deletes an unsent submit on this; a sent one is cancelled when its outcome is in.

@@ -86,6 +86,8 @@ class WayOut:
         what its own do not add up to any more is closed by an order that names none.
         """
         context = self._context
+        if not context.reaches(guard.instrument):
+            return
         under_way = [
             order
             for order in context.state.orders.open_orders(guard.instrument)
