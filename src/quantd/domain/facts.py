@@ -29,6 +29,8 @@ class RunStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
     journal_id: str
     epoch: int
     at_ns: int
+    base_currency: str = ""
+    """What profits, and with them baselines and peaks, are counted in; empty where it was not told."""
 
     def reloaded(self, fact: StrategyReloaded) -> "RunStarted":
         """Return what the run is made of since a strategy began anew."""

@@ -26,6 +26,11 @@ class Baselines:
             PeaksRecorded: self._peaks_recorded,
         }
 
+    def forget(self) -> None:
+        """Let losses count from the first profit that is seen: those kept are in another currency."""
+        self.begun.clear()
+        self.peaks.clear()
+
     def _day_started(self, fact: DayStarted) -> None:
         self.day = fact.day
         self.begun = dict(fact.profits)

@@ -46,6 +46,11 @@ def check_run(before: RunStarted | None, now: RunStarted) -> Iterator[str]:
         yield f"quantd was {before.version} and is {now.version}"
     if before.config_hash != now.config_hash:
         yield f"the configuration was {before.config_hash[:12]} and is {now.config_hash[:12]}"
+    if before.base_currency not in ("", now.base_currency):
+        yield (
+            f"the base currency was {before.base_currency} and is {now.base_currency}: losses count from now on, and limits"
+            " that were set at run time are still the numbers that they were"
+        )
     yield from _sources(before.strategy_sources, now.strategy_sources)
 
 

@@ -153,6 +153,8 @@ class State:
         """Some facts are told for the record only."""
 
     def _run_started(self, fact: f.RunStarted) -> None:
+        if self.run is not None and self.run.base_currency not in ("", fact.base_currency):
+            self.baselines.forget()
         self.run = fact
 
     def _instrument(self, fact: f.InstrumentRecorded) -> None:

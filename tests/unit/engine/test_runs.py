@@ -1,10 +1,14 @@
 """Control 35: a journal of a newer version, or of another journal, is refused; what changed since is told."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
-from quantd.domain.facts import RunStarted
+from quantd.domain.facts import DayStarted, PeaksRecorded, RunStarted
+from quantd.engine.rates import Rates
 from quantd.engine.runs import check_run, version_key
+from quantd.engine.state import State
 from quantd.errors import JournalError
 
 RUN = RunStarted("1.2.0", "c" * 64, {"a": "1" * 64, "b": "2" * 64}, "0test", 7, 1)
@@ -47,3 +51,22 @@ def test_a_new_journal_has_no_run_before() -> None:
 
 def test_versions_compare_as_numbers() -> None:
     assert version_key("1.9.2") < version_key("1.10") == version_key("1.10.0rc1")
+
+
+@pytest.mark.parametrize(("now", "kept"), [("USD", True), ("JPY", False)])
+def test_losses_count_anew_in_another_base_currency(now: str, kept: bool) -> None:
+    """A thousand yen that the day began with are no thousand dollars that were lost since."""
+    state = State(Rates(now))
+    before = msgspec.structs.replace(RUN, base_currency="USD")
+    for fact in (
+        before,
+        DayStarted("2026-01-05", {"account": Decimal(100)}, 2),
+        PeaksRecorded({"account": Decimal(1_000)}, 3),
+        msgspec.structs.replace(RUN, base_currency=now),
+    ):
+        state.apply(fact)
+    assert state.baselines.day == "2026-01-05"
+    assert state.baselines.begun == ({"account": Decimal(100)} if kept else {})
+    assert state.baselines.peaks == ({"account": Decimal(1_000)} if kept else {})
+    told = list(check_run(before, msgspec.structs.replace(RUN, base_currency=now)))
+    assert [one.partition(":")[0] for one in told] == ([] if kept else ["the base currency was USD and is JPY"])
