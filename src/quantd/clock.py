@@ -8,16 +8,26 @@ import time
 
 
 class SystemClock:
-    """Wall time that never goes back: a step backwards of the system clock is held until it has caught up."""
+    """Wall time that never goes back: after a step backwards it goes on at half its pace until it is caught up.
+
+    Standing still it would hold up all that waits for it: exits to be tried again, unknown outcomes, naked positions.
+    """
 
     def __init__(self) -> None:
-        self._last_ns = 0
+        self._last: tuple[int, int] = (0, time.monotonic_ns())
+        """The last answer, and the monotonic time at which it was given."""
 
     def now_ns(self) -> int:
         """Return nanoseconds since 1970 UTC, never smaller than the answer before."""
-        now = time.time_ns()
-        self._last_ns = max(self._last_ns, now)
-        return self._last_ns
+        monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        last_ns, at_ns = self._last
+        now_ns = wall_ns if wall_ns > last_ns else last_ns + max(monotonic_ns - at_ns, 0) // 2
+        self._last = now_ns, monotonic_ns
+        return now_ns
+
+    def not_before(self, at_ns: int) -> None:
+        """Answer nothing before `at_ns` any more: a process before this one has seen that time."""
+        self._last = max(self._last[0], at_ns), time.monotonic_ns()
 
     def wall_ns(self) -> int:
         """Return the system's wall time as it is, for detecting jumps."""

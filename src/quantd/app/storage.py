@@ -9,6 +9,7 @@ import structlog
 
 import quantd
 from quantd.app.input_recorder import InputRecorder
+from quantd.clock import SystemClock
 from quantd.config import Settings
 from quantd.domain.events import TradingState
 from quantd.domain.facts import Fact, RunStarted, StateSet
@@ -30,6 +31,7 @@ from quantd.ports import Clock
 
 _log = structlog.get_logger("quantd.app")
 _ID_BYTES = 3
+_AHEAD_MAX_NS = 86_400_000_000_000
 
 
 class Storage(NamedTuple):
@@ -79,6 +81,7 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
             held.append(locks.enter_context(lock))
         if path.exists():
             store = JournalStore.open(path, codec(), projections=projections())
+            _go_on_from(store, clock)
         else:
             journal_id = base32(int.from_bytes(os.urandom(_ID_BYTES)))
             store = JournalStore.create(
@@ -95,9 +98,31 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
     return Storage(store, latch, locks, tuple(held))
 
 
+def _go_on_from(store: JournalStore[Fact], clock: Clock) -> None:
+    """Let time go on from where the journal ends.
+
+    By a clock that was set back since, all that the journal knows of the last hours would be newer than what a venue shows
+    now, and differences to it would not count.
+
+    Raises:
+        JournalError: the journal is more than a day ahead of the clock.
+    """
+    newest = store.tail(1)
+    ahead_ns = newest[0].at_ns - clock.now_ns() if newest else 0
+    if ahead_ns <= 0:
+        return
+    if ahead_ns > _AHEAD_MAX_NS:
+        found = f"{store.path}: {newest[0]} is {ahead_ns / 3.6e12:.1f} h ahead of this machine's clock"
+        raise JournalError(f"{found}, expected a day at most: set the clock right")
+    _log.warning("journal_ahead_of_the_clock", by_s=round(ahead_ns / 1e9, 3))
+    if isinstance(clock, SystemClock):
+        clock.not_before(newest[0].at_ns)
+
+
 def this_run(settings: Settings, meta: Meta, sources: dict[str, str], now_ns: int) -> RunStarted:
     """Return what the run that begins now is made of; `sources` are the hashes of the strategies' files by id."""
-    return RunStarted(quantd.__version__, settings.hash, sources, meta.journal_id, meta.epoch, now_ns)
+    base = settings.risk.base_currency
+    return RunStarted(quantd.__version__, settings.hash, sources, meta.journal_id, meta.epoch, now_ns, base)
 
 
 def fold(store: JournalStore[Fact], engine: Engine, run: RunStarted) -> Recovery:

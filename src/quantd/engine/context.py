@@ -154,6 +154,10 @@ class Context:
             self.interruptions = []
         return cuts
 
+    def pause(self, by_ns: int) -> None:
+        """Open nothing for a while after the wall clock jumped; after a step backwards until it is caught up, too."""
+        self.paused_until_ns = self.now_ns + int(self.settings.clock_pause_s * 1e9) + max(-by_ns, 0)
+
     def send(self, command: Command) -> None:
         """Hand a command to the executor once the facts of this event are on disk."""
         self.commands.append(command)

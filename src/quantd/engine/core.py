@@ -348,7 +348,7 @@ class Engine:
         self.renewals.time_passed()
 
     def _clock_jumped(self, event: e.ClockJumped) -> None:
-        self.context.paused_until_ns = event.received_at_ns + int(self.context.settings.clock_pause_s * 1e9)
+        self.context.pause(event.by_ns)
 
     def _timer(self, event: e.TimerFired) -> None:
         desk = self.desks.get(event.strategy)

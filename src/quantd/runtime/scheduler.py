@@ -79,11 +79,11 @@ class Scheduler:
         Raises:
             ValueError: when a cron line or interval is wrong, or a timer is there twice or has a name with ``@``.
         """
-        self._clock = clock
+        self._wall_ns = getattr(clock, "wall_ns", clock.now_ns)
         self._observer = observer
         self._day_ends = day_ends
         self._day_trigger = day_end(day_ends)
-        self._begun_at_ns = clock.now_ns()
+        self._begun_at_ns = self._wall_ns()
         self._day_told = False
         self._entries: list[_Entry] = []
         self._queue: list[tuple[int, int, _Entry]] = []
@@ -168,12 +168,15 @@ class Scheduler:
         return DayRolled(day_of(self._day_ends, self._day_trigger, at_ns), now_ns)
 
     async def run(self, emit: Emit) -> None:
-        """Emit what comes due, until cancelled."""
+        """Emit what comes due, until cancelled: by the system's own wall time, where the clock tells it.
+
+        A clock that never goes back is ahead of it for a while after it was set back, and what is due at a time of day is not.
+        """
         while True:
-            for event in self.due(self._clock.now_ns()):
+            for event in self.due(self._wall_ns()):
                 emit(event)
             next_at_ns = self.next_at_ns
-            left_s = _LOOK_S if next_at_ns is None else (next_at_ns - self._clock.now_ns()) / NS_PER_S
+            left_s = _LOOK_S if next_at_ns is None else (next_at_ns - self._wall_ns()) / NS_PER_S
             # Rounded up: a nap that ends a moment too early would only be followed by another one.
             await asyncio.sleep(min(max(left_s + 1e-6, 0.0), _LOOK_S))
 

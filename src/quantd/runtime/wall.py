@@ -21,6 +21,9 @@ async def watch_wall(clock: Clock, emit: Emit, observer: Observer) -> None:
     """Compare the two clocks for ever; jumps are counted in ``quantd_clock_jumps_total``."""
     wall_ns = getattr(clock, "wall_ns", clock.now_ns)
     apart_ns = wall_ns() - clock.monotonic_ns()
+    ahead_ns = clock.now_ns() - wall_ns()
+    if ahead_ns > JUMP_NS:  # it was set back between two runs
+        emit(ClockJumped(-ahead_ns, clock.now_ns()))
     while True:
         await asyncio.sleep(_EVERY_S)
         moved_ns = wall_ns() - clock.monotonic_ns() - apart_ns

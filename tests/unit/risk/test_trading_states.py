@@ -204,6 +204,14 @@ def test_a_clock_jump_pauses_new_exposure(rig: Rig) -> None:
     assert code(place(rig, Side.BUY, "1", "97")) is None
 
 
+def test_after_a_step_backwards_nothing_is_opened_before_the_clock_is_right_again(rig: Rig) -> None:
+    rig.handle(ClockJumped(-60_000_000_000, rig.now_ns))
+    rig.wait(60)
+    assert code(place(rig, Side.BUY, "1", "97")) is Denial.CLOCK
+    rig.wait(5)
+    assert code(place(rig, Side.BUY, "1", "97")) is None
+
+
 def test_nothing_is_opened_while_the_daemon_stops(rig: Rig) -> None:
     rig.do(lambda s: s.target(BTC, 5, Limit(99)))
     entry = next(iter(rig.state.orders.open_orders()))

@@ -268,3 +268,30 @@ def test_a_run_emits_everything_on_time() -> None:
     assert [name for name, _ in told].count("beat") == 1_440
     assert [name for name, _ in told].count("hour") == 1
     assert max(late for _, late in told) < 1_000_000
+
+
+def test_what_is_due_at_a_time_of_day_comes_by_the_wall_clock_while_ours_is_ahead_of_it() -> None:
+    """A clock that was set back by an hour is told slower than it goes, until it is right again."""
+
+    class Ahead(LoopClock):
+        def wall_ns(self) -> int:
+            return super().now_ns()
+
+        def now_ns(self) -> int:
+            return super().now_ns() + 3_600_000_000_000
+
+    async def main(loop_clock: LoopClock) -> list[Event]:
+        clock = Ahead(asyncio.get_running_loop(), ns("2026-01-05T08:30:00"))
+        subject = Scheduler(
+            clock, [cron("0 9 * * *")], schedules={}, day_ends=DayEnd(), last_fired={}, observer=RecordingObserver()
+        )
+        events: list[Event] = []
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3_600):
+                await subject.run(events.append)
+        return events
+
+    events = run_virtual(main)
+    assert fired(events) == [("t", "2026-01-05 09:00:00")]
+    (timer,) = [event for event in events if isinstance(event, TimerFired)]
+    assert timer.received_at_ns - timer.scheduled_at_ns < 1_000_000_000

@@ -1,6 +1,7 @@
 """The wall clock against the monotonic one, in virtual time."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -69,6 +70,28 @@ def test_a_step_backwards_that_the_clock_holds_back_is_one_jump() -> None:
             clock.moved_ns = -20 * SECOND
             await asyncio.sleep(30)
             watch.cancel()
+        return events
+
+    (event,) = run_virtual(main)
+    assert isinstance(event, ClockJumped)
+    assert event.by_ns == -20 * SECOND
+
+
+def test_a_clock_that_goes_on_from_a_journal_which_is_ahead_of_it_was_set_back() -> None:
+    class Ahead(Jumping):
+        """As the system's clock that begins no earlier than the run before it ended."""
+
+        def now_ns(self) -> int:
+            return super().now_ns() + 20 * SECOND
+
+        def wall_ns(self) -> int:
+            return super().now_ns()
+
+    async def main(loop_clock: LoopClock) -> list[Event]:
+        events: list[Event] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await watch_wall(Ahead(loop_clock), events.append, RecordingObserver())
         return events
 
     (event,) = run_virtual(main)
