@@ -118,5 +118,6 @@ class SimDaemon(Daemon):
 
     def _watch(self, facts: Sequence[Fact]) -> None:
         super()._watch(facts)
+        self.world.check(lambda: require(not self.executor.faults, "a connector failed in a write"))
         if not self.is_dead:
             self.world.heard(facts, self)

@@ -1,13 +1,17 @@
 """Sends the engine's commands to connectors and brings their outcomes back as events.
 
 Runs after the commands' facts are on disk. Takes a last look just before bytes leave: halts, deadlines, withdrawn
-submits. Writes of one order never overlap, since the engine has one in flight at a time. Decides nothing else.
+submits. Writes of one order never overlap, since the engine has one in flight at a time. Decides nothing else. A
+connector's own fault in a write leaves its outcome unknown, as an answer that nobody can read: only engine and journal
+end the process.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import NamedTuple, assert_never
+
+import structlog
 
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, Command, SetProtection, Submit, venue_of
 from quantd.domain.events import OperationResolved, OperationSent, OutcomeReceived, TradingState
@@ -30,6 +34,7 @@ Scopes = Callable[[Write], tuple[str, ...]]
 Halted = Callable[[tuple[str, ...]], TradingState]
 """The strictest state that the halt latch holds for these scopes, read now."""
 
+_log = structlog.get_logger("quantd.executor")
 _CURRENT: ContextVar["_Sending | None"] = ContextVar("sending", default=None)
 _OUTCOMES = {
     Accepted: "accepted",
@@ -94,6 +99,8 @@ class Executor:
         self._resolving: set[tuple[str, int]] = set()
         self.in_flight = 0
         """Writes that are under way."""
+        self.faults = 0
+        """Writes and questions that ended in a connector's own fault."""
         self._answered = asyncio.Event()
         self.is_stopped = False
         """Nothing but cancels leaves any more."""
@@ -180,6 +187,8 @@ class Executor:
         connector = self._connectors[venue_of(command)]
         try:
             outcome = await self._send(connector, command)
+        except Exception as error:  # noqa: BLE001 -- boundary: one venue's code must not end what trades at the others
+            outcome = Unknown(self._fault(command, error))
         finally:
             self.in_flight -= 1
             self._answered.set()
@@ -227,8 +236,8 @@ class Executor:
     def resolve(self, command: Write, sent_at_ns: int) -> None:
         """Ask the venue what became of a write until there is evidence; one question at a time for each write."""
         key = (command.client_order_id, command.operation)
-        if key in self._resolving:
-            return
+        if key in self._resolving or venue_of(command) not in self._connectors:
+            return  # a venue that is no longer configured cannot be asked: a person says what became of it
         self._resolving.add(key)
         tasks = self._tasks
         assert tasks is not None, "the executor has no task group yet"
@@ -254,3 +263,12 @@ class Executor:
             return await connector.resolve(command, sent_at_ns)
         except VenueError as error:
             return StillUnknown(type(error).__name__.lower())
+        except Exception as error:  # noqa: BLE001 -- boundary: as for a write
+            return StillUnknown(self._fault(command, error))
+
+    def _fault(self, command: Write, error: Exception) -> str:
+        """Tell of a connector's own fault, and return what it leaves unknown."""
+        self.faults += 1
+        operation, order = _OPERATIONS[type(command)], command.client_order_id
+        _log.exception("connector_failed", venue=venue_of(command), operation=operation, client_order_id=order)
+        return f"fault: {type(error).__name__}"

@@ -6,6 +6,7 @@ that remembers what reached it and when.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from quantd.clock import LoopClock
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.events import Event, HaltOrdered, JobDone, OperationSent, OutcomeReceived, TradingState
 from quantd.domain.facts import Fact, OrderIntended, StateSet
-from quantd.domain.orders import Limit
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.orders import ClientOrderId, Limit, OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome
 from quantd.errors import JournalFailed
 from quantd.feeds.conflation import Inbox
@@ -51,11 +53,14 @@ class Venue:
     def __init__(self, clock: LoopClock, wait_s: float = 0.0) -> None:
         self.reached: list[tuple[float, object]] = []
         self.last_look: Callable[[], str | None] = lambda: None
+        self.fault: Exception | None = None
         self._clock = clock
         self._wait_s = wait_s
 
     async def _take(self, command: object) -> Outcome:
         await asyncio.sleep(self._wait_s)
+        if self.fault is not None:
+            raise self.fault
         reason = self.last_look()
         if reason is not None:
             return NotExecuted(reason)
@@ -228,3 +233,26 @@ def test_the_engine_learns_when_bytes_leave_and_what_came_of_them() -> None:
 
     drive(script)
     assert seen[:2] == [OperationSent, OutcomeReceived]
+
+
+def test_a_write_to_a_venue_that_is_no_longer_configured_is_asked_for_nowhere_and_ends_nothing() -> None:
+    """It stays unknown until a person says what became of it; the daemon goes on."""
+
+    async def script(site: Site) -> None:
+        gone = OrderSpec(InstrumentId("gone:ETH-USD"), Side.BUY, Decimal(1), OrderKind.MARKET)
+        site.executor.resolve(Submit(ClientOrderId("q0test-1-9"), 1, gone, 0, 0), 0)
+        await asyncio.sleep(5)
+
+    assert drive(script).venue.reached == []
+
+
+def test_a_fault_of_a_connector_s_own_in_a_write_leaves_it_unknown_and_ends_nothing() -> None:
+    async def script(site: Site) -> None:
+        site.venue.fault = KeyError("of the connector")
+        site.place()
+        await asyncio.sleep(5)
+
+    site = drive(script)
+    (order,) = site.rig.state.orders.open_orders()
+    assert order.is_unknown
+    assert site.executor.faults == 1
