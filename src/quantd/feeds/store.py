@@ -6,6 +6,7 @@ file that cannot be used is put aside and begun anew, and a disk that fails cost
 """
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -42,6 +43,7 @@ _QUEUE_MAX = 100_000
 _BATCH_MAX = 1_000
 _BUSY_S = 5.0
 _LOAD_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
 _NS_PER_S = 1_000_000_000
 
 _log = structlog.get_logger(__name__)
@@ -91,11 +93,15 @@ class BarStore:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Write what waits and close the file. Loads that come later answer with nothing."""
+        """Write what waits and close the file. Loads that come later answer with nothing.
+
+        A disk that does not answer keeps no daemon from its end: what waits is lost then.
+        """
         thread, self._thread = self._thread, None
         if thread is not None:
-            await asyncio.to_thread(self._queue.put, None)
-            await asyncio.to_thread(thread.join)
+            with contextlib.suppress(queue.Full):
+                await asyncio.to_thread(self._queue.put, None, True, _STOP_TIMEOUT_S)
+            await asyncio.to_thread(thread.join, _STOP_TIMEOUT_S)
 
     def append(self, bar: Bar) -> None:
         """Keep a bar; what is not complete is ignored, one of a known close replaces it.

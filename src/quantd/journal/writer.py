@@ -28,6 +28,9 @@ BATCH_RECORDS_MAX = 8_192
 """Records in one commit, so that no acknowledgement waits for an endless one."""
 
 CLOSE_TIMEOUT_S = 10.0
+STALLED_S = 30.0
+"""How long a disk may take over one commit: nothing is decided meanwhile, and no stop leaves. Longer is a failure."""
+_LOOK_EVERY_S = 1.0
 
 
 class _Waiting(NamedTuple):
@@ -70,6 +73,7 @@ class JournalWriter(Generic[FactT]):
         self._failure: JournalFailed | None = None
         self._closed = False
         self._last_batch = False
+        self._looking: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -88,6 +92,7 @@ class JournalWriter(Generic[FactT]):
         """Start the thread; from here on only it touches the store."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+        self._look(None, 0.0)
 
     def append(self, facts: Sequence[FactT]) -> asyncio.Future[None]:
         """Queue `facts` for one transaction; the awaitable is done when they are on disk.
@@ -126,6 +131,8 @@ class JournalWriter(Generic[FactT]):
             JournalFailed: when the disk does not answer within `timeout_s`, or an append failed before.
         """
         self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
         if self._thread.ident is not None:
             self._queue.put(None)
             try:
@@ -161,6 +168,15 @@ class JournalWriter(Generic[FactT]):
         else:
             _refuse(future, refusal)
         return future
+
+    def _look(self, before: _Waiting | None, stood_s: float) -> None:
+        """Count by looks for how long the disk has not answered: while the whole process stood still, nobody waited."""
+        oldest = self._waiting[0] if self._waiting else None
+        stood_s = stood_s + _LOOK_EVERY_S if oldest is not None and oldest is before else 0.0
+        if stood_s >= STALLED_S:
+            self._fail(JournalFailed(f"the disk has not answered for {STALLED_S:g} s: it has stopped writing"))
+        elif self._loop is not None and self._failure is None:
+            self._looking = self._loop.call_later(_LOOK_EVERY_S, self._look, oldest, stood_s)
 
     # On the loop, called by the thread
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import cast
 import pytest
 
 from quantd.errors import JournalError, JournalFailed
+from quantd.journal import writer
 from quantd.journal.fold import recover
 from quantd.journal.records import RecordCodec
-from quantd.journal.store import JournalStore
+from quantd.journal.store import Append, JournalStore, TakeSnapshot
 from tests.component.journal.kit import Running, Small, Sums, buys
 
 
@@ -243,3 +246,43 @@ async def test_the_log_has_its_room_before_the_first_append_and_is_written_over(
         await running.writer.append(buys(1, first=n))
     assert log.stat().st_size == room
     await running.writer.close()
+
+
+async def test_a_disk_that_does_not_answer_is_a_failure_after_a_while_and_stops_every_wait(
+    store: JournalStore[Small], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is decided while an append waits; a daemon that waits for ever looks alive and does nothing."""
+    monkeypatch.setattr(writer, "STALLED_S", 0.2)
+    monkeypatch.setattr(writer, "_LOOK_EVERY_S", 0.05)
+    answers = threading.Event()
+    write = store.write
+    monkeypatch.setattr(store, "write", lambda entries: (answers.wait(10), write(entries)))
+    running = Running(store)
+    await running.writer.start()
+    async with asyncio.timeout(5):
+        with pytest.raises(JournalFailed, match=r"has not answered for 0\.2 s"):
+            await running.writer.append(buys(1))
+    assert len(running.failures) == 1
+    answers.set()
+    with pytest.raises(JournalFailed):
+        await running.writer.close()
+
+
+async def test_a_disk_that_answers_slowly_and_again_and_again_is_none(
+    store: JournalStore[Small], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "STALLED_S", 0.3)
+    monkeypatch.setattr(writer, "_LOOK_EVERY_S", 0.02)
+    write = store.write
+
+    def slowly(entries: Sequence[Append[Small] | TakeSnapshot]) -> None:
+        time.sleep(0.1)
+        write(entries)
+
+    monkeypatch.setattr(store, "write", slowly)
+    running = Running(store)
+    await running.writer.start()
+    for number in range(6):
+        await running.writer.append(buys(1, first=number + 1))
+    await running.writer.close()
+    assert running.failures == []
