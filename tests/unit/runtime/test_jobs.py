@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -49,3 +50,24 @@ def test_a_function_that_fails_or_exits_is_a_fault_of_its_strategy_and_ends_noth
     done = outcome(function, *args)
     assert done.result == b""
     assert done.error.startswith(fault)
+
+
+def test_jobs_that_never_return_take_no_thread_that_the_daemon_needs() -> None:
+    """A halt by the control API is written by one of those."""
+    rig, told, release = Rig(), list[Event](), threading.Event()
+    rig.do(lambda s: [s.job("look", release.wait, 30) for _ in range(40)])
+
+    async def run() -> int:
+        async with asyncio.TaskGroup() as tasks:
+            jobs = Jobs(rig.engine, told.append, ManualClock(rig.now_ns))
+            jobs.attach(tasks)
+            jobs.start_waiting()
+            await asyncio.sleep(0.05)
+            try:
+                async with asyncio.timeout(3):
+                    return await asyncio.to_thread(max, 3, 5)
+            finally:
+                release.set()
+
+    assert asyncio.run(run()) == 5
+    assert [one.error for one in told if isinstance(one, JobDone)] == [""] * 40
