@@ -30,8 +30,9 @@ class Supervisor:
             work: Eternal; each call starts it anew.
             unwell: Told why, when it failed for another reason than a venue's passing trouble.
         """
-        pause_s = _PAUSE_FIRST_S
+        pause_s, now_s = _PAUSE_FIRST_S, asyncio.get_running_loop().time
         while True:
+            began_s = now_s()
             try:
                 await work()
                 reason = "ended without a reason"
@@ -43,6 +44,8 @@ class Supervisor:
                 reason = f"{type(error).__name__}: {error}"
             if reason:
                 unwell(f"{name}: {reason}")
+            if now_s() - began_s > _PAUSE_MAX_S:
+                pause_s = _PAUSE_FIRST_S  # it had recovered: this is a new trouble
             self._observer.count("quantd_task_restarts_total", 1, kind="poller")
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _PAUSE_MAX_S)

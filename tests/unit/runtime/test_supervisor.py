@@ -42,3 +42,24 @@ def test_a_venues_passing_trouble_begins_the_work_again_and_is_told_nobody() -> 
     begun, told = run([Unavailable("v", "ticker", "down")])
     assert begun == [0, 1]
     assert told == []
+
+
+def test_trouble_after_a_long_calm_begins_with_a_short_pause_again() -> None:
+    begun: list[float] = []
+
+    async def main(clock: LoopClock) -> None:
+        async def work() -> None:
+            begun.append(clock.monotonic_ns() / 1e9)
+            if len(begun) == 8:
+                await asyncio.sleep(100)
+            if len(begun) == 9:
+                await asyncio.Event().wait()
+            raise Unavailable("v", "ticker", "down")
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1_000):
+                await Supervisor(RecordingObserver()).keep("poller", work, lambda reason: None)
+
+    run_virtual(main)
+    assert begun[7] - begun[6] == 60
+    assert begun[8] - begun[7] == 101
