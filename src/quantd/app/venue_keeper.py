@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import structlog
 
@@ -42,6 +43,8 @@ class VenueKeeper:
             orders_every_s=settings.orders_every_s,
             account_every_s=settings.account_every_s,
         )
+        self._failing: set[str] = set()
+        """What has failed by a fault of its own and has not run calmly since."""
         shared.fact_readers.append(self._heard)
 
     def _heard(self, facts: Sequence[Fact]) -> None:
@@ -105,13 +108,24 @@ class VenueKeeper:
 
     async def _supervise(self, feeds: list[FeedTask]) -> None:
         shared = self._shared
-
-        def unwell(reason: str) -> None:
-            shared.emit(VenueChanged(self._name, TradingState.REDUCING, reason, shared.clock.now_ns()))
-
         async with asyncio.TaskGroup() as tasks:
             if self._parts.webhook is not None:
                 register = keep_registered(shared, self._name, self._parts.webhook)
                 tasks.create_task(register, name=f"webhook {self._name}")
             for name, work in feeds:
-                tasks.create_task(shared.supervisor.keep(name, work, unwell), name=name)
+                kept = shared.supervisor.keep(name, work, partial(self._unwell, name), partial(self._well, name))
+                tasks.create_task(kept, name=name)
+
+    def _unwell(self, name: str, reason: str) -> None:
+        """Take exits only from now on."""
+        self._failing.add(name)
+        self._shared.emit(VenueChanged(self._name, TradingState.REDUCING, reason, self._shared.clock.now_ns()))
+
+    def _well(self, name: str) -> None:
+        """Take entries again once all that had failed runs, unless the account does not answer: that is told by itself."""
+        if name not in self._failing:
+            return
+        self._failing.discard(name)
+        if not self._failing and self.follower.is_ready:
+            _log.info("venue_recovered", venue=self._name)
+            self._shared.emit(VenueChanged(self._name, TradingState.ACTIVE, "", self._shared.clock.now_ns()))

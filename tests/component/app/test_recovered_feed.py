@@ -1,0 +1,56 @@
+"""A part of a venue that failed once by a fault of its own lets the venue take entries again, once it runs.
+
+Method: the real daemon in real time on a paper venue, whose look at our orders fails the first time.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from quantd.app import Daemon
+from quantd.clock import SystemClock
+from quantd.config import load
+from quantd.runtime import supervisor
+from quantd.runtime.accounts import AccountFollower
+from quantd.telemetry.metrics import PrometheusObserver
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
+
+CONFIG = """
+journal: {{path: {root}/q.db, state_dir: {root}/state}}
+venues:
+  shop:
+    type: paper
+    balances: {{USD: 1000}}
+    data: {{synthetic: {{seed: 3, instruments: [{{symbol: BTC-USD, price: 100}}]}}}}
+risk: {{base_currency: USD}}
+feeds: {{bar_store: {root}/bars.db}}
+health: {{port: 0}}
+logging: {{level: error}}
+"""
+
+
+async def test_a_venue_takes_entries_again_once_what_failed_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "q.yaml").write_text(CONFIG.format(root=tmp_path))
+    daemon = Daemon(load([tmp_path / "q.yaml"], {}), clock=SystemClock(), observer=PrometheusObserver())
+    daemon.build()
+    monkeypatch.setattr(supervisor, "_PAUSE_FIRST_S", 0.2)
+    monkeypatch.setattr(supervisor, "_CALM_S", 0.4)
+    seen: list[dict[str, str]] = []
+
+    async def follow(_follower: AccountFollower) -> None:
+        if not seen:
+            seen.append({})
+            raise KeyError("of a poller")
+        seen.append(dict(daemon.engine.context.venue_reasons))
+        await asyncio.sleep(1)
+        seen.append(dict(daemon.engine.context.venue_reasons))
+        daemon.stop("seen")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AccountFollower, "follow_orders", follow)
+    assert await daemon.run() == 0
+    assert seen[1:] == [{"shop": "orders shop: KeyError: 'of a poller'"}, {}]
