@@ -28,6 +28,8 @@ class LatchFollower:
         self._emit = emit
         self._clock = clock
         self._generation: int | None = None
+        self._told: dict[str, Halt] = {}
+        """The clearing of each scope that the engine was told last: once, since it may be halted again meanwhile."""
 
     def start(self) -> None:
         """Write what only the journal knows into the file, and tell the engine what only the file knows."""
@@ -42,11 +44,13 @@ class LatchFollower:
     def look(self) -> None:
         """Follow a change of the file, and tell the engine a halt until it has it; one `stat` when all is known.
 
-        Telling once is not enough: a clearing that still waits in the inbox would undo it.
+        Telling once is not enough: a clearing that still waits in the inbox would undo it. Nor may a clearing be forgotten
+        because the halt that it is for was still on its way to the engine.
         """
         content, known = self._latch.read(), self._engine.state.latches
         untold = any(halt.by not in _OWN and halt.scope not in known for halt in content.halts)
-        if untold or content.generation != self._generation:
+        uncleared = any(note.scope in known and self._told.get(note.scope) != note for note in content.cleared)
+        if untold or uncleared or content.generation != self._generation:
             self._compare()
 
     def recorded(self, fact: StateSet) -> None:
@@ -60,6 +64,11 @@ class LatchFollower:
                 _log.error("halt_latch_not_cleared", scope=fact.scope, error=str(error))
 
     def _compare(self) -> None:
+        """Tell the engine what only the file says.
+
+        A scope that it has latched and the file has not was cleared by a person, whatever the clocks of the two processes
+        say: a halt of the engine's own is in the file before anybody looks.
+        """
         content = self._latch.read()
         self._generation = content.generation
         now_ns = self._clock.now_ns()
@@ -71,7 +80,8 @@ class LatchFollower:
         latched = {halt.scope for halt in content.halts}
         for note in content.cleared:
             known = ours.get(note.scope)
-            if known is not None and note.scope not in latched and note.at_ns >= known.at_ns:
+            if known is not None and note.scope not in latched and self._told.get(note.scope) != note:
+                self._told[note.scope] = note
                 self._emit(Resumed(note.scope, note.by, note.why, now_ns))
 
     def _write(self, halt: Halt) -> None:

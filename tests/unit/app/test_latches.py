@@ -122,6 +122,36 @@ def test_a_look_without_news_says_nothing(desk: Desk) -> None:
     assert desk.inbox == []
 
 
+def test_a_clearing_holds_that_comes_while_its_halt_is_on_the_way_to_the_engine(desk: Desk) -> None:
+    """Else the engine stays halted, and there is nothing left in the file to clear."""
+    desk.halt()
+    desk.follower.look()  # the halt waits in the inbox
+    desk.clear()
+    desk.follower.look()
+    desk.rig.now_ns += 1_000_000_000
+    desk.handle()
+    desk.follower.look()
+    desk.handle()
+    assert desk.state is TradingState.ACTIVE
+
+
+def test_a_clearing_holds_whose_clock_is_behind_the_daemon_s(desk: Desk) -> None:
+    """The machine's clock was set back: a person's command tells the right time, the daemon is still ahead of it."""
+    desk.halt()
+    desk.follower.look()
+    desk.handle()
+    desk.latch.clear("all", by="ops", why="no doubt", at_ns=desk.clock.now_ns() - 3_600_000_000_000)
+    desk.follower.look()
+    desk.handle()
+    assert desk.state is TradingState.ACTIVE
+    desk.halt()
+    desk.follower.look()
+    desk.handle()
+    desk.follower.look()
+    desk.handle()
+    assert desk.state is HALTED, "an old clearing clears no later halt"
+
+
 def fail(_strategy: object) -> None:
     raise ZeroDivisionError("no quotes")
 
