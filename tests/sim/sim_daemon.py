@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 _REPEATED = (OrderReport, OutcomeReceived, OperationResolved)
-_TASKS = ("quotes ", "status ", "books ", "bars ", "bar builder ", "orders ", "account ", "cash ", "stream ")
+_TASKS = ("quotes ", "status ", "books ", "bars ", "bar builder ", "orders ", "account ", "cash ", "stream ", "start ")
 
 
 class _Latch(MemoryLatch):

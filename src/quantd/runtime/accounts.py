@@ -98,6 +98,7 @@ class AccountFollower:
 
         Raises:
             AuthFailed: the credentials are not accepted: a person must look.
+            AssertionError: the account is another than the one that is locked.
         """
         wait_s = _BACKOFF_FIRST_S
         while True:
@@ -110,10 +111,15 @@ class AccountFollower:
                 if self.reason != str(error):
                     _log.warning("venue_not_ready", venue=self.venue, error=str(error))
                 self._tell(TradingState.REDUCING, str(error))
-                await asyncio.sleep(wait_s * (0.5 + self._random.random()))
-                wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
+            except AssertionError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- boundary: one venue's code must not end what trades at the others
+                _log.exception("venue_start_failed", venue=self.venue)
+                self._tell(TradingState.REDUCING, f"start {self.venue}: {type(error).__name__}: {error}")
             else:
                 return
+            await asyncio.sleep(wait_s * (0.5 + self._random.random()))
+            wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
 
     async def _bring_up(self) -> None:
         await self.connector.start()

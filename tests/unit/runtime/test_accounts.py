@@ -343,3 +343,22 @@ def test_what_is_held_and_no_longer_listed_keeps_no_venue_down() -> None:
         assert "GONE-USD" in other.follower.reason
 
     run_virtual(scene)
+
+
+def test_a_start_that_fails_by_the_connector_s_own_fault_is_tried_again_and_ends_nothing() -> None:
+    """The other venues go on meanwhile; only engine and journal end the daemon."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+
+        def fail() -> None:
+            desk.connector.later = None
+            raise KeyError("of the connector")
+
+        desk.connector.later = fail
+        await desk.follower.bring_up()
+        assert desk.follower.is_ready
+        told = [one.reason for one in desk.told if isinstance(one, VenueChanged) and one.reason]
+        assert "start paper: KeyError: 'of the connector'" in told
+
+    run_virtual(scene)
