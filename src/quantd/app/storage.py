@@ -138,7 +138,7 @@ def fold(store: JournalStore[Fact], engine: Engine, run: RunStarted) -> Recovery
     for difference in check_run(engine.state.run, run):
         _log.warning("changed_since_the_last_run", what=difference)
     for scope, left in left_behind(engine.state, engine.context.capabilities, engine.desks).items():
-        _log.warning("no_longer_configured", scope=scope, left=left)
+        _log.warning("left_behind", scope=scope, left=left)
     engine.restored()
     _log.info("journal_folded", records=recovery.records, snapshot=recovery.snapshot_seq)
     return recovery
