@@ -254,6 +254,7 @@ async def test_a_disk_that_does_not_answer_is_a_failure_after_a_while_and_stops_
     """Nothing is decided while an append waits; a daemon that waits for ever looks alive and does nothing."""
     monkeypatch.setattr(writer, "STALLED_S", 0.2)
     monkeypatch.setattr(writer, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(store, "reserve_log", lambda: None)
     answers = threading.Event()
     write = store.write
     monkeypatch.setattr(store, "write", lambda entries: (answers.wait(10), write(entries)))
@@ -271,18 +272,19 @@ async def test_a_disk_that_does_not_answer_is_a_failure_after_a_while_and_stops_
 async def test_a_disk_that_answers_slowly_and_again_and_again_is_none(
     store: JournalStore[Small], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "STALLED_S", 0.3)
-    monkeypatch.setattr(writer, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(writer, "STALLED_S", 1.0)
+    monkeypatch.setattr(writer, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(store, "reserve_log", lambda: None)
     write = store.write
 
     def slowly(entries: Sequence[Append[Small] | TakeSnapshot]) -> None:
-        time.sleep(0.1)
+        time.sleep(0.3)
         write(entries)
 
     monkeypatch.setattr(store, "write", slowly)
     running = Running(store)
     await running.writer.start()
-    for number in range(6):
+    for number in range(5):
         await running.writer.append(buys(1, first=number + 1))
     await running.writer.close()
     assert running.failures == []
