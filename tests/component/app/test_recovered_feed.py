@@ -37,7 +37,7 @@ async def test_a_venue_takes_entries_again_once_what_failed_runs(
     (tmp_path / "q.yaml").write_text(CONFIG.format(root=tmp_path))
     daemon = Daemon(load([tmp_path / "q.yaml"], {}), clock=SystemClock(), observer=PrometheusObserver())
     daemon.build()
-    monkeypatch.setattr(supervisor, "_PAUSE_FIRST_S", 0.2)
+    monkeypatch.setattr(supervisor, "_PAUSE_FIRST_S", 0.5)
     monkeypatch.setattr(supervisor, "_CALM_S", 0.4)
     seen: list[dict[str, str]] = []
 
@@ -46,7 +46,7 @@ async def test_a_venue_takes_entries_again_once_what_failed_runs(
             seen.append({})
             raise KeyError("of a poller")
         seen.append(dict(daemon.engine.context.venue_reasons))
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)
         seen.append(dict(daemon.engine.context.venue_reasons))
         daemon.stop("seen")
         await asyncio.Event().wait()
