@@ -16,6 +16,7 @@ from quantd.venues.parts import Webhook, WebhookReceiver
 
 _log = structlog.get_logger("quantd.app")
 CURSOR = "webhook_ids"
+"""What a receiver remembers: this cursor, or one for each part of it, ``webhook_ids/<part>``."""
 REGISTERED = "webhook"
 """The cursor that holds the address which the venue was told."""
 _RETRY_S = 30.0
@@ -42,10 +43,13 @@ def receiver_of(shared: Shared, name: str, webhook: Webhook) -> WebhookReceiver:
         follower = shared.followers.get(name)
         if follower is not None:
             follower.look_soon()
-        shared.emit(CursorAdvanced(name, CURSOR, receiver.export(), shared.clock.now_ns()))
+        part, text = receiver.export()
+        shared.emit(CursorAdvanced(name, f"{CURSOR}/{part}" if part else CURSOR, text, shared.clock.now_ns()))
 
     receiver = webhook.receiver(deliver)
-    receiver.restore(shared.engine.state.cursors.get((name, CURSOR), ""))
+    for (venue, cursor), text in shared.engine.state.cursors.items():
+        if venue == name and cursor.partition("/")[0] == CURSOR:
+            receiver.restore(text)
     return receiver
 
 

@@ -57,11 +57,16 @@ class WebhookReceiver(Protocol):
     def receive(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         """Return the HTTP status to answer with and the bounded name of why; headers are in lower case. Never waits."""
 
-    def export(self) -> str:
-        """Return what it must remember over a restart, as text for the journal."""
+    def export(self) -> tuple[str, str]:
+        """Return what it must remember over a restart and the notice has changed that is handed on now.
+
+        Returns:
+            The name of a part (empty where there is but one), and all of that part as text for the journal. A part
+            stays small: each notice writes one.
+        """
 
     def restore(self, exported: str) -> None:
-        """Take over what `export` returned in an earlier process; empty text is nothing."""
+        """Take over a part that `export` returned in an earlier process; empty text is nothing."""
 
 
 class Webhook(NamedTuple):

@@ -2,16 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 
-from quantd.app.webhooks import register_webhook
-from quantd.domain.events import Event, OrderReport
+from quantd.app.webhooks import receiver_of, register_webhook
+from quantd.domain.events import CursorAdvanced, Event, OrderReport
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
 from quantd.errors import Refused, Unavailable
-from quantd.venues.ionloop.webhooks import USED_TYPES
+from quantd.venues.ionloop.verify import sign
+from quantd.venues.ionloop.webhooks import USED_TYPES, WebhookReceiver
+from quantd.venues.parts import Webhook
 from tests.component.ionloop.rig import Rig, cancel, run
 
 
@@ -137,5 +141,33 @@ def test_a_refused_address_is_left_for_the_next_start() -> None:
     async def body(rig: Rig) -> None:
         assert not await register_webhook("ionloop", "http://x.example", registration(rig))
         assert rig.venue.count("POST", "/v1/webhooks") == 1
+
+    run(body)
+
+
+def test_the_last_notice_before_a_restart_is_not_taken_again_after_it() -> None:
+    async def body(rig: Rig) -> None:
+        events: list[Any] = []
+        cursors: dict[tuple[str, str], str] = {}
+        shared: Any = SimpleNamespace(
+            emit=events.append,
+            clock=rig.clock,
+            followers={},
+            engine=SimpleNamespace(state=SimpleNamespace(cursors=cursors)),
+        )
+        webhook = Webhook(
+            lambda take: WebhookReceiver(
+                "ionloop",
+                "s",
+                clock=rig.clock,
+                observer=rig.observer,
+                deliver=lambda body: take(rig.connector.webhook(body)),
+            )
+        )
+        told = notice("ord_1", "0.004", "64990.5")
+        headers = {"x-ionloop-signature": sign("s", told)}
+        assert receiver_of(shared, "ionloop", webhook).receive(headers, told) == (200, "taken")
+        cursors |= {(one.venue, one.name): one.value for one in events if isinstance(one, CursorAdvanced)}
+        assert receiver_of(shared, "ionloop", webhook).receive(headers, told) == (200, "duplicate")
 
     run(body)

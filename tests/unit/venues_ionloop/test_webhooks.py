@@ -118,8 +118,38 @@ def test_a_restart_does_not_make_an_event_new() -> None:
     before, after = Desk(), Desk()
     before.receive()
     after.receiver.restore("")
-    after.receiver.restore(before.receiver.export())
+    after.receiver.restore(before.receiver.export()[1])
     assert after.receive() == (200, "duplicate")
+
+
+def test_what_is_kept_while_an_event_is_handed_on_holds_that_event_too() -> None:
+    before, after = Desk(), Desk()
+    kept: list[tuple[str, str]] = []
+    before.receiver = WebhookReceiver(
+        "ionloop",
+        SECRET,
+        clock=before.clock,
+        observer=before.observer,
+        deliver=lambda body: kept.append(before.receiver.export()),
+    )
+    before.receive()
+    after.receiver.restore(kept[0][1])
+    assert after.receive() == (200, "duplicate")
+
+
+def test_an_event_of_a_busy_day_writes_a_small_part_of_what_is_remembered() -> None:
+    before, after = Desk(), Desk()
+    kept: dict[str, str] = {}
+    bodies = [BODY.replace(b"evt_k92qa", f"evt_{number:08x}".encode()) for number in range(4_000)]
+    for body in bodies:
+        assert before.receive(body) == (200, "taken")
+        part, text = before.receiver.export()
+        assert len(text) < 1_000
+        kept[part] = text
+    for text in kept.values():
+        after.receiver.restore(text)
+    assert {after.receive(body) for body in bodies[::40]} == {(200, "duplicate")}
+    assert after.receive(BODY) == (200, "taken")
 
 
 def test_a_full_store_forgets_ids_and_still_takes_nothing_twice() -> None:

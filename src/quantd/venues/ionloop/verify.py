@@ -49,7 +49,7 @@ class EventIds:
     the oldest ids go, and everything created up to them counts as taken.
     """
 
-    def __init__(self, *, capacity: int = 50_000) -> None:
+    def __init__(self, *, capacity: int = 100) -> None:
         self._capacity = capacity
         self._created_at: dict[str, int] = {}
         self._floor_ns = 0
@@ -67,6 +67,10 @@ class EventIds:
         self._created_at[event_id] = created_at_ns
         if len(self._created_at) > self._capacity:
             self._shrink(now_ns)
+
+    def forget(self, event_id: str) -> None:
+        """Take an event for new again: it could not be handed on."""
+        self._created_at.pop(event_id, None)
 
     def _shrink(self, now_ns: int) -> None:
         self._created_at = {id_: at for id_, at in self._created_at.items() if at > now_ns - MAX_AGE_NS}

@@ -5,6 +5,7 @@ else, so everything is read from the body: an id in a header could be anybody's.
 """
 
 from collections.abc import Callable, Mapping
+from zlib import crc32
 
 import msgspec
 
@@ -23,6 +24,9 @@ EVENT_TYPES = frozenset({
 """All that the venue documents."""
 USED_TYPES = ("order.filled", "order.cancelled", "order.updated")
 """What the venue is asked to tell: all that the connector makes use of."""
+_PARTS = 1024
+"""Into how many parts the ids are divided. Each event rewrites its own part in the journal: with all in one, a busy account
+would write them all, a day's worth, for every event."""
 
 
 class WebhookReceiver:
@@ -45,7 +49,9 @@ class WebhookReceiver:
         self._clock = clock
         self._observer = observer
         self._deliver = deliver
-        self._ids = EventIds()
+        self._parts: dict[str, EventIds] = {}
+        self._changed = ""
+        """The part that was changed last."""
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         """Return the HTTP status to answer with and the bounded name of why; `headers` are in lower case."""
@@ -66,23 +72,39 @@ class WebhookReceiver:
         now_ns = self._clock.now_ns()
         if created_at_ns <= now_ns - MAX_AGE_NS:
             return 400, "too_old"
-        if self._ids.is_taken(event.id, created_at_ns):
+        ids = self._part_of(event.id)
+        if ids.is_taken(event.id, created_at_ns):
             return 200, "duplicate"
         known = event.type in EVENT_TYPES
+        ids.take(event.id, created_at_ns, now_ns)  # first: what hands it on keeps the ids, this one among them
+        self._changed = _part_name(event.id)
         if known:
-            self._deliver(body)
-        self._ids.take(event.id, created_at_ns, now_ns)
+            try:
+                self._deliver(body)
+            except BaseException:
+                ids.forget(event.id)
+                raise
         return 200, "taken" if known else "unknown_type"
 
-    def export(self) -> str:
-        """Return the ids taken, as text for the journal."""
-        return msgspec.json.encode(self._ids.export(self._clock.now_ns())).decode()
+    def _part_of(self, event_id: str) -> EventIds:
+        return self._parts.setdefault(_part_name(event_id), EventIds())
+
+    def export(self) -> tuple[str, str]:
+        """Return name and text of the part of the ids that the last event changed, for the journal."""
+        ids = self._parts.get(self._changed, EventIds())
+        return self._changed, msgspec.json.encode(ids.export(self._clock.now_ns())).decode()
 
     def restore(self, exported: str) -> None:
-        """Take over what `export` returned in an earlier process; empty text is nothing.
+        """Take over a part that `export` returned in an earlier process; empty text is nothing.
 
         Raises:
             ValueError: when the text is not from `export`.
         """
-        if exported:
-            self._ids.restore(msgspec.json.decode(exported, type=dict[str, int]))
+        told = msgspec.json.decode(exported, type=dict[str, int]) if exported else {}
+        floor_ns = told.pop("", 0)
+        for event_id, created_at_ns in told.items():
+            self._part_of(event_id).restore({"": floor_ns, event_id: created_at_ns})
+
+
+def _part_name(event_id: str) -> str:
+    return f"{crc32(event_id.encode()) % _PARTS:03x}"
