@@ -15,6 +15,8 @@ from quantd.venues.parts import VenueParts
 
 CURSOR = "rate_budget"
 _COUNTS_EVERY_NS = 5_000_000_000
+_SAME_MOMENT_NS = 1_000_000_000
+"""A moment of the monotonic clock is told by the wall clock; the two are never read at once, so that it is another each time."""
 
 
 class BudgetKeeper:
@@ -46,7 +48,14 @@ class BudgetKeeper:
             budget.report()
             state = budget.state()
             known = self._kept.get(name, BudgetState())
-            urgent = (state.ban_until_ns, state.paused_until_ns) != (known.ban_until_ns, known.paused_until_ns)
-            if urgent or (counts_due and state.used != known.used):
+            if _is_urgent(state, known) or (counts_due and state.used != known.used):
                 self._kept[name] = state
                 self._emit(CursorAdvanced(name, CURSOR, msgspec.json.encode(state).decode(), now_ns))
+
+
+def _is_urgent(state: BudgetState, known: BudgetState) -> bool:
+    """Tell whether a ban or a pause has come, gone or moved."""
+    now, before = ({"": one.ban_until_ns, **one.paused_until_ns} for one in (state, known))
+    return now.keys() != before.keys() or any(
+        abs(at_ns - before[name]) > _SAME_MOMENT_NS for name, at_ns in now.items()
+    )
