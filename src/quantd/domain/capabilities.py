@@ -17,7 +17,10 @@ class Support(Enum):
 
 
 class Key(msgspec.Struct, frozen=True, tag="key"):
-    """Idempotency by key: resending the same key and bytes within `ttl_s` is safe."""
+    """Idempotency by key: resending the same key and bytes within `ttl_s` is safe. After that an order is found by its terms.
+
+    At most one unresolved submit for (account, instrument, side, type, price, quantity), as with none.
+    """
 
     ttl_s: float
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantd.domain.capabilities import NoIdentity
+from quantd.domain.capabilities import Identity, Key, NoIdentity
 from quantd.domain.events import InstrumentListed
 from quantd.domain.facts import RequestDenied
 from quantd.domain.instruments import InstrumentId, TickTier
@@ -298,8 +298,9 @@ def test_an_unknown_outcome_denies_new_exposure_of_every_strategy() -> None:
     assert code(place(rig, SELL, "2", "101")) is None
 
 
-def test_where_nothing_of_ours_is_stored_no_twin_may_be_in_flight_not_even_as_an_exit() -> None:
-    rig = Rig(capabilities=make_capabilities(identity=NoIdentity()))
+@pytest.mark.parametrize("identity", [NoIdentity(), Key(60.0)])
+def test_where_no_list_shows_anything_of_ours_no_twin_may_be_in_flight_not_even_as_an_exit(identity: Identity) -> None:
+    rig = Rig(capabilities=make_capabilities(identity=identity))
     rig.hold(4)
     first = place(rig, SELL, "1", "100")
     assert isinstance(first, Order)

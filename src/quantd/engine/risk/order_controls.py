@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from quantd.domain.capabilities import Capabilities, NoIdentity
+from quantd.domain.capabilities import Capabilities, Key, NoIdentity
 from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.numbers import BPS, on_step
 from quantd.domain.orders import Effect, OperationKind, OrderKind, OrderSpec, Side
@@ -263,7 +263,10 @@ class Duplicate:
 
 
 class Twin(Stateless):
-    """Control 9, at venues that store nothing of ours: no two submits in flight that could not be told apart."""
+    """Control 9, at venues that list nothing of ours: no two submits in flight that could not be told apart.
+
+    A key stands in no list: once it is too old to be used again, its order is looked for by its terms, too.
+    """
 
     number = 9
     guards_exits = True
@@ -274,7 +277,7 @@ class Twin(Stateless):
     def check(self, wish: Wish) -> Denied | None:
         """See the class."""
         known = self._capabilities.get(wish.instrument.venue)
-        if known is None or not isinstance(known.identity, NoIdentity):
+        if known is None or not isinstance(known.identity, NoIdentity | Key):
             return None
         for order in wish.state.orders.open_orders(wish.instrument.id):
             if order is wish.amends or order.operation is None or order.operation.kind is not OperationKind.SUBMIT:
