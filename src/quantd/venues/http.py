@@ -22,6 +22,8 @@ from quantd.venues.budget import Lane, NoBudget, Permit, RateBudget
 _T = TypeVar("_T")
 _SECOND = 1_000_000_000
 _UNREADABLE = "unreadable"
+RETRY_AFTER_MAX_S = 7 * 86_400.0
+"""A wait longer than any venue asks for. More is a mistake, such as a time of day in seconds, and would silence us for years."""
 
 Request = HttpRequest | Callable[[], HttpRequest]
 Classify = Callable[[str, int, Mapping[str, str], bytes], Outcome]
@@ -37,6 +39,7 @@ OnResponse = Callable[[str, HttpRequest, HttpResponse], None]
 def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float | None:
     """Return the seconds of a ``Retry-After`` header, given as seconds or as an HTTP date; None without a sound one.
 
+    At most `RETRY_AFTER_MAX_S`; a longer one is not sound.
     A date counts from the answer's own ``Date`` where it has one, since the venue's clock may differ from ours.
     """
     text = headers.get("retry-after", "").strip()
@@ -50,7 +53,7 @@ def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float | None:
             return None
         from_s = _http_date_s(headers.get("date", ""))
         seconds = until_s - (now_ns / _SECOND if from_s is None else from_s)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return max(0.0, seconds) if math.isfinite(seconds) and seconds <= RETRY_AFTER_MAX_S else None
 
 
 def _http_date_s(text: str) -> float | None:

@@ -217,3 +217,17 @@ def test_a_seller_is_read_as_a_seller() -> None:
         assert outcome.reports[0].side is Side.SELL
 
     run(body)
+
+
+def test_refusals_for_too_many_requests_that_name_no_time_pause_for_longer_each_time() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.answers["create_order"] = [rig.venue.error(429, "RATE_LIMITED")] * 3
+        pauses = []
+        for number in range(3):
+            outcome = await rig.connector.submit(rig.submit(number))
+            assert isinstance(outcome, NotExecuted)
+            pauses.append(outcome.retry_after_s)
+            await asyncio.sleep(5)
+        assert pauses == [1.0, 2.0, 4.0]
+
+    run(body)

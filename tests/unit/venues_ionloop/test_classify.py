@@ -112,7 +112,7 @@ def test_retry_after_may_be_a_date() -> None:
     dates = {"retry-after": "Thu, 14 May 2026 12:00:30 GMT", "date": "Thu, 14 May 2026 12:00:00 GMT"}
     assert classify("create_order", 429, dates, failure("RATE_LIMITED")) == NotExecuted("rate_limited", 30.0)
     for headers in ({"retry-after": "soon"}, {"retry-after": dates["retry-after"]}, {"retry-after": "nan"}):
-        assert classify("create_order", 429, headers, b"") == NotExecuted("rate_limited", 1.0)
+        assert classify("create_order", 429, headers, b"") == NotExecuted("rate_limited", None)
 
 
 def test_the_validation_code_counts_with_both_of_its_statuses() -> None:

@@ -19,7 +19,6 @@ BAN_PAUSE_S = 120.0
 """Shortest ban of an address, where the answer names none."""
 RATE_PAUSE_S = 1.0
 """Pause after a refusal for too many requests that comes with another status than 429 and names no time."""
-_PAUSE_MAX_S = 7 * 86_400.0
 
 
 DEFINITE = {
@@ -58,7 +57,9 @@ def judge(operation: str, status: int, headers: Mapping[str, str], answer: wire.
     if answer.success:
         return Accepted() if 200 <= status < 300 else Unknown(f"success_with_{status}")
     code = answer.error.code if answer.error is not None else ""
-    if code == "RATE_LIMITED" or status == 429:
+    if status == 429:
+        return NotExecuted("rate_limited", _named(headers))
+    if code == "RATE_LIMITED":
         return NotExecuted("rate_limited", _named_or(RATE_PAUSE_S, headers))
     if code == "MARKET_CLOSED" and (status == 503 or _is_client_error(status)):
         return Rejected("market_closed", _words(answer))
@@ -71,7 +72,7 @@ def judge(operation: str, status: int, headers: Mapping[str, str], answer: wire.
 
 def _without_envelope(status: int, headers: Mapping[str, str]) -> Outcome:
     if status == 429:
-        return NotExecuted("rate_limited", _named_or(RATE_PAUSE_S, headers))
+        return NotExecuted("rate_limited", _named(headers))
     if status == 403:
         return NotExecuted("firewall", _named_or(FIREWALL_PAUSE_S, headers))
     return Unknown(f"http_{status}_unreadable")
@@ -120,9 +121,9 @@ def is_auth_failure(status: int, outcome: Outcome) -> bool:
 
 
 def _named(headers: Mapping[str, str]) -> float | None:
-    # A date counts from the answer's own Date. Without one it would count from 1970; `VenueHttp` reads it then.
-    seconds = retry_after_s(headers, 0)
-    return seconds if seconds is None or seconds <= _PAUSE_MAX_S else None
+    # A date counts from the answer's own Date. Without one it would count from 1970, which no sound wait does;
+    # `VenueHttp` reads it then, and where nothing is named at all it doubles its own wait with each refusal.
+    return retry_after_s(headers, 0)
 
 
 def _named_or(pause_s: float, headers: Mapping[str, str]) -> float:

@@ -9,7 +9,7 @@ from quantd.domain.outcomes import Accepted, NotExecuted, Unknown
 from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
 from quantd.venues.blocking import BlockingTransport
 from quantd.venues.final_state import ASK_FINAL_STATE
-from quantd.venues.ionloop.classify import classify
+from quantd.venues.ionloop.classify import RATE_PAUSE_S, classify
 from quantd.venues.ionloop.routes import route_table, target
 
 OPERATION = "cancel_order"
@@ -34,5 +34,5 @@ class IonloopKillSwitch:
         if isinstance(outcome, Accepted) or outcome == Unknown(ASK_FINAL_STATE):
             return KillAnswer(True)
         if isinstance(outcome, NotExecuted):
-            return KillAnswer(False, outcome.reason, outcome.retry_after_s or 0.0)
+            return KillAnswer(False, outcome.reason, outcome.retry_after_s or RATE_PAUSE_S)
         return KillAnswer(False, f"answered {response.status}")
