@@ -1,14 +1,17 @@
 """From the configuration's venues to connectors, each with its own budget, transport and account."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from quantd.config import Settings
 from quantd.config.venue_kinds import venue_kind
 from quantd.engine.state import State
 from quantd.ports import Transport
+from quantd.venues.budget import AddressPool
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
 from quantd.venues.parts import Surroundings, VenueParts
+from quantd.venues.settings import VenueSettings
 from quantd.venues.transport import AiohttpTransport
 
 
@@ -18,8 +21,17 @@ def over_http(_venue: str, base_url: str, idle_s: float) -> Transport:
 
 
 def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenueParts]:
-    """Return all venues by name; a paper venue on another's data is given that venue's connector."""
-    built = {name: venue_kind(one.type).build(name, one, around) for name, one in settings.venues.items()}
+    """Return all venues by name; accounts of one type at one address share what the venue counts by address.
+
+    A paper venue on another's data is given that venue's connector.
+    """
+    pools: defaultdict[tuple[str, str], AddressPool] = defaultdict(AddressPool)
+
+    def build(name: str, one: VenueSettings) -> VenueParts:
+        shared = around._replace(pool=lambda address: pools[one.type, address])
+        return venue_kind(one.type).build(name, one, shared)
+
+    built = {name: build(name, one) for name, one in settings.venues.items()}
     for parts in built.values():
         if isinstance(parts.settings, PaperSettings) and isinstance(parts.connector, PaperConnector):
             source = parts.settings.data.venue

@@ -12,7 +12,7 @@ from quantd.domain.events import Event
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.ports import Clock, Connector, Emit, KillSwitch, KillTarget, Observer, Transport
 from quantd.venues.blocking import BlockingTransport
-from quantd.venues.budget import Bucket, Limit, RateBudget, Window
+from quantd.venues.budget import AddressPool, Bucket, Limit, RateBudget, Window
 from quantd.venues.http import LastLook, VenueHttp
 from quantd.venues.settings import RateOverride, VenueSettings
 from quantd.venues.transport import IDLE_S
@@ -40,6 +40,8 @@ class Surroundings(NamedTuple):
     transport: MakeTransport
     doubtful: Callable[[InstrumentId, str], None] = lambda instrument, why: None
     """(instrument, what became of which order is for a person to find out)."""
+    pool: Callable[[str], AddressPool] = lambda address: AddressPool()
+    """Base URL -> what all accounts share that reach it from this process: limits by address, and bans."""
 
 
 class LogPlace(NamedTuple):
@@ -144,7 +146,8 @@ def line_to(  # noqa: PLR0913 - what a way to a venue is made of
         around: What every connector is given.
         idle_s: Seconds that an idle connection is kept; less than the venue keeps it.
     """
-    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer)
+    pool = around.pool(address)
+    budget = RateBudget(name, limits, clock=around.clock, observer=around.observer, pool=pool)
     http = VenueHttp(name, around.transport(name, address, idle_s), budget, around.clock, around.observer, timeout_s)
     http.last_look = around.last_look
     return Line(http, budget, BlockingTransport(address, min(timeout_s, KILL_TIMEOUT_S)))

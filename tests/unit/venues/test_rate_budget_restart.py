@@ -3,7 +3,7 @@
 from quantd.clock import LoopClock
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
-from quantd.venues.budget import Bucket, Lane, Limit, RateBudget, Window
+from quantd.venues.budget import AddressPool, Bucket, Lane, Limit, RateBudget, Window
 
 
 def test_short_windows_and_buckets_begin_used_up_after_a_restart_and_long_ones_do_not() -> None:
@@ -39,3 +39,23 @@ def test_a_limit_that_is_added_after_a_restart_begins_used_up_too() -> None:
             return permit.waited_ns / 1e9
 
     assert 1.0 <= run_virtual(first_wait_s) < 1.1
+
+
+def test_what_two_accounts_have_kept_of_their_address_is_counted_once() -> None:
+    limit = Limit("public", Window(60, 60.0), scope="address")
+
+    async def left(clock: LoopClock) -> float:
+        before, after = AddressPool(), AddressPool()
+        one, two, *later = (
+            RateBudget(name, [limit], clock=clock, observer=RecordingObserver(), pool=pool)
+            for pool in (before, after)
+            for name in ("a", "b")
+        )
+        for budget in (one, two):
+            for _ in range(10):
+                (await budget.acquire("markets", Lane.RECONCILE)).answered()
+        for old, new in zip((one, two), later, strict=True):
+            new.restore(old.state())
+        return later[0].left()["public"]
+
+    assert run_virtual(left) == 40 / 60

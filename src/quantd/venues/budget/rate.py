@@ -70,6 +70,8 @@ class AddressPool:
         self.ban_until = 0
         """Monotonic nanoseconds."""
         self.bans_in_row = 0
+        self.restored: set[str] = set()
+        """Limits whose counts of an earlier process are taken over: each account has kept them."""
 
     def state(self, limit: Limit) -> LimitState:
         """Return the shared state of an address limit; the declaration seen last decides its numbers."""
@@ -104,6 +106,7 @@ class RateBudget:
         self._timer_at = NEVER
         self._reported_at = -_REPORT_EVERY_NS
         self._begins_used = False
+        self._silent_until = 0
         self._adopt(limits)
 
     def _adopt(self, limits: Iterable[Limit]) -> None:
@@ -158,8 +161,12 @@ class RateBudget:
             draws = self._routes[route] = tuple((state, weight) for state, weight in weighed if weight is not None)
         return draws
 
+    @property
+    def _closed_until(self) -> int:
+        return max(self._pool.ban_until, self._silent_until)
+
     def _ready_at(self, draws: Draws, lane: Lane, now: int) -> int:
-        return max(self._pool.ban_until, earliest(draws, lane, now))
+        return max(self._closed_until, earliest(draws, lane, now))
 
     # --- permits ---
 
@@ -169,7 +176,7 @@ class RateBudget:
             return None
         draws = self._draws(route)
         now = self._now()
-        if self._pool.ban_until > now:
+        if self._pool.ban_until > now or self._silent_until > now:
             return None
         for state, weight in draws:
             if state.ready_at(weight, lane, now) > now:
@@ -231,7 +238,7 @@ class RateBudget:
         if not self._queues.waiting:
             return
         now = self._now()
-        wake, hopeless = self._queues.serve(self._grant, now=now, not_before=self._pool.ban_until)
+        wake, hopeless = self._queues.serve(self._grant, now=now, not_before=self._closed_until)
         for waiter in hopeless:
             self._too_late(waiter)
         if wake < NEVER and (self._timer is None or wake < self._timer_at):
@@ -318,8 +325,8 @@ class RateBudget:
         return KillAllowance(count, interval_s)
 
     def silence(self, seconds: float) -> None:
-        """Let nothing out for so long: the kill path is sending at the venue's full rate."""
-        self._pool.ban_until = max(self._pool.ban_until, self._now() + math.ceil(seconds * _SECOND))
+        """Let nothing of this account out for so long: its kill path is sending at the venue's full rate."""
+        self._silent_until = max(self._silent_until, self._now() + math.ceil(seconds * _SECOND))
 
     def spent(self, route: str, count: int) -> None:
         """Count requests that the kill path has sent by itself."""
@@ -353,15 +360,18 @@ class RateBudget:
                 self._states[name].paused_until = max(self._states[name].paused_until, until_ns - to_wall)
         for name, entries in state.used.items():
             window = self._states.get(name)
-            if isinstance(window, WindowState):
-                for release_at_ns, weight in entries:
-                    if release_at_ns - to_wall > now:
-                        window.add(release_at_ns - to_wall, weight)
+            if not isinstance(window, WindowState) or name in self._pool.restored:
+                continue
+            if self._pool.states.get(name) is window:
+                self._pool.restored.add(name)
+            for release_at_ns, weight in entries:
+                if release_at_ns - to_wall > now:
+                    window.add(release_at_ns - to_wall, weight)
 
     def left(self) -> dict[str, float]:
         """Return the share left of each limit, 0 to 1; 0 for all during a ban."""
         now = self._now()
-        banned = self._pool.ban_until > now
+        banned = self._closed_until > now
         return {name: 0.0 if banned else state.left_ratio(now) for name, state in self._states.items()}
 
     def report(self) -> None:
