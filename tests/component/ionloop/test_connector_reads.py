@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from quantd.domain.instruments import MarketStatus
+from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.orders import OrderState
 from quantd.errors import Refused, Unavailable
 from tests.component.ionloop.rig import BTC, FEES, Rig, run
@@ -145,6 +146,22 @@ def test_a_closed_market_has_no_quote_and_does_not_fail() -> None:
         instruments = await rig.connector.instruments(["BTC-USDT"])
         rig.venue.answers["ticker"] = [rig.venue.error(503, "MARKET_CLOSED")]
         assert await rig.connector.quotes(instruments) == ()
+
+    run(body)
+
+
+@pytest.mark.parametrize("ticker", [{"bid": None, "ask": "65103.80"}, {"bid": "", "ask": "65103.80"}])
+def test_a_ticker_that_makes_no_sense_hides_the_prices_of_no_other_market(ticker: dict[str, str | None]) -> None:
+    async def body(rig: Rig) -> None:
+        (bitcoin,) = await rig.connector.instruments(["BTC-USDT"])
+        other = msgspec.structs.replace(bitcoin, id=InstrumentId("ionloop:ETH-USDT"))
+        rig.venue.answers["ticker"] = [rig.venue.ok({"symbol": "BTC-USDT", **ticker})]
+        (quote,) = await rig.connector.quotes([bitcoin, other])
+        assert quote.instrument == other.id
+        assert rig.anomalies("quote_unreadable") == 1
+        rig.venue.answers["ticker"] = [rig.venue.ok({"symbol": "BTC-USDT", **ticker})]
+        with pytest.raises(Unavailable):
+            await rig.connector.quotes([bitcoin])
 
     run(body)
 

@@ -112,6 +112,17 @@ def test_a_webhook_is_registered_and_a_refusal_raises() -> None:
     run(body)
 
 
+@pytest.mark.parametrize(("status", "code", "failures"), [(403, "FORBIDDEN", 0), (401, "UNAUTHORIZED", 1)])
+def test_a_key_that_may_not_register_webhooks_goes_on_trading(status: int, code: str, failures: int) -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.answers["create_webhook"] = [rig.venue.error(status, code)]
+        with pytest.raises(Refused):
+            await rig.connector.create_webhook(URL, USED_TYPES, "s")
+        assert len(rig.auth_failures) == failures
+
+    run(body)
+
+
 URL = "https://x.example/webhooks/ionloop"
 
 

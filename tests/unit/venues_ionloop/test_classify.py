@@ -131,7 +131,7 @@ def test_the_validation_code_counts_with_both_of_its_statuses() -> None:
     ],
 )
 def test_a_key_that_is_not_accepted_is_told_apart(status: int, body: bytes, expected: bool) -> None:
-    assert is_auth_failure(status, classify("create_order", status, {}, body)) is expected
+    assert is_auth_failure("create_order", status, classify("create_order", status, {}, body)) is expected
 
 
 READS: list[tuple[int, bytes, type[VenueError] | None]] = [

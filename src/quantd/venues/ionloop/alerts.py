@@ -2,6 +2,6 @@
 
 KINDS = (
     "average_beyond_limit", "balances_differ", "filled_but_not_whole", "list_not_complete", "order_vanished",
-    "reply_contradicts", "sequence_fell", "transaction_unreadable", "unknown_market_status", "unknown_order_status",
+    "quote_unreadable", "reply_contradicts", "sequence_fell", "transaction_unreadable", "unknown_market_status", "unknown_order_status",
 )  # fmt: skip
 """All kinds, for the catalogue of metrics."""

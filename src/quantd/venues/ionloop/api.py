@@ -23,6 +23,10 @@ from quantd.venues.parsing import instant_ns
 _T = TypeVar("_T")
 
 
+class Unreadable(Unavailable):
+    """A good answer without the fields we need; another question may have a better one."""
+
+
 class Answer(msgspec.Struct, Generic[_T], frozen=True):
     """A good answer to a read."""
 
@@ -70,7 +74,7 @@ class Api:
         """Read a payload of type `kind`.
 
         Raises:
-            VenueError: as `VenueHttp.read` does; Unavailable for an answer without the fields we need.
+            VenueError: as `VenueHttp.read` does; Unreadable for an answer without the fields we need.
         """
         route = self._routes[operation]
         parts = parts or {}
@@ -85,7 +89,7 @@ class Api:
         try:
             payload = wire.decode(kind, answer.data)
         except (msgspec.DecodeError, ValueError) as error:
-            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+            raise Unreadable(self.venue, operation, f"the answer cannot be read: {error}") from error
         return Answer(payload, answer.meta, received_at_ns)
 
     async def write(
@@ -105,7 +109,7 @@ class Api:
                     payload = wire.decode(kind, answer.data)
                 except (msgspec.DecodeError, ValueError):
                     outcome = Unknown(UNREADABLE)
-            if is_auth_failure(status, outcome) and self._auth_failed is not None:
+            if is_auth_failure(operation, status, outcome) and self._auth_failed is not None:
                 self._auth_failed(f"{operation}: {outcome}")
             return outcome
 

@@ -115,9 +115,15 @@ def _read_without_envelope(venue: str, operation: str, status: int, headers: Map
     return Unavailable(venue, operation, detail, retry_after_s=_named(headers))
 
 
-def is_auth_failure(status: int, outcome: Outcome) -> bool:
-    """Tell whether a write's answer means that the key is not accepted any more."""
-    return status == 401 or (isinstance(outcome, Rejected) and outcome.code in AUTH_CODES)
+def is_auth_failure(operation: str, status: int, outcome: Outcome) -> bool:
+    """Tell whether a write's answer means that the key is not accepted any more.
+
+    A key without the right to register webhooks trades as well as any.
+    """
+    if status == 401:
+        return True
+    codes = AUTH_CODES - {"forbidden"} if operation == "create_webhook" else AUTH_CODES
+    return isinstance(outcome, Rejected) and outcome.code in codes
 
 
 def _named(headers: Mapping[str, str]) -> float | None:

@@ -14,7 +14,7 @@ from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane, Limit
 from quantd.venues.ionloop import translate, wire
-from quantd.venues.ionloop.api import Api
+from quantd.venues.ionloop.api import Api, Unreadable
 from quantd.venues.ionloop.classify import MarketClosed
 from quantd.venues.ionloop.limits import ticker_limit
 from quantd.venues.ionloop.translate import SECOND_NS
@@ -84,21 +84,34 @@ class MarketReader:
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
         """Return the top of book of each instrument; a closed market has none and is left out.
 
+        So is one whose ticker makes no sense, such as a market without bids, while others have quotes: it is alerted,
+        and its prices become stale. One market must not blind an account to all of them.
+
         Raises:
-            VenueError: when one could not be read.
+            VenueError: when the venue does not answer, or no ticker could be read.
         """
-        found = []
+        found: list[Quote] = []
+        failure: Unreadable | None = None
         for instrument in instruments:
-            parts = {"symbol": instrument.symbol}
             try:
-                answer = await self._api.read("ticker", wire.Ticker, lane=Lane.MARKET_DATA, parts=parts)
-                found.append(translate.quote(instrument, answer.payload, answer.meta, answer.received_at_ns))
+                found.append(await self._quote(instrument))
             except MarketClosed:
                 continue
-            except ValueError as error:
-                raise Unavailable(self._api.venue, "ticker", f"{instrument.symbol}: {error}") from error
+            except Unreadable as error:
+                self._alerts.note("quote_unreadable", instrument.symbol, error=str(error))
+                failure = error
+        if failure is not None and not found:
+            raise failure
         self._tell_clock()
         return tuple(found)
+
+    async def _quote(self, instrument: Instrument) -> Quote:
+        parts = {"symbol": instrument.symbol}
+        answer = await self._api.read("ticker", wire.Ticker, lane=Lane.MARKET_DATA, parts=parts)
+        try:
+            return translate.quote(instrument, answer.payload, answer.meta, answer.received_at_ns)
+        except ValueError as error:
+            raise Unreadable(self._api.venue, "ticker", f"{instrument.symbol}: {error}") from error
 
     async def book(self, instrument: Instrument, depth: int) -> Book:
         """Return up to `depth` levels a side.
