@@ -20,14 +20,17 @@ from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.ionloop import translate, wire
 from quantd.venues.ionloop.api import Api
-from quantd.venues.ionloop.paging import PAGE_SIZE, read_pages
+from quantd.venues.ionloop.paging import PAGE_SIZE, PAGES_MAX, read_pages
 
 OPEN = "open"
 ANY = "open,filled,cancelled"
 """Values of the list's filter by state."""
 
+_TERMS_KEPT = PAGE_SIZE * PAGES_MAX
+"""Orders whose terms are kept for lists and notices that do not tell them: all of the longest list. With fewer, each look
+for a lost order would ask for all the others again, one by one, ahead of every submit."""
 _REMEMBERED = 1_000
-"""Orders whose terms are kept for lists and notices that do not tell them; what is older is asked for again."""
+"""Orders whose averages and ends are kept."""
 _WORSE = {"buy": 1, "sell": -1}
 """Direction in which a price is worse, by side."""
 
@@ -103,7 +106,8 @@ class OrderDesk:
     def learn(self, order: wire.OrderWire) -> None:
         """Remember a whole order, as create and get answer it."""
         if order.price is not None or order.created_at is not None:
-            _keep(self._terms, order.id, Terms(order.quantity, order.price, order.type, order.created_at, order.side))
+            terms = Terms(order.quantity, order.price, order.type, order.created_at, order.side)
+            _keep(self._terms, order.id, terms, _TERMS_KEPT)
         state, strange = translate.order_state(order)
         if strange:
             self.alerts.note(strange, order.id, status=order.status[:32], venue_order_id=order.id)
@@ -166,8 +170,8 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-def _keep(store: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+def _keep(store: OrderedDict[_Key, _Value], key: _Key, value: _Value, most: int = _REMEMBERED) -> None:
     store[key] = value
     store.move_to_end(key)
-    if len(store) > _REMEMBERED:
+    if len(store) > most:
         store.popitem(last=False)
