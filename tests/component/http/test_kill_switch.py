@@ -8,7 +8,7 @@ from aiohttp import web
 
 from quantd.ports import KillAnswer
 from quantd.venues.blocking import BlockingTransport
-from quantd.venues.ionloop.kill import IonloopKillSwitch
+from quantd.venues.ionloop.kill import NOT_FOUND_LOOKS, IonloopKillSwitch
 
 GOOD = '{"success":true,"data":{"id":"o1","status":"cancelled"},"meta":{}}'
 ERROR = '{"success":false,"error":{"code":"%s","message":"no"},"meta":{}}'
@@ -75,7 +75,7 @@ async def test_a_connection_is_kept_for_the_next_cancel_of_its_thread(place: Pla
     ("status", "body", "gone"),
     [
         (200, GOOD, True),
-        (404, ERROR % "NOT_FOUND", True),
+        (404, ERROR % "NOT_FOUND", False),
         (409, ERROR % "ORDER_REJECTED", True),
         (401, ERROR % "UNAUTHORIZED", False),
         (500, ERROR % "INTERNAL_ERROR", False),
@@ -89,6 +89,19 @@ async def test_only_what_the_venue_confirms_counts_as_gone(place: Place, status:
     assert answer.gone is gone
     assert bool(answer.reason) is not gone
     assert "secret" not in answer.reason
+
+
+async def test_an_order_that_is_not_found_counts_as_gone_once_it_cannot_be_too_new_to_be_shown(place: Place) -> None:
+    place.status, place.body = 404, ERROR % "NOT_FOUND"
+    transport = BlockingTransport(place.url, 5.0)
+    switch = IonloopKillSwitch(transport, "secret", {})
+
+    def work() -> list[bool]:
+        gone = [switch.cancel("o1").gone for _ in range(NOT_FOUND_LOOKS)]
+        transport.close()
+        return gone
+
+    assert await asyncio.to_thread(work) == [False] * (NOT_FOUND_LOOKS - 1) + [True]
 
 
 async def test_a_refusal_for_too_many_requests_names_its_pause(place: Place) -> None:

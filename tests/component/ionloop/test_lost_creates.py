@@ -238,7 +238,9 @@ def test_a_list_that_turns_no_pages_never_proves_absence() -> None:
 def test_orders_that_were_read_in_one_look_are_not_read_again_in_the_next() -> None:
     async def body(rig: Rig) -> None:
         for number in range(1_050):
-            rig.venue.add_order(f"ord_old{number}", createdAt="2020-09-13T11:00:00Z", status="filled", filledQuantity="0.01")
+            rig.venue.add_order(
+                f"ord_old{number}", createdAt="2020-09-13T11:00:00Z", status="filled", filledQuantity="0.01"
+            )
         command, sent_at_ns = rig.submit(), rig.clock.now_ns()
         rig.venue.faults["create_order"] = ["drop_before"]
         await rig.connector.submit(command)
