@@ -84,6 +84,7 @@ class VenueKeeper:
         shared, name, parts = self._shared, self._name, self._parts
         yield f"orders {name}", self.follower.follow_orders
         yield f"account {name}", self.follower.follow_account
+        yield f"rules {name}", self.follower.follow_rules
         hints, log, stream, cash_flows = parts.hints, parts.log, parts.stream, parts.cash_flows
         if hints is not None:
             yield f"hints {name}", lambda: hints(self.follower.look_now)

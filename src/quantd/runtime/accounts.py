@@ -38,6 +38,7 @@ _LOOK_AGAIN_S = 1.0
 """Between the two looks of a start that finds differences."""
 _RESOLVE_S = 15.0
 """How long a start waits for unknown writes, beyond twice the venue's quiet period."""
+_RULES_EVERY_S = 900.0
 
 
 class AccountFollower:
@@ -256,6 +257,26 @@ class AccountFollower:
                 continue
             self._wanted.clear()
             await asyncio.sleep(min(1.0, self._account_every_s))
+
+    async def follow_rules(self) -> None:
+        """Read the trading rules again for ever, and tell what has changed: by old ones a venue refuses exits, too."""
+        while True:
+            await asyncio.sleep(_RULES_EVERY_S)
+            if not self.instruments:
+                continue  # some venues would tell those of all their markets
+            try:
+                found = await self.connector.instruments([one.symbol for one in self.instruments])
+            except VenueError as error:
+                _log.warning("rules_not_read", venue=self.venue, error=str(error))
+                continue
+            told = {one.id: one.version for one in self.instruments}
+            self.instruments = found
+            for instrument in found:
+                if instrument.version != told[instrument.id]:
+                    _log.warning(
+                        "rules_changed", venue=self.venue, instrument=instrument.id, version=instrument.version
+                    )
+                    self._emit(InstrumentListed(instrument, self._clock.now_ns()))
 
     async def _attempt(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
         """Look once; a failing venue is not ready until the same look is answered, told once each way.

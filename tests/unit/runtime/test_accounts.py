@@ -7,7 +7,7 @@ tells its home currency, its mode and its margin rules at log-in only; the real 
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,8 @@ from quantd.clock import LoopClock
 from quantd.domain.cash import PositionMode
 from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
 from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
-from quantd.domain.facts import AccountRecorded, PositionAdjusted
+from quantd.domain.facts import AccountRecorded, InstrumentRecorded, PositionAdjusted
+from quantd.domain.instruments import Instrument
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Limit, OrderRef, OrderState, Protect, Side
 from quantd.domain.outcomes import Ambiguous, Resolution, StillUnknown, Unknown
@@ -51,6 +52,8 @@ class Revealing(PaperConnector):
         super().__init__(venue, settings, clock)
         self.shown: list[dict[str, Any]] = []
         """What the next snapshots show instead of the truth, one after the other."""
+        self.relisted: list[tuple[Instrument, ...] | Unavailable] = []
+        """What the next looks at the trading rules show instead, likewise."""
 
     async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
         """Show orders as they wait, unless they cannot be read."""
@@ -69,6 +72,13 @@ class Revealing(PaperConnector):
     async def resolve(self, command: Resolvable, sent_at_ns: int) -> Resolution:
         """Say what became of a write."""
         return self.finds or await super().resolve(command, sent_at_ns)
+
+    async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
+        """Tell the rules."""
+        told = self.relisted.pop(0) if self.relisted else await super().instruments(symbols)
+        if isinstance(told, Unavailable):
+            raise told
+        return told
 
     async def snapshot(self) -> AccountSnapshot:
         """Tell the account, and what it is by now."""
@@ -129,6 +139,10 @@ class Desk:
         async with asyncio.TaskGroup() as tasks:
             self.executor.attach(tasks)
             await asyncio.Event().wait()
+
+    def rules(self) -> list[Decimal]:
+        """Return the lot of each version of the rules that was recorded."""
+        return [one.instrument.lot for one in self.rig.facts if isinstance(one, InstrumentRecorded)]
 
     def opened(self) -> list[AccountOpened]:
         """Return what was said of the account."""
@@ -360,5 +374,30 @@ def test_a_start_that_fails_by_the_connector_s_own_fault_is_tried_again_and_ends
         assert desk.follower.is_ready
         told = [one.reason for one in desk.told if isinstance(one, VenueChanged) and one.reason]
         assert "start paper: KeyError: 'of the connector'" in told
+
+    run_virtual(scene)
+
+
+def test_trading_rules_that_change_while_it_runs_hold_from_the_next_look_at_them() -> None:
+    """Venues move ticks, lots and margins; by the old ones every order would be refused, exits too, until a restart."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+        known = desk.rules()
+
+        async def watch() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2_000):
+                    await desk.follower.follow_rules()
+
+        await watch()
+        assert desk.rules() == known, "what is as it was is not told again"
+        before = desk.follower.instruments[0]
+        after = msgspec.structs.replace(before, lot=Decimal("0.5"), version=before.version + 1)
+        desk.connector.relisted = [Unavailable("paper", "instruments", "down"), (after,)]
+        await watch()
+        assert desk.rules() == [*known, Decimal("0.5")]
+        assert desk.rig.state.portfolio.instruments[before.id] == after
 
     run_virtual(scene)
