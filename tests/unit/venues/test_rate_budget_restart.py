@@ -3,7 +3,7 @@
 from quantd.clock import LoopClock
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
-from quantd.venues.budget import AddressPool, Bucket, Lane, Limit, RateBudget, Window
+from quantd.venues.budget import AddressPool, Bucket, BudgetState, Lane, Limit, RateBudget, Window
 
 
 def test_short_windows_and_buckets_begin_used_up_after_a_restart_and_long_ones_do_not() -> None:
@@ -59,3 +59,22 @@ def test_what_two_accounts_have_kept_of_their_address_is_counted_once() -> None:
         return later[0].left()["public"]
 
     assert run_virtual(left) == 40 / 60
+
+
+def test_a_clock_that_was_set_back_at_a_restart_keeps_no_slot_for_longer_than_its_window() -> None:
+    limit, kept = Limit("key", Window(10, 60.0)), list[BudgetState]()
+
+    async def before(clock: LoopClock) -> None:
+        budget = RateBudget("v", [limit], clock=clock, observer=RecordingObserver())
+        for _ in range(10):
+            (await budget.acquire("any", Lane.CANCEL)).answered()
+        kept.append(budget.state())
+
+    async def waited_s(clock: LoopClock) -> float:
+        budget = RateBudget("v", [limit], clock=clock, observer=RecordingObserver())
+        budget.restore(kept[0])
+        with await budget.acquire("any", Lane.CANCEL) as permit:
+            return permit.waited_ns / 1e9
+
+    run_virtual(before, started_at_ns=1_600_003_600_000_000_000)
+    assert 60 <= run_virtual(waited_s, started_at_ns=1_600_000_000_000_000_000) < 61

@@ -366,7 +366,8 @@ class RateBudget:
                 self._pool.restored.add(name)
             for release_at_ns, weight in entries:
                 if release_at_ns - to_wall > now:
-                    window.add(release_at_ns - to_wall, weight)
+                    # No later than a whole window, should the wall clock have been set back.
+                    window.add(min(release_at_ns - to_wall, now + window.regain_ns(weight)), weight)
 
     def left(self) -> dict[str, float]:
         """Return the share left of each limit, 0 to 1; 0 for all during a ban."""
