@@ -264,19 +264,33 @@ class AccountFollower:
             await asyncio.sleep(_RULES_EVERY_S)
             if not self.instruments:
                 continue  # some venues would tell those of all their markets
+            told = {one.id: one for one in self.instruments}
             try:
-                found = await self.connector.instruments([one.symbol for one in self.instruments])
+                told |= {one.id: one for one in await self._read_again()}
             except VenueError as error:
                 _log.warning("rules_not_read", venue=self.venue, error=str(error))
                 continue
-            told = {one.id: one.version for one in self.instruments}
-            self.instruments = found
-            for instrument in found:
-                if instrument.version != told[instrument.id]:
+            before, self.instruments = self.instruments, tuple(told.values())
+            for known, instrument in zip(before, self.instruments, strict=True):
+                if instrument.version != known.version:
                     _log.warning(
                         "rules_changed", venue=self.venue, instrument=instrument.id, version=instrument.version
                     )
                     self._emit(InstrumentListed(instrument, self._clock.now_ns()))
+
+    async def _read_again(self) -> list[Instrument]:
+        """Return the rules of all instruments that are still listed: one that is not must not hide the others."""
+        symbols = [one.symbol for one in self.instruments]
+        try:
+            return list(await self.connector.instruments(symbols))
+        except Refused:
+            found: list[Instrument] = []
+        for symbol in symbols:
+            try:
+                found += await self.connector.instruments([symbol])
+            except Refused as error:
+                _log.warning("rules_not_read", venue=self.venue, instrument=symbol, error=str(error))
+        return found
 
     async def _attempt(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
         """Look once; a failing venue is not ready until the same look is answered, told once each way.

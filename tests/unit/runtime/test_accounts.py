@@ -26,7 +26,7 @@ from quantd.domain.outcomes import Ambiguous, Resolution, StillUnknown, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies
 from quantd.engine.risk.wish import Denial, Denied
-from quantd.errors import Unavailable
+from quantd.errors import Refused, Unavailable, VenueError
 from quantd.runtime.accounts import AccountFollower, write_of
 from quantd.runtime.executor import Executor
 from quantd.testing.builders import BTC, Puppet, Rig, make_instrument, make_lot_capabilities
@@ -52,7 +52,7 @@ class Revealing(PaperConnector):
         super().__init__(venue, settings, clock)
         self.shown: list[dict[str, Any]] = []
         """What the next snapshots show instead of the truth, one after the other."""
-        self.relisted: list[tuple[Instrument, ...] | Unavailable] = []
+        self.relisted: list[tuple[Instrument, ...] | VenueError] = []
         """What the next looks at the trading rules show instead, likewise."""
 
     async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
@@ -76,7 +76,7 @@ class Revealing(PaperConnector):
     async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Tell the rules."""
         told = self.relisted.pop(0) if self.relisted else await super().instruments(symbols)
-        if isinstance(told, Unavailable):
+        if isinstance(told, VenueError):
             raise told
         return told
 
@@ -395,7 +395,8 @@ def test_trading_rules_that_change_while_it_runs_hold_from_the_next_look_at_them
         assert desk.rules() == known, "what is as it was is not told again"
         before = desk.follower.instruments[0]
         after = msgspec.structs.replace(before, lot=Decimal("0.5"), version=before.version + 1)
-        desk.connector.relisted = [Unavailable("paper", "instruments", "down"), (after,)]
+        down = Unavailable("paper", "instruments", "down")
+        desk.connector.relisted = [down, Refused("paper", "instruments", "not_found", "another is gone"), (after,)]
         await watch()
         assert desk.rules() == [*known, Decimal("0.5")]
         assert desk.rig.state.portfolio.instruments[before.id] == after
