@@ -2,12 +2,13 @@
 
 `pollers` derives one class for each endpoint; the supervisor runs them. A poller sits outside the rate budget, which
 is the connector's: while an answer waits for its turn, no second question for the same data is queued. It retries
-`Temporary` failures for ever, stops what the venue refuses, and lets anything unexpected out to the supervisor.
+`Temporary` failures for ever, rests for minutes where the venue refuses, and lets anything unexpected out to the supervisor.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import ClassVar, Protocol
 
@@ -21,6 +22,8 @@ from quantd.errors import AuthFailed, Refused, Temporary, Unavailable
 from quantd.ports import Clock, Emit, Observer, Random
 
 NS_PER_S = 1_000_000_000
+_STOPPED_S = 300.0
+"""How long what was refused is not asked for: one odd refusal must not leave the engine's stops without prices for good."""
 _SHORTEST_REST_S = 1e-6
 """Below this, rounding between float seconds and nanoseconds could make a rest of nothing."""
 
@@ -52,7 +55,7 @@ class FeedState(Enum):
     DOWN = "down"
     """Failing for now; it is asked again by itself."""
     STOPPED = "stopped"
-    """The venue refuses for good; it is not asked again before `Poller.restart`."""
+    """The venue refuses; it is asked again after five minutes, or by `Poller.restart`."""
 
 
 class FeedChange(msgspec.Struct, frozen=True):
@@ -172,7 +175,7 @@ class Poller(ABC):
 
     @property
     def stopped(self) -> tuple[InstrumentId, ...]:
-        """What the venue refused and is not asked any more."""
+        """What the venue refused and has not answered since."""
         return tuple(target.instrument.id for target in self._targets if target.stopped)
 
     async def _work(self, emit: Emit) -> None:
@@ -186,7 +189,7 @@ class Poller(ABC):
     def _take(self) -> list[Target]:
         """Return what to ask now, the stalest first; empty when nothing is due."""
         now = self._clock.monotonic_ns()
-        due = [t for t in self._targets if t.due_at_ns <= now and not t.busy and not t.stopped]
+        due = [t for t in self._targets if t.due_at_ns <= now and not t.busy]
         if not due:
             return due
         due.sort(key=lambda target: (target.answered_at_ns, target.due_at_ns))
@@ -196,16 +199,19 @@ class Poller(ABC):
         return together[: self._timing.batch_max or None]
 
     async def _rest(self) -> None:
-        """Sleep until something falls due; wait for `restart` when all was refused."""
-        idle = [target.due_at_ns for target in self._targets if not target.busy and not target.stopped]
-        if idle:
-            delay_s = (min(idle) - self._clock.monotonic_ns()) / NS_PER_S
-            await asyncio.sleep(max(delay_s, _SHORTEST_REST_S))
-        elif any(target.busy for target in self._targets):
+        """Sleep until something falls due; when all was refused, for no longer than until `restart`."""
+        idle = [target.due_at_ns for target in self._targets if not target.busy]
+        if not idle:
             await asyncio.sleep(self._timing.every_s)
-        else:
-            self._restarted.clear()
-            await self._restarted.wait()
+            return
+        delay_s = max((min(idle) - self._clock.monotonic_ns()) / NS_PER_S, _SHORTEST_REST_S)
+        if not all(target.stopped for target in self._targets):
+            await asyncio.sleep(delay_s)
+            return
+        self._restarted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._restarted.wait()
 
     async def _poll(self, batch: list[Target], emit: Emit) -> None:
         for target in batch:
@@ -249,6 +255,9 @@ class Poller(ABC):
                 target.answered_at_ns = now
             target.attempt = 0
             target.alone = False
+            if target.stopped:
+                target.stopped = False
+                self._failing.add(target)  # until just below
             self._schedule(target, now)
         if self._failing:
             self._failing.difference_update(batch)
@@ -293,8 +302,10 @@ class Poller(ABC):
 
     def _stop(self, targets: list[Target], error: Refused | AuthFailed, emit: Emit) -> None:
         self._count("refused")
+        for target in targets:
+            target.due_at_ns = self._clock.monotonic_ns() + round(_STOPPED_S * NS_PER_S)
         if all(target.stopped for target in targets):
-            return  # said already: another question was under way
+            return  # said already
         for target in targets:
             target.stopped = True
             self._failing.discard(target)

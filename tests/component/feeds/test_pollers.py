@@ -241,6 +241,38 @@ def test_wrong_credentials_stop_the_source_with_an_event_until_it_is_restarted()
     virtual(scenario)
 
 
+def test_a_source_that_was_refused_is_asked_again_after_a_while_and_goes_on_if_it_answers() -> None:
+    """One odd 401 must not leave the engine's stops without prices until somebody restarts the daemon."""
+
+    async def scenario(run: Run) -> None:
+        run.venue.fault = lambda now_s, what, symbols: AuthFailed("sim", what, "401") if now_s < 400 else None
+        poller = QuotePoller(run.venue, [A, B], timing=PollTiming(), support=run.support)
+        await run.poll(poller, 700)
+        assert [round(at_s) for at_s in run.seconds()[:3]] == [0, 300, 600]
+        assert run.states == [FeedState.STOPPED, FeedState.UP]
+        assert poller.stopped == ()
+        reasons = [event.reason for event in run.events if isinstance(event, VenueChanged)]
+        assert reasons == ["quotes stopped: sim: quotes: 401"]
+        assert run.observer.gauged("quantd_feed_up", venue="sim", endpoint="quotes") == 1
+        assert len(run.seconds()) > 90, "once a second again"
+
+    virtual(scenario)
+
+
+def test_an_instrument_that_was_refused_comes_back_once_the_venue_takes_it_again() -> None:
+    async def scenario(run: Run) -> None:
+        run.venue.fault = lambda now_s, what, symbols: (
+            Refused("sim", what, "NOT_FOUND", "maintenance") if "B" in symbols and now_s < 100 else None
+        )
+        poller = QuotePoller(run.venue, [A, B], timing=PollTiming(), support=run.support)
+        await run.poll(poller, 320)
+        assert poller.stopped == ()
+        assert run.states == [FeedState.STOPPED, FeedState.UP]
+        assert sum("B" in symbols for at_s, _, symbols in run.venue.asked if at_s > 300) >= 18
+
+    virtual(scenario)
+
+
 def test_one_refused_instrument_is_found_out_and_the_others_go_on() -> None:
     async def scenario(run: Run) -> None:
         run.venue.fault = lambda now_s, what, symbols: (
