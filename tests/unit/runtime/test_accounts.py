@@ -19,8 +19,9 @@ from quantd.domain.cash import PositionMode
 from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
 from quantd.domain.events import AccountOpened, Event, ReconcileAction, ReconcileOrdered, TradingState, VenueChanged
 from quantd.domain.facts import AccountRecorded, InstrumentRecorded, PositionAdjusted
-from quantd.domain.instruments import Instrument
+from quantd.domain.instruments import Instrument, MarketStatus
 from quantd.domain.lots import Lot, LotProtection
+from quantd.domain.market import StatusChanged
 from quantd.domain.orders import Limit, OrderRef, OrderState, Protect, Side
 from quantd.domain.outcomes import Ambiguous, Resolution, StillUnknown, Unknown
 from quantd.domain.reports import AccountSnapshot, OrderReport
@@ -400,5 +401,22 @@ def test_trading_rules_that_change_while_it_runs_hold_from_the_next_look_at_them
         await watch()
         assert desk.rules() == [*known, Decimal("0.5")]
         assert desk.rig.state.portfolio.instruments[before.id] == after
+
+    run_virtual(scene)
+
+
+def test_a_look_at_the_rules_leaves_a_paper_market_in_its_state() -> None:
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+        instrument = desk.follower.instruments[0]
+        desk.connector.on_market(StatusChanged(instrument.id, MarketStatus.HALTED, clock.now_ns()), desk.emit)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2_000):
+                await desk.follower.follow_rules()
+        assert desk.connector.exchange.status(instrument.id) is MarketStatus.HALTED
+        desk.connector._own["BTC-USD"] = msgspec.structs.replace(instrument, lot=Decimal("0.5"), version=2)
+        await desk.connector.instruments(["BTC-USD"])
+        assert desk.connector.exchange.status(instrument.id) is MarketStatus.HALTED
 
     run_virtual(scene)

@@ -55,6 +55,8 @@ class PaperConnector:
         self._settings = settings
         self._clock = clock
         self._own = instruments_of(venue, settings)
+        self._versions: dict[str, int] = {}
+        """By symbol, which version of the rules is listed."""
         self._exchange: Exchange | None = None
 
     @property
@@ -102,10 +104,20 @@ class PaperConnector:
                 raise ReadRefused(
                     self.venue, "instruments", "unknown", f"{symbol}; there are {', '.join(sorted(self._own))}"
                 )
-            self.exchange.list_instrument(self._own[symbol])
+            self._list(self._own[symbol])
             for lot in self.lots.pop(self._own[symbol].id, ()):
                 self.exchange.reopen_lot(ACCOUNT, lot, self._clock.now_ns())
         return tuple(self._own[symbol] for symbol in wanted)
+
+    def _list(self, rules: Instrument) -> None:
+        """List an instrument or new rules of it; a market goes on in the state that it is in."""
+        listed = self._versions.get(rules.symbol)
+        if listed == rules.version:
+            return
+        if listed is not None:
+            rules = msgspec.structs.replace(rules, status=self.exchange.status(rules.id))
+        self.exchange.list_instrument(rules)
+        self._versions[rules.symbol] = rules.version
 
     async def conversion(self, currency: str, into: str) -> str | None:
         """Return the instrument between two currencies; the data venue's where it trades on another's data."""
