@@ -187,12 +187,16 @@ class AccountFollower:
         except Refused:
             if not self._held:
                 raise
-        found = await self.connector.instruments(self._symbols)
-        for symbol in self._held:
+        return await self.connector.instruments(self._symbols) + await self._one_by_one(self._held)
+
+    async def _one_by_one(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
+        """Read the rules of what is still listed: an instrument that is not must not hide the others."""
+        found: tuple[Instrument, ...] = ()
+        for symbol in symbols:
             try:
                 found += await self.connector.instruments([symbol])
             except Refused as error:
-                _log.warning("held_and_not_listed", venue=self.venue, instrument=symbol, error=str(error))
+                _log.warning("not_listed", venue=self.venue, instrument=symbol, error=str(error))
         return found
 
     async def _resolve_all(self) -> None:
@@ -278,19 +282,12 @@ class AccountFollower:
                     )
                     self._emit(InstrumentListed(instrument, self._clock.now_ns()))
 
-    async def _read_again(self) -> list[Instrument]:
-        """Return the rules of all instruments that are still listed: one that is not must not hide the others."""
+    async def _read_again(self) -> tuple[Instrument, ...]:
         symbols = [one.symbol for one in self.instruments]
         try:
-            return list(await self.connector.instruments(symbols))
+            return await self.connector.instruments(symbols)
         except Refused:
-            found: list[Instrument] = []
-        for symbol in symbols:
-            try:
-                found += await self.connector.instruments([symbol])
-            except Refused as error:
-                _log.warning("rules_not_read", venue=self.venue, instrument=symbol, error=str(error))
-        return found
+            return await self._one_by_one(symbols)
 
     async def _attempt(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
         """Look once; a failing venue is not ready until the same look is answered, told once each way.
