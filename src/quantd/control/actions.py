@@ -46,7 +46,7 @@ from quantd.domain.events import (
 )
 from quantd.domain.facts import Fact, OrderIntended, RequestDenied
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.orders import How, Limit, Market, Side, Stop, StopLimit, TimeInForce
+from quantd.domain.orders import How, Limit, Market, Origin, Side, Stop, StopLimit, TimeInForce
 from quantd.errors import JournalError
 from quantd.journal.latch import Halt
 
@@ -169,7 +169,7 @@ class Actions:
         if facts is None:
             return OrderAnswer(request, False, "", None)
         for fact in facts:
-            if isinstance(fact, OrderIntended):
+            if isinstance(fact, OrderIntended) and fact.origin is Origin.OPERATOR:
                 live = state.orders.get(fact.client_order_id)
                 return OrderAnswer(
                     request, True, fact.client_order_id, None if live is None else views.order_view(live)
@@ -177,7 +177,9 @@ class Actions:
             if isinstance(fact, RequestDenied):
                 detail = f"{fact.code}: limit {fact.limit}, observed {fact.observed}"
                 raise Refusal(409, "denied", detail, denial=denial_view(0, fact))
-        raise Refusal(500, "no_trace", "the engine answered with neither an order nor a denial")
+        raise Refusal(
+            500, "no_trace", "neither an order nor a denial is known of it: look at the orders before you repeat it"
+        )
 
     # -- parts ---------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ fill, an operator's command, a bar or a status; it never waits on `put`.
 
 import asyncio
 
-from quantd.domain.events import Event, OperationSent
+from quantd.domain.events import Event, OperationSent, OperatorActed
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Book, Quote
 from quantd.ports import Observer
@@ -97,6 +97,7 @@ class Inbox:
         """Wait for at least one event; return the oldest, `BATCH_MAX` or an eighth of what waits. One caller at a time.
 
         Between two batches the loop gets its turn, however many wait: to handle hundreds at once would stop it for long.
+        What an operator asked for stays with the event that carries it out: whoever waits for it is told of one batch.
 
         Raises:
             RuntimeError: when somebody else is waiting already.
@@ -119,7 +120,9 @@ class Inbox:
 
     def _put_back(self, batch: list[Event], first: int) -> None:
         """Let all but the first events wait on; nothing was put in since they were taken."""
-        self._left = True
+        while type(batch[first - 1]) is OperatorActed and first < len(batch):
+            first += 1
+        self._left = first < len(batch)
         self._items = list(batch[first:])
         del batch[first:]
         self._compact()

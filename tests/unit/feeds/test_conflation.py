@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantd.clock import LoopClock
-from quantd.domain.events import Event, OperationSent, TimePassed
+from quantd.domain.events import CancelOrdered, Event, OperationSent, OperatorActed, TimePassed
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.orders import ClientOrderId
@@ -157,6 +157,22 @@ async def test_a_great_number_is_handed_out_in_parts_in_order_and_conflated_as_e
     assert inbox.conflated == 240 - len(times) > 0
     newest = {event.instrument: event.received_at_ns for event in rest if isinstance(event, Quote)}
     assert all(newest[InstrumentId(f"x:{number % 120}-USD")] == number for number in range(120, 240))
+
+
+@pytest.mark.parametrize("before", [BATCH_MAX - 2, BATCH_MAX - 1, BATCH_MAX, 8 * BATCH_MAX + 10])
+async def test_what_an_operator_asked_for_stays_in_one_batch_with_what_carries_it_out(before: int) -> None:
+    inbox = Inbox()
+    asked, done = OperatorActed("r1", "ann", "cancel", "{}", "accepted", before), CancelOrdered("all", "ann", before)
+    for event in (*map(TimePassed, range(before)), asked, done, TimePassed(before + 1)):
+        inbox.put(event)
+    seen: list[Event] = []
+    for _ in range(20):
+        batch = await inbox.get_batch()
+        seen += batch
+        assert (asked in batch) == (done in batch), "whoever asked would be told that nothing came of it"
+        if not len(inbox):
+            break
+    assert seen == [*map(TimePassed, range(before)), asked, done, TimePassed(before + 1)]
 
 
 async def test_bytes_that_leave_in_a_task_of_their_own_go_before_the_note_that_they_left() -> None:
