@@ -7,7 +7,7 @@ happens before it is put right.
 import copy
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from quantd.config.crosscheck import CrossCheck
 from quantd.config.effective import effective_hash
@@ -19,7 +19,7 @@ from quantd.config.problems import ConfigProblems, Problem
 from quantd.config.secrets import Warned
 from quantd.config.settings import Settings
 from quantd.config.shape import Shape
-from quantd.config.tree import Node, Origin, find
+from quantd.config.tree import Node, Origin, find, identity
 from quantd.config.venue_kinds import venue_types
 from quantd.config.yaml_source import read_file
 from quantd.engine.risk.limits import Limits, RiskSettings
@@ -29,6 +29,13 @@ from quantd.plugins.settings import StrategySettings
 from quantd.venues.settings import VenueSettings
 
 JOURNAL = "journal"
+
+
+class Names(NamedTuple):
+    """What files call things."""
+
+    venues: tuple[str, ...]
+    strategies: tuple[str, ...]
 
 
 def load(
@@ -89,6 +96,18 @@ def load_journal(paths: Sequence[Path], environ: MutableMapping[str, str]) -> Jo
         raise ConfigProblems(_once(ours))
     settings: JournalSettings = sections.get(JOURNAL, JournalSettings())
     return settings
+
+
+def load_names(paths: Sequence[Path]) -> Names:
+    """Return what the configuration calls its venues and strategies, whatever else is wrong with them.
+
+    Raises:
+        ConfigProblems: a file that cannot be read.
+    """
+    tree = _read(paths).mapping
+    venues, strategies = tree.get("venues"), tree.get("strategies")
+    ids = [identity(one) for one in strategies.items] if strategies is not None else []
+    return Names(tuple(venues.mapping) if venues is not None else (), tuple(one for one in ids if one is not None))
 
 
 def _sections(

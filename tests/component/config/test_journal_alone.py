@@ -61,3 +61,50 @@ def test_a_variable_says_where_the_latch_lies(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("QUANTD__JOURNAL__STATE_DIR", str(tmp_path / "other"))
     assert run(tmp_path, BROKEN, "halt")[0] == 0
     assert (tmp_path / "other" / "halt.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("scope", "told"),
+    [
+        ("venue:mian", "venues of these files (main)"),
+        ("strategy:b", "strategies of these files (a)"),
+        ("instrument:mian:BTC-USDT", "venues of these files (main)"),
+        ("instrument:main", "instrument:VENUE:SYMBOL"),
+        ("venu:main", "venue:NAME"),
+        ("everything", "all"),
+        ("strategy:", "strategy:ID"),
+    ],
+)
+def test_a_scope_that_names_nothing_is_refused_since_it_would_halt_nothing(
+    tmp_path: Path, scope: str, told: str
+) -> None:
+    code, output = run(tmp_path, BROKEN, "halt", "--scope", scope)
+    assert code == 2
+    assert repr(scope) in output
+    assert told in output
+    assert "nothing was halted" in output
+    assert not list(tmp_path.rglob("halt.json"))
+
+
+@pytest.mark.parametrize("scope", ["all", "venue:main", "strategy:a", "instrument:main:BTC-USDT"])
+def test_a_scope_that_names_something_is_halted_and_resumed(tmp_path: Path, scope: str) -> None:
+    assert run(tmp_path, BROKEN, "halt", "--scope", scope)[0] == 0
+    assert [halt.scope for halt in HaltLatch(tmp_path / "state" / "halt.json").read().halts] == [scope]
+    assert run(tmp_path, BROKEN, "resume", "--scope", scope)[0] == 0
+
+
+def test_a_halt_from_another_folder_than_the_daemons_says_that_no_daemon_was_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = BROKEN.replace("STATE", "state")
+    (tmp_path / "daemon").mkdir()
+    (tmp_path / "daemon" / "q.db").touch()
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    code, output = run(tmp_path, text, "halt")
+    assert code == 0, "the first start may be a halted one"
+    assert f"no journal {tmp_path / 'home' / 'q.db'}" in output.replace("\n", "")
+    monkeypatch.chdir(tmp_path / "daemon")
+    code, output = run(tmp_path, text, "halt")
+    assert "no journal" not in output
+    assert str(tmp_path / "daemon" / "state" / "halt.json") in output

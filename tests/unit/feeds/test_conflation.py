@@ -163,8 +163,9 @@ async def test_a_great_number_is_handed_out_in_parts_in_order_and_conflated_as_e
 async def test_what_an_operator_asked_for_stays_in_one_batch_with_what_carries_it_out(before: int) -> None:
     inbox = Inbox()
     asked, done = OperatorActed("r1", "ann", "cancel", "{}", "accepted", before), CancelOrdered("all", "ann", before)
-    for event in (*map(TimePassed, range(before)), asked, done, TimePassed(before + 1)):
-        inbox.put(event)
+    events: list[Event] = [*map(TimePassed, range(before)), asked, done, TimePassed(before + 1)]
+    for one in events:
+        inbox.put(one)
     seen: list[Event] = []
     for _ in range(20):
         batch = await inbox.get_batch()
@@ -172,7 +173,7 @@ async def test_what_an_operator_asked_for_stays_in_one_batch_with_what_carries_i
         assert (asked in batch) == (done in batch), "whoever asked would be told that nothing came of it"
         if not len(inbox):
             break
-    assert seen == [*map(TimePassed, range(before)), asked, done, TimePassed(before + 1)]
+    assert seen == events
 
 
 async def test_bytes_that_leave_in_a_task_of_their_own_go_before_the_note_that_they_left() -> None:
