@@ -26,6 +26,7 @@ class _Told(NamedTuple):
     state: str
     at_ns: int
     """Monotonic."""
+    weight: Weight
 
 
 class Notifier:
@@ -59,12 +60,12 @@ class Notifier:
         before, now_ns = self._told.pop(notice.key, None), self._clock.monotonic_ns()
         if notice.is_end and before is None:
             return
-        if before is not None and before.state == notice.state and now_ns - before.at_ns < self._repeat_after_ns:
+        if before is not None and _is_repetition(notice, before) and now_ns - before.at_ns < self._repeat_after_ns:
             self._told[notice.key] = before
             self._observer.count("quantd_notification_repeats_total")
             return
         if not notice.is_end:
-            self._told[notice.key] = _Told(notice.state, now_ns)
+            self._told[notice.key] = _Told(notice.state, now_ns, notice.weight)
             if len(self._told) > _OPEN_MAX:
                 self._told.pop(next(iter(self._told)))
         cleaned = msgspec.structs.replace(
@@ -100,6 +101,11 @@ class Notifier:
         finally:
             for outbox in self.outboxes:
                 await outbox.close()
+
+
+def _is_repetition(notice: Notice, before: _Told) -> bool:
+    """Whether it says what was told; what weighs more now was perhaps too light for most channels then."""
+    return notice.state == before.state and notice.weight <= before.weight
 
 
 def trial(source: str, now_ns: int) -> Notice:

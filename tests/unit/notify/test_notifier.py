@@ -8,8 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from quantd.clock import ManualClock
+from quantd.domain.events import TradingState
+from quantd.domain.facts import StateSet
 from quantd.notify.delivery import Undelivered
-from quantd.notify.notice import Notice
+from quantd.notify.facts import notice_of
+from quantd.notify.notice import Notice, Weight
 from quantd.notify.notifier import Notifier
 from quantd.notify.outbox import Outbox
 from quantd.notify.settings import WebhookChannel
@@ -88,6 +91,19 @@ def test_another_state_or_another_thing_is_told_at_once(house: House) -> None:
         ("all", "halted"),
         ("venue", "halted"),
     ]
+
+
+def test_the_same_state_is_told_again_where_it_weighs_more(house: House) -> None:
+    by_schedule = StateSet("strategy:s1", TradingState.REDUCING, "schedule", "stop", 1, 1)
+    by_control = StateSet("strategy:s1", TradingState.REDUCING, "reject_storm", "11 refused in 60 s", 2, 2)
+    for fact in (by_schedule, by_control, by_schedule, by_control):
+        told = notice_of(fact)
+        assert told is not None
+        house.notifier.tell(told)
+    assert [one.weight for one in house.queued() if one.weight > Weight.INFO] == [Weight.WARNING], (
+        "channels are not told of schedules: the control was swallowed as a repetition of what they never heard"
+    )
+    assert house.observer.counted(REPEATS) == 2
 
 
 def test_an_end_is_told_where_something_was_told_and_after_it_the_same_is_news_again(house: House) -> None:
