@@ -23,7 +23,7 @@ OVERVIEW = Board(
         )),
         Row("The account", (
             lines("Equity", "By venue, in the base currency; deposits move it too.", "short", (f'sum by (scope, currency) (quantd_equity{{{WHO},scope=~"venue:.+"}})', "{{scope}} {{currency}}")),
-            lines("Profit of the day", "Realised and not, deposits left out.", "short", (f'sum by (kind) (quantd_profit{{{WHO},scope="account"}})', "{{kind}}")),
+            lines("Profit since the journal began", "Realised and not, deposits left out.", "short", (f'sum by (kind) (quantd_profit{{{WHO},scope="account"}})', "{{kind}}")),
             lines("Drawdown", "Fall from the peak of equity.", "percentunit", (f"max by (instance) (quantd_drawdown_ratio{{{WHO}}})", "{{instance}}")),
         )),
         Row("What it does", (
@@ -51,7 +51,7 @@ STRATEGIES = Board(
         )),
         Row("Position and money", (
             lines("Position", "Signed, in the instrument's unit.", "short", (f"sum by (strategy, instrument) (quantd_position_quantity{{{STRATEGY}}})", "{{strategy}} {{instrument}}")),
-            lines("Profit of the day", "By its own book.", "short", (f'sum by (scope, kind) (quantd_profit{{{WHO},scope=~"strategy:$strategy"}})', "{{scope}} {{kind}}")),
+            lines("Profit since the journal began", "By its own book.", "short", (f'sum by (scope, kind) (quantd_profit{{{WHO},scope=~"strategy:$strategy"}})', "{{scope}} {{kind}}")),
             lines("Seconds without a stop", "How long its longest position stands without the stop that it wished for.", "s", (f"max by (strategy) (quantd_naked_longest_seconds{{{STRATEGY}}})", "{{strategy}}"), bad=10),
         )),
         Row("Its code", (
@@ -101,7 +101,7 @@ RISK = Board(
         )),
         Row("Exposure", (
             lines("Exposure by scope", "The worst case with all working orders, in the base currency.", "short", (f'sum by (scope) (quantd_exposure_notional{{{WHO},kind="worst_gross"}})', "{{scope}}")),
-            lines("Profit of the day", "By scope, realised and not.", "short", (f"sum by (scope) (quantd_profit{{{WHO}}})", "{{scope}}")),
+            lines("Profit since the journal began", "By scope, realised and not.", "short", (f"sum by (scope) (quantd_profit{{{WHO}}})", "{{scope}}")),
             lines("Drawdown", "Fall from the peak.", "percentunit", (f"max by (scope) (quantd_drawdown_ratio{{{WHO}}})", "{{scope}}")),
         )),
         Row("Protection", (

@@ -31,7 +31,7 @@ class Gauges:
         """Highest profit seen in this run."""
 
     def sample(self) -> None:
-        """Set all gauges; what needs a price or rate that is missing is left as it was."""
+        """Set all gauges; equity, drawdown and use of limits stay as they were while a price or rate is missing."""
         self._trading_states()
         self._books()
         self._accounts()
@@ -42,7 +42,8 @@ class Gauges:
         latches = self._engine.state.latches
         scopes = ["all", *(f"venue:{one}" for one in self._engine.context.capabilities)]
         scopes += [f"strategy:{one}" for one in self._engine.desks]
-        for scope in scopes:
+        # What is latched beyond these, an instrument or what is no longer configured, stands so since before a restart too.
+        for scope in dict.fromkeys((*scopes, *latches)):
             level = LEVELS[latches[scope].state] if scope in latches else 0
             self._observer.gauge("quantd_trading_state", level, scope=scope_label(scope))
 
@@ -62,6 +63,7 @@ class Gauges:
             self._observer.gauge("quantd_drawdown_ratio", float(fall / highest), scope=ACCOUNT)
 
     def _books(self) -> None:
+        """Tell holdings and profits; a holding without any price counts at its cost in profits, what has no rate not at all."""
         gross = net = Decimal(0)
         profits: dict[str, list[Decimal]] = {}
         state = self._engine.state
@@ -79,13 +81,16 @@ class Gauges:
             costs = [
                 amount * (rates.rate(asset, rates.last_good) or Decimal(0)) for asset, amount in book.costs.items()
             ]
-            if price is None or rate is None:
+            if rate is None:
                 continue
             scopes = ("account", f"strategy:{strategy_label(book.strategy)}")
             for scope in scopes:
                 sums = profits.setdefault(scope, [Decimal(0), Decimal(0)])
                 sums[0] += book.realised * rate - sum(costs)
-                sums[1] += book.unrealised(price) * rate
+                if price is not None:
+                    sums[1] += book.unrealised(price) * rate
+            if price is None:
+                continue
             value = rules.notional(book.quantity, price) * rate
             gross += abs(value)
             net += value

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ZERO
+from quantd.engine.books import Book, Net
 from quantd.engine.core import Engine
+from quantd.engine.reservations import worst_price
 from quantd.engine.risk.exposure import in_scope
 from quantd.engine.risk.limits import Limits
 from quantd.ports import Observer
@@ -129,8 +131,9 @@ class LimitUse:
         for order in state.orders.open_orders():
             if not in_scope(scope, order.strategy, order.instrument):
                 continue
-            price = order.spec.price or order.spec.trigger or order.reference or ZERO
-            value = state.rates.notional(state.portfolio.instruments[order.instrument], order.remaining, price)
+            rules = state.portfolio.instruments[order.instrument]
+            price = worst_price(order, rules)
+            value = state.rates.notional(rules, order.remaining, price) if price > 0 else None
             if value is None:
                 return None
             total += value
@@ -144,7 +147,11 @@ class LimitUse:
         for instrument in portfolio.exposed:
             if kind != "strategy" and not in_scope(scope, "", instrument):
                 continue
-            held = portfolio.book(name, instrument) if kind == "strategy" else portfolio.nets[instrument]
+            held: Book | Net | None = portfolio.nets[instrument]
+            if kind == "strategy":  # looked for and not made: what shows the state leaves it as it is
+                held = next((one for one in portfolio.books(instrument) if one.strategy == name), None)
+            if held is None:
+                continue
             long, short = held.quantity + held.buys, held.quantity - held.sells
             if not long and not short:
                 continue

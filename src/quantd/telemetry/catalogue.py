@@ -171,7 +171,7 @@ _BOOKS: Final = (
     _gauge(
         "quantd_profit",
         "scope currency kind",
-        "Profit of the day, in the base currency; deposits and withdrawals are none.",
+        "Profit since the journal began, in the base currency; deposits and withdrawals are none.",
         {"kind": ("realized", "unrealized")},
     ),
     _gauge(

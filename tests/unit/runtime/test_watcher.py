@@ -140,6 +140,39 @@ def test_a_halt_is_counted_by_its_control_and_a_person_s_without_a_name(rig: Rig
     assert observer.gauged("quantd_trading_state", scope="account") == 0
 
 
+def test_a_halted_instrument_shows_as_halted_after_a_restart_too(rig: Rig) -> None:
+    rig.handle(HaltOrdered(f"instrument:{BTC}", TradingState.HALTED, "resolution", "two orders fit", 1, rig.now_ns))
+    observer = RecordingObserver()
+    Watcher(Rig(risk=RISK, limits=OWN, facts=rig.facts, price=None).engine, observer, SystemClock()).sample()
+    assert observer.gauged("quantd_trading_state", scope=f"instrument:{BTC}") == 2, "QuantdHalted asks for this"
+
+
+def test_what_a_flat_book_earned_counts_before_its_market_shows_a_price(rig: Rig) -> None:
+    fill(rig, place(rig, 10, 100), 10, 100)
+    order = rig.do(lambda s: s.sell(BTC, 10, Limit(101)))
+    rig.accept(order)
+    fill(rig, order.id, 10, 101)
+    observer = RecordingObserver()
+    Watcher(Rig(risk=RISK, limits=OWN, facts=rig.facts, price=None).engine, observer, SystemClock()).sample()
+    for scope in ("account", "strategy:s1"):
+        assert observer.gauged("quantd_profit", scope=scope, currency="USD", kind="realized") == 10
+
+
+def test_open_orders_count_as_the_gate_counts_them_while_an_amendment_is_on_its_way(rig: Rig) -> None:
+    order = rig.do(lambda s: s.buy(BTC, 5, Limit(90)))
+    rig.accept(order)
+    rig.do(lambda s: s.amend(order, price=100))
+    assert uses(rig).gauged("quantd_limit_use_ratio", limit="max_open_notional", scope="account") == pytest.approx(0.5)
+
+
+def test_looking_makes_no_books(rig: Rig) -> None:
+    rig = Rig(risk=RISK, limits={one: Limits(capital=Decimal(4_000)) for one in ("s1", "s2")})
+    fill(rig, place(rig, 10, 100), 10, 100)
+    before = [(book.strategy, book.instrument.id) for book in rig.state.portfolio.books()]
+    uses(rig)
+    assert [(book.strategy, book.instrument.id) for book in rig.state.portfolio.books()] == before
+
+
 def test_hooks_and_the_gate_are_timed_by_samples(rig: Rig) -> None:
     observer = RecordingObserver()
     Stopwatch(SystemClock(), observer).attach(rig.engine)
