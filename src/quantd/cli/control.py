@@ -128,12 +128,18 @@ def flatten(
     if not as_json:
         typer.echo(f"{scope}: cancels {len(plan['orders'])} orders and closes:")
         _table(plan["positions"], "strategy", "instrument", "quantity", "value", empty="no positions")
+    if plan["halted"]:
+        told = (
+            f"halted: {', '.join(plan['halted'])}. Orders are cancelled, but no exit leaves: positions there stay open"
+        )
+        typer.echo(f"warning: {told} until these are resumed, or reducing (runbook QuantdHalted)", err=True)
     if not yes:
         typer.confirm("Do it?", abort=True)
     body = {"scope": scope, "why": why, "confirm": plan["confirm"]}
     told = _ask(client, "POST", "/v1/flatten", body, as_json=as_json)
     if told is not None:
-        typer.echo(f"{scope}: under way" + _unless(told["done"]))
+        waits = "; what is halted is closed once it is resumed" if told["halted"] else ""
+        typer.echo(f"{scope}: under way" + waits + _unless(told["done"]))
 
 
 def order(

@@ -134,13 +134,14 @@ class Actions:
         now_ns = self._daemon.clock.monotonic_ns()
         self._plans = {key: one for key, one in self._plans.items() if one.expires_ns > now_ns}
         orders, books = self._orders_of(body.scope), views.closing(self._daemon.engine.state, body.scope)
+        halted = views.halted_scopes(self._daemon.engine.state, books)
         if body.confirm is None:
             if len(self._plans) >= _PLANS_MAX:
                 raise Refusal(429, "too_many_plans", "confirm one of those that were answered, or wait a minute")
             confirm = self._daemon.draw()
             self._plans[confirm] = _Plan(body.scope, caller.name, now_ns + CONFIRM_S * 1_000_000_000)
             expires_at_ns = self._daemon.clock.now_ns() + CONFIRM_S * 1_000_000_000
-            return FlattenAnswer(body.scope, False, confirm, expires_at_ns, orders, books)
+            return FlattenAnswer(body.scope, False, confirm, expires_at_ns, orders, books, halted)
         known = self._plans.get(body.confirm)
         if known is None or (known.scope, known.by) != (body.scope, caller.name):
             raise Refusal(409, "not_confirmed", "no plan of yours for this scope goes by that confirmation any more")
@@ -148,7 +149,7 @@ class Actions:
         event = FlattenOrdered(body.scope, caller.name, body.why, self._daemon.clock.now_ns())
         told = msgspec.structs.replace(body, confirm=None)
         request, facts = await self.act(caller, "flatten", told, event)
-        return FlattenAnswer(body.scope, True, "", 0, orders, books, request, facts is not None)
+        return FlattenAnswer(body.scope, True, "", 0, orders, books, halted, request, facts is not None)
 
     async def order(self, caller: Caller, body: OrderRequest) -> OrderAnswer:
         """Send an order by hand through the gate; say which it became, or why not."""

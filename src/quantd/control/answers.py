@@ -333,6 +333,8 @@ class FlattenAnswer(msgspec.Struct, frozen=True):
     orders: tuple[str, ...]
     """Orders that are cancelled."""
     positions: tuple[ClosingView, ...]
+    halted: tuple[str, ...]
+    """Scopes whose halt keeps the exits here; what they cover is closed only once they are resumed or reducing."""
     request: str = ""
     done: bool = False
 

@@ -215,6 +215,16 @@ def closing(state: State, scope: str) -> tuple[ClosingView, ...]:
     )
 
 
+def halted_scopes(state: State, books: Iterable[ClosingView]) -> tuple[str, ...]:
+    """Return the scopes that are halted over some of these books: not even what closes them leaves."""
+    covering = ["all"] if books else []
+    for book in books:
+        venue = book.instrument.partition(":")[0]
+        covering += [f"venue:{venue}", f"instrument:{book.instrument}", f"strategy:{book.strategy}"]
+    latched = (state.latches.get(scope) for scope in dict.fromkeys(covering))
+    return tuple(one.scope for one in latched if one is not None and one.state is TradingState.HALTED)
+
+
 def in_scope(scope: str, strategy: str, instrument: str) -> bool:
     """Whether what a strategy does in an instrument belongs to a scope, as the engine sees it."""
     venue = instrument.partition(":")[0]

@@ -120,6 +120,29 @@ async def test_flattening_takes_two_steps(house: House) -> None:
     assert plan["confirm"] not in house.audit[-1].detail
 
 
+@pytest.mark.parametrize("scope", ["all", "venue:paper", "strategy:s1", f"instrument:{BTC}"])
+async def test_flattening_says_which_halt_keeps_positions_open_and_goes_on_when_that_only_reduces(
+    house: House, scope: str
+) -> None:
+    house.rig.hold(2)
+    await house.ask("POST", "/v1/halt", {"why": "drill", "scope": scope})
+    await house.ask("POST", "/v1/halt", {"why": "another", "scope": "strategy:s2"})
+    body, sent = {"scope": "all", "why": "drill"}, len(house.rig.commands)
+    _, plan = await house.ask("POST", "/v1/flatten", body, by="trader")
+    _, told = await house.ask("POST", "/v1/flatten", body | {"confirm": plan["confirm"]}, by="trader")
+    assert plan["halted"] == told["halted"] == [scope], "s2 holds nothing: its halt keeps nothing open"
+    assert len(house.rig.commands) == sent, "not even an exit leaves"
+    # As the runbook says: no moment in which anything may open.
+    for other in ("venue:paper", "strategy:s1"):
+        if other != scope:
+            await house.ask("POST", "/v1/halt", {"why": "exits only", "scope": other, "state": "reducing"})
+    await house.ask("POST", "/v1/resume", {"scope": scope, "why": "exits only"})
+    house.rig.wait(6)
+    (command,) = house.rig.commands[sent:]
+    assert isinstance(command, Submit)
+    assert (command.spec.quantity, command.exit) == (D(2), True)
+
+
 @pytest.mark.parametrize("how", ["again", "late", "by_another", "of_another_scope", "made_up"])
 async def test_a_confirmation_serves_once_soon_and_for_its_own_plan(house: House, how: str) -> None:
     house.rig.hold(2)

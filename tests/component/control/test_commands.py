@@ -94,6 +94,16 @@ async def test_flattening_asks_first(house: House, files: Path) -> None:
     assert len(house.rig.commands) == sent + 1
 
 
+async def test_flattening_what_is_halted_says_that_it_stays_open(house: House, files: Path) -> None:
+    house.rig.hold(2)
+    await house.ask("POST", "/v1/halt", {"why": "drill"})
+    done = await run("flatten", str(files / "q.yaml"), "--why", "weekend", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "warning: halted: all." in done.output
+    assert "positions there stay open" in done.output
+    assert "what is halted is closed once it is resumed" in done.output
+
+
 async def test_the_token_that_may_is_taken_and_another_one_is_refused(house: House, files: Path) -> None:
     config = str(files / "q.yaml")
     refused = await run("cancel-all", config, "--as", "reader")
