@@ -192,7 +192,7 @@ PLANTS = (
     Plant("halt kept in memory only", halt_kept_in_memory_only, "grid"),
     Plant("unknown taken as rejected", unknown_taken_as_rejected, "crowd"),
     Plant("id repeated after a restored backup", id_repeated_after_a_restored_backup, "backup"),
-    Plant("quiet period by the wall clock alone", quiet_period_by_the_wall_clock, "grid", 7550),
+    Plant("quiet period by the wall clock alone", quiet_period_by_the_wall_clock, "grid", 1700),
     Plant("age of a lost order counted from its intent", age_counted_from_the_intent, "stops", 250),
     Plant("engine-held stop without reduce-only", held_stop_without_reduce_only, "trader"),
     Plant("hummingbot: unknown taken as rejected", unknown_taken_as_rejected, "crowd", venue="hummingbot"),
