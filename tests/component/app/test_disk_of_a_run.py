@@ -21,21 +21,10 @@ from quantd.errors import JournalError
 from quantd.journal.inputlog import InputLogWriter
 from quantd.journal.store import JournalStore
 from quantd.telemetry.metrics import PrometheusObserver
+from tests.component.shop import shop
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
 
-CONFIG = """
-journal: {{path: {root}/q.db, state_dir: {root}/state, record: true}}
-venues:
-  shop:
-    type: paper
-    balances: {{USD: 1000}}
-    data: {{synthetic: {{seed: 3, instruments: [{{symbol: BTC-USD, price: 100}}]}}}}
-risk: {{base_currency: USD}}
-feeds: {{bar_store: {root}/bars.db}}
-health: {{port: 0}}
-logging: {{level: error}}
-"""
 
 Build = Callable[[], Daemon]
 
@@ -43,7 +32,7 @@ Build = Callable[[], Daemon]
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
     """Build one daemon after the other in one folder."""
-    (tmp_path / "q.yaml").write_text(CONFIG.format(root=tmp_path))
+    (tmp_path / "q.yaml").write_text(shop(tmp_path, record=True))
 
     def built() -> Daemon:
         daemon = Daemon(load([tmp_path / "q.yaml"], {}), clock=SystemClock(), observer=PrometheusObserver())

@@ -16,21 +16,12 @@ from quantd.notify.delivery import Channel
 from quantd.notify.notice import Message, Notice
 from quantd.notify.settings import ChannelSettings, NotifySettings
 from quantd.telemetry.metrics import PrometheusObserver
+from tests.component.shop import shop
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
 
-CONFIG = """
-journal: {{path: {root}/q.db, state_dir: {root}/state}}
-venues:
-  shop:
-    type: paper
-    balances: {{USD: 1000}}
-    data: {{synthetic: {{seed: 3, instruments: [{{symbol: BTC-USD, price: 100}}]}}}}
-risk: {{base_currency: USD}}
-feeds: {{bar_store: {root}/bars.db}}
-health: {{port: 0}}
-logging: {{level: error}}
-notify: {{webhooks: {{desk: {{url: "http://127.0.0.1:1"}}}}}}
+NOTIFY = """
+notify: {webhooks: {desk: {url: "http://127.0.0.1:1"}}}
 """
 
 
@@ -61,7 +52,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 @pytest.fixture
 def daemon(tmp_path: Path, desk: Desk) -> Daemon:
-    (tmp_path / "q.yaml").write_text(CONFIG.format(root=tmp_path))
+    (tmp_path / "q.yaml").write_text(shop(tmp_path) + NOTIFY)
     daemon = Daemon(load([tmp_path / "q.yaml"], {}), clock=SystemClock(), observer=PrometheusObserver())
     daemon.build()
     return daemon

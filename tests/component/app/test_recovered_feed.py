@@ -14,27 +14,15 @@ from quantd.config import load
 from quantd.runtime import supervisor
 from quantd.runtime.accounts import AccountFollower
 from quantd.telemetry.metrics import PrometheusObserver
+from tests.component.shop import shop
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
-
-CONFIG = """
-journal: {{path: {root}/q.db, state_dir: {root}/state}}
-venues:
-  shop:
-    type: paper
-    balances: {{USD: 1000}}
-    data: {{synthetic: {{seed: 3, instruments: [{{symbol: BTC-USD, price: 100}}]}}}}
-risk: {{base_currency: USD}}
-feeds: {{bar_store: {root}/bars.db}}
-health: {{port: 0}}
-logging: {{level: error}}
-"""
 
 
 async def test_a_venue_takes_entries_again_once_what_failed_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "q.yaml").write_text(CONFIG.format(root=tmp_path))
+    (tmp_path / "q.yaml").write_text(shop(tmp_path))
     daemon = Daemon(load([tmp_path / "q.yaml"], {}), clock=SystemClock(), observer=PrometheusObserver())
     daemon.build()
     monkeypatch.setattr(supervisor, "_PAUSE_FIRST_S", 0.5)

@@ -11,21 +11,13 @@ from quantd.domain.facts import CursorMoved, Fact
 from quantd.errors import JournalError
 from quantd.journal.store import Append
 from quantd.ports import Clock
+from tests.component.shop import shop
 
-CONFIG = """
-journal: {{path: {root}/q.db, state_dir: {root}/state}}
-venues:
-  shop:
-    type: paper
-    balances: {{USD: 1000}}
-    data: {{synthetic: {{seed: 3, instruments: [{{symbol: BTC-USD, price: 100}}]}}}}
-risk: {{base_currency: USD}}
-"""
 HOUR_NS = 3_600_000_000_000
 
 
 def opened(root: Path, clock: Clock) -> Storage:
-    (root / "q.yaml").write_text(CONFIG.format(root=root))
+    (root / "q.yaml").write_text(shop(root))
     return open_storage(load([root / "q.yaml"], {}), {"shop": "1"}, clock)
 
 
