@@ -8,6 +8,7 @@ import structlog
 
 from quantd.app.feeds import FeedBuilder, FeedTask, wants
 from quantd.app.ledgers import follow_cash
+from quantd.app.notes import keep_notes
 from quantd.app.shared import Shared
 from quantd.app.transactions import follow_log, resume_log
 from quantd.app.warm_up import warm_up
@@ -60,6 +61,8 @@ class VenueKeeper:
         shared, parts = self._shared, self._parts
         if parts.log is not None:
             resume_log(shared, self._name, parts.log)
+        if parts.notes is not None:
+            keep_notes(shared, self._name, parts.notes)
         try:
             await self.follower.bring_up()
         except AuthFailed as error:

@@ -53,6 +53,18 @@ class LogPlace(NamedTuple):
     """Returns the place; it never runs ahead of what the engine has taken in, nor past a write of unknown outcome."""
 
 
+class Notes(NamedTuple):
+    """What a connector must remember over a restart and nobody else can tell it: parts of text by name, kept in the journal.
+
+    A name is used again for what takes an older part's place, and parts stay small: each is written whole.
+    """
+
+    restore: Callable[[Mapping[str, str]], None]
+    """Called with the parts that the journal knows, before the venue is asked for anything."""
+    follow: Callable[[Callable[[str, str], None]], None]
+    """Given, once, what writes a part."""
+
+
 class WebhookReceiver(Protocol):
     """Takes one venue's notices: only signed, fresh ones, and each once."""
 
@@ -99,6 +111,8 @@ class VenueParts(NamedTuple):
     """Emits, for ever, what the venue streams of the account; from its books the connector answers reads."""
     log: LogPlace | None = None
     """Where the account's log of transactions is the truth."""
+    notes: Notes | None = None
+    """None where the venue can be asked for all that matters."""
     cash_flows: Callable[[int, int], Awaitable[Sequence[CashFlow]]] | None = None
     """Reads deposits, withdrawals and fees between two times in nanoseconds UTC, where nothing else tells them."""
     webhook: Webhook | None = None

@@ -21,7 +21,7 @@ from quantd.domain.facts import CashFlowRecorded, Fact
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.ports import Emit
 from quantd.telemetry.metrics import PrometheusObserver
-from quantd.venues.parts import LogPlace, Webhook
+from quantd.venues.parts import LogPlace, Notes, Webhook
 from tests.process.harness import free_port
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
@@ -96,16 +96,23 @@ class Shop:
         self.registered: list[str] = []
         self.streamed: list[str] = []
         self.receivers: list[Receiver] = []
+        self.remembered: dict[str, str] = {}
         self.facts: list[Fact] = []
         self.daemon = Daemon(load([root / "q.yaml"], {}), clock=SystemClock(), observer=PrometheusObserver())
         self.daemon.build()
         self.daemon._shared.fact_readers.append(self.facts.extend)
         self.daemon.venues["shop"] = self.daemon.venues["shop"]._replace(
             log=LogPlace(self.resumed.append, lambda: 7),
+            notes=Notes(self.remembered.update, self.take_notes),
             stream=self.stream,
             cash_flows=self.cash_flows,
             webhook=Webhook(self.receiver, self.register),
         )
+
+    def take_notes(self, write: Callable[[str, str], None]) -> None:
+        """Write two parts, one of them twice."""
+        for part, text in (("1", "one"), ("2", "two"), ("1", "three")):
+            write(part, text)
 
     async def stream(self, instruments: Sequence[Instrument], emit: Emit) -> None:
         """Tell one thing, then nothing."""
@@ -160,6 +167,7 @@ class Shop:
                 await self.until(lambda: notice in self.booked, "the notice is booked")
                 await self.until(lambda: cursors.get(("shop", "transactions_until")) == "7", "the log's place is kept")
                 await self.until(lambda: ("shop", "cash_flows_until") in cursors, "cash flows are read")
+                await self.until(lambda: cursors.get(("shop", "note/1")) == "three", "the notes are kept")
                 await self.until(lambda: ("shop", "webhook") in cursors, "our address is told")
             finally:
                 self.daemon.stop("the scene is over")
@@ -176,12 +184,14 @@ async def test_a_venue_s_log_stream_cash_flows_and_webhooks_are_followed_and_go_
     cursors = await first.run("first")
     assert first.booked == {"streamed", "listed", "first"}
     assert first.streamed == ["BTC-USD"]
+    assert not first.remembered
     assert (first.resumed, first.registered) == ([], [f"http://127.0.0.1:{port}/webhooks/shop"])
     assert int(cursors["shop", "cash_flows_until"]) > 0
 
     second = Shop(tmp_path, port)
     await second.run("second")
     assert second.resumed == [7]
+    assert second.remembered == {"1": "three", "2": "two"}
     assert second.registered == []
     assert second.receivers[0].count == 2
     assert second.booked == {"second"}

@@ -8,7 +8,7 @@ from quantd.venues.hummingbot.kill import HummingbotKillSwitch
 from quantd.venues.hummingbot.limits import LIMITS
 from quantd.venues.hummingbot.options import IDLE_S, HummingbotOptions
 from quantd.venues.hummingbot.settings import HummingbotSettings
-from quantd.venues.parts import Surroundings, VenueKind, VenueParts, line_to, rates_of
+from quantd.venues.parts import Notes, Surroundings, VenueKind, VenueParts, line_to, rates_of
 
 
 def build(name: str, settings: HummingbotSettings, around: Surroundings) -> VenueParts:
@@ -32,7 +32,8 @@ def build(name: str, settings: HummingbotSettings, around: Surroundings) -> Venu
         doubtful=around.doubtful,
     )
     switch = HummingbotKillSwitch(line.blocking, options, around.clock)
-    return VenueParts(settings, connector, line.budget, line.kill(switch))
+    notes = Notes(connector.readings.restore, connector.readings.follow)
+    return VenueParts(settings, connector, line.budget, line.kill(switch), notes=notes)
 
 
 KIND = VenueKind(HummingbotSettings, build)

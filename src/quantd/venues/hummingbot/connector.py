@@ -28,6 +28,7 @@ from quantd.venues.hummingbot.holdings import Holdings
 from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
 from quantd.venues.hummingbot.orders import OrderReader
+from quantd.venues.hummingbot.readings import Readings
 from quantd.venues.hummingbot.search import KnownIds, Search
 from quantd.venues.hummingbot.strays import Doubtful, Strays
 from quantd.venues.hummingbot.translate import SECOND_NS
@@ -80,7 +81,9 @@ class HummingbotConnector(MarketReads):
         self._alerts = Alerts(http.venue, observer, KINDS)
         self._markets = MarketReader(self._api, options.connector, options.fees)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
-        self._holdings = Holdings(self._api, self._orders, options)
+        self.readings = Readings(self.account.id)
+        """Balances from before placements: kept over a restart."""
+        self._holdings = Holdings(self._api, self._orders, options, self.readings)
         self._strays = Strays(self._orders, self._holdings, self._clock, doubtful)
         self._search = Search(self._orders, self._holdings, self._markets, clock=self._clock, known_ids=known_venue_ids)
 
@@ -118,7 +121,7 @@ class HummingbotConnector(MarketReads):
         kinds = (OrderKind.MARKET, OrderKind.LIMIT)
         if spec.kind not in kinds or spec.time_in_force not in (TimeInForce.GTC,):
             return Rejected("unsupported", f"{spec.kind.value} {spec.time_in_force.value}")
-        self._holdings.keep(command.client_order_id)
+        self.readings.keep(command.client_order_id)
         return await self._api.write(
             "place_order",
             "/trading/orders",

@@ -5,7 +5,6 @@ moved its two assets, and one that rests has locked what pays for it. What the o
 is left is the trace of the one that is looked for.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
@@ -19,21 +18,10 @@ from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.api import Api
 from quantd.venues.hummingbot.options import HummingbotOptions
 from quantd.venues.hummingbot.orders import Look, OrderReader
+from quantd.venues.hummingbot.readings import Reading, Readings
 from quantd.venues.parsing import instant_ns
 
 _ENDLESS = Decimal("Infinity")
-_KEPT_MAX = 1_000
-
-
-class Reading(NamedTuple):
-    """Balances with the orders that had led to them."""
-
-    units: Mapping[str, Decimal]
-    """What is held by token, locked parts included; none is no row."""
-    filled: Mapping[str, Decimal]
-    """What each order that was seen had traded."""
-    newest_ns: int
-    """When the newest of them was recorded, by the server's clock: what is older and unseen lay beyond the page."""
 
 
 class Range(NamedTuple):
@@ -78,16 +66,15 @@ class Trace(NamedTuple):
 
 
 class Holdings:
-    """Reads balances, and keeps those from before each placement."""
+    """Reads balances, and holds them against those from before a placement."""
 
-    def __init__(self, api: Api, orders: OrderReader, options: HummingbotOptions) -> None:
+    def __init__(self, api: Api, orders: OrderReader, options: HummingbotOptions, readings: Readings) -> None:
         self._api = api
         self._orders = orders
         self._account, self._connector = options.account, options.connector
         self.fee = max(options.fees.maker, options.fees.taker, ZERO)
         """The most that a trade costs, as a fraction; in which asset is not told."""
-        self._last: Reading | None = None
-        self._before: OrderedDict[ClientOrderId, Reading] = OrderedDict()
+        self._readings = readings
 
     async def read(self, lane: Lane) -> tuple[wire.TokenRow, ...]:
         """Ask the exchange for the balances; both names must be given, or the server forgets its other connectors.
@@ -124,23 +111,19 @@ class Holdings:
         filled = self._orders.filled
         if not seen or all(seen.get(one, ZERO) == amount for one, amount in filled.items()):
             newest_ns = max((instant_ns(row.created_at) or 0 for row in look.recorded.values()), default=0)
-            self._last = Reading({row.token: row.units for row in rows}, dict(filled), newest_ns)
+            reading = Reading({row.token: row.units for row in rows}, dict(filled), newest_ns)
+            self._readings.add(reading, _open(look, filled), self._api.http.clock.now_ns())
         return rows, look
-
-    def keep(self, client_order_id: ClientOrderId) -> None:
-        """Keep what is known now as that from before the placement of an order."""
-        if self._last is not None:
-            self._before[client_order_id] = self._last
-            if len(self._before) > _KEPT_MAX:
-                self._before.popitem(last=False)
 
     def seen_before(self, client_order_id: ClientOrderId) -> frozenset[str]:
         """Return orders at the server that were there before the placement of ours."""
-        before = self._before.get(client_order_id)
+        before = self._readings.before(client_order_id)
         return frozenset(before.filled if before is not None else ())
 
-    async def trace(self, client_order_id: ClientOrderId, spec: OrderSpec, look: Look, *, but: str = "") -> Trace:
-        """Return what the balances tell of an order beyond the orders in `look`, but for one of them.
+    async def trace(
+        self, client_order_id: ClientOrderId, spec: OrderSpec, look: Look, *, sent_at_ns: int, but: str = ""
+    ) -> Trace:
+        """Return what the balances tell of an order, sent at `sent_at_ns`, beyond the orders in `look`, but for one of them.
 
         Raises:
             VenueError: when balances or trades could not be read.
@@ -151,7 +134,7 @@ class Holdings:
         base, quote = translate.assets(symbol_of(spec.instrument))
         pays = quote if spec.side is Side.BUY else base
         locked = held[pays].units - held[pays].available_units if pays in held else ZERO
-        before, got, paid = self._before.get(client_order_id), None, None
+        before, got, paid = self._readings.before(client_order_id, sent_at_ns), None, None
         if before is not None:
             changes = self._changes(rows, before, trades)
             change = {
@@ -201,3 +184,9 @@ class Holdings:
 def _notional(spec: OrderSpec, rules: Instrument) -> Decimal:
     """Return what a lot of an order costs; for one without a price the least that an order may."""
     return rules.lot * spec.price if spec.price else rules.min_notional or ZERO
+
+
+def _open(look: Look, filled: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return what each order had traded that may trade still; an end that is not in the database is none yet."""
+    ended = {one for one, row in look.recorded.items() if row.status in translate.ENDED}
+    return {one: amount for one, amount in filled.items() if one not in ended}

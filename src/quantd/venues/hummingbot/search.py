@@ -86,18 +86,18 @@ class Search:
         doubtful = [row.order_id for row in fitting if _is_since(look, row, sent_at_ns, CLOCK_ERROR_NS)]
         if doubtful and isinstance(resolution, NotFound):
             return Ambiguous(tuple(sorted(doubtful)))
-        if isinstance(resolution, NotFound) and (cause := await self._trace(command, look)):
+        if isinstance(resolution, NotFound) and (cause := await self._trace(command, look, sent_at_ns)):
             is_over = begun.monotonic_ns - progress.begun_ns >= PATIENCE_S * SECOND_NS
             return Ambiguous(()) if is_over else StillUnknown(cause, _RETRY_S)
         return resolution
 
-    async def _trace(self, command: Submit, look: Look) -> str:
+    async def _trace(self, command: Submit, look: Look, sent_at_ns: int) -> str:
         """Return why the balances do not prove that an order that no list shows never was; empty when they do.
 
         Without balances from before it only an order that rests shows in them.
         """
         spec = command.spec
-        trace = await self._holdings.trace(command.client_order_id, spec, look)
+        trace = await self._holdings.trace(command.client_order_id, spec, look, sent_at_ns=sent_at_ns)
         rules = self._orders.rules(symbol_of(spec.instrument))
         if trace.rests(spec, rules):
             return "balance_holds_something"

@@ -70,7 +70,8 @@ class Strays:
         if order_id not in self._orders.strays:
             return True
         spec, rules = ref.spec, self._orders.rules(symbol_of(ref.spec.instrument))
-        trace = await self._holdings.trace(ref.client_order_id, spec, look, but=order_id)
+        at_ns = ref.submitted_at_ns
+        trace = await self._holdings.trace(ref.client_order_id, spec, look, sent_at_ns=at_ns, but=order_id)
         if trace.rests(spec, rules):
             return True  # memory is blank, and the exchange holds what pays for it
         if trace.got is None or len(self._orders.strays) > 1:
