@@ -21,7 +21,7 @@ Parts = dict[str, str]
 def noted(b: Bench) -> Parts:
     """Write down what the connector wants to remember."""
     parts: Parts = {}
-    b.connector.readings.follow(parts.__setitem__)
+    b.connector.follow(parts.__setitem__)
     return parts
 
 
@@ -30,7 +30,7 @@ async def restart(b: Bench, parts: Parts) -> None:
     before = b.connector
     await b.start()
     assert b.connector is not before
-    b.connector.readings.restore(parts)
+    b.connector.restore(parts)
     noted(b)
 
 
@@ -135,6 +135,23 @@ def test_an_order_that_strayed_before_a_restart_is_told_by_the_balances_of_then(
             told += await b.connector.order_reports([ref])
         assert told[0].state is OrderState.FILLED
         assert not b.doubts
+
+    on_bench(act)
+
+
+def test_one_that_was_told_as_filled_leaves_no_list_in_doubt_after_a_restart() -> None:
+    async def act(b: Bench) -> None:
+        b.switches.stray_fills = True
+        parts = noted(b)
+        await b.connector.snapshot()
+        command = b.buy(None)
+        ref = b.order_ref(command, await b.rest(command))
+        for _ in range(10):
+            await asyncio.sleep(2)
+            await b.connector.order_reports([ref])
+        assert (await b.connector.snapshot()).orders_complete
+        await restart(b, parts)
+        assert (await b.connector.snapshot()).orders_complete
 
     on_bench(act)
 

@@ -32,7 +32,7 @@ def build(name: str, settings: HummingbotSettings, around: Surroundings) -> Venu
         doubtful=around.doubtful,
     )
     switch = HummingbotKillSwitch(line.blocking, options, around.clock)
-    notes = Notes(connector.readings.restore, connector.readings.follow)
+    notes = Notes(connector.restore, connector.follow)
     return VenueParts(settings, connector, line.budget, line.kill(switch), notes=notes)
 
 

@@ -5,7 +5,7 @@ the same, so that the order's end is looked at before the cancel counts as done.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
@@ -36,6 +36,7 @@ from quantd.venues.market_reads import MarketReads
 
 _LOOKS = (0.1, 0.3, 0.6, 1.0, 1.0)
 """Seconds before each look at what a cancel has done."""
+_CONCLUDED = "concluded"
 _CANCEL_FOR_S = 10.0
 """How long a cancel may wait for the budget."""
 
@@ -81,9 +82,8 @@ class HummingbotConnector(MarketReads):
         self._alerts = Alerts(http.venue, observer, KINDS)
         self._markets = MarketReader(self._api, options.connector, options.fees)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
-        self.readings = Readings(self.account.id)
-        """Balances from before placements: kept over a restart."""
-        self._holdings = Holdings(self._api, self._orders, options, self.readings)
+        self._readings = Readings(self.account.id)
+        self._holdings = Holdings(self._api, self._orders, options, self._readings)
         self._strays = Strays(self._orders, self._holdings, self._clock, doubtful)
         self._search = Search(self._orders, self._holdings, self._markets, clock=self._clock, known_ids=known_venue_ids)
 
@@ -109,6 +109,16 @@ class HummingbotConnector(MarketReads):
                 "add_pair", "/market-data/trading-pair/add", {**body, "trading_pair": pair}, Any, Lane.ACCOUNT
             )
 
+    def restore(self, notes: Mapping[str, str]) -> None:
+        """Take over what an earlier process has noted, by part: balances as they were read, and strays that had traded."""
+        self._orders.restore(notes.get(_CONCLUDED, ""))
+        self._readings.restore({part: text for part, text in notes.items() if part != _CONCLUDED})
+
+    def follow(self, write: Callable[[str, str], None]) -> None:
+        """Have what a restart will need written, part by part."""
+        self._readings.follow(write)
+        self._orders.on_conclusion = lambda text: write(_CONCLUDED, text)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
@@ -121,7 +131,7 @@ class HummingbotConnector(MarketReads):
         kinds = (OrderKind.MARKET, OrderKind.LIMIT)
         if spec.kind not in kinds or spec.time_in_force not in (TimeInForce.GTC,):
             return Rejected("unsupported", f"{spec.kind.value} {spec.time_in_force.value}")
-        self.readings.keep(command.client_order_id)
+        self._readings.keep(command.client_order_id)
         return await self._api.write(
             "place_order",
             "/trading/orders",

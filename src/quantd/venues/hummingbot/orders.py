@@ -4,7 +4,8 @@ Used by the connector and by `search`. None of the three is trusted alone: memor
 database lacks what was not acknowledged and loses fills, and both answer 200 with nothing when something is down.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,7 @@ STALE_NS = 360 * SECOND_NS
 """Times in the lists may be so old: the server stamps with its last pass, five minutes apart, and we allow one more."""
 _BACK_MAX = 20
 """Pages of the database that one look goes back."""
+_CONCLUDED_MAX = 200
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -59,8 +61,10 @@ class OrderReader:
         self.strays: Mapping[str, int] = {}
         """Orders that the database had for open and memory did not know when they were last read, and the monotonic time
         since when."""
-        self._concluded: set[str] = set()
-        """Strays of which it is known that they have traded in full."""
+        self._concluded = OrderedDict[str, None]()
+        """Strays of which it is known that they have traded in full; the server repairs none before its own restart."""
+        self.on_conclusion: Callable[[str], None] | None = None
+        """Given all of them as text, to be kept over a restart of ours, when one has come."""
 
     async def look(self, lane: Lane, *, wanted: Iterable[str] = (), since_ns: int | None = None) -> Look:
         """Read memory, then the database back to `since_ns` or until all of `wanted` are found.
@@ -75,7 +79,7 @@ class OrderReader:
         )
         recorded, is_whole = await self._recorded(lane, set(wanted) - set(active), since_ns)
         complete = complete and is_whole
-        for one in self._concluded & recorded.keys():
+        for one in self._concluded.keys() & recorded.keys():
             recorded[one] = msgspec.structs.replace(recorded[one], status="FILLED")
         now_ns = self._api.http.clock.monotonic_ns()
         strays = [
@@ -93,7 +97,15 @@ class OrderReader:
 
     def conclude(self, order_id: str) -> None:
         """Take a stray for filled from now on, whatever the database says."""
-        self._concluded.add(order_id)
+        self._concluded[order_id] = None
+        if len(self._concluded) > _CONCLUDED_MAX:
+            self._concluded.popitem(last=False)
+        if self.on_conclusion is not None:
+            self.on_conclusion(" ".join(self._concluded))
+
+    def restore(self, concluded: str) -> None:
+        """Take over what an earlier process has concluded, as it was given to `on_conclusion`."""
+        self._concluded = OrderedDict.fromkeys(concluded.split())
 
     async def _recorded(
         self, lane: Lane, wanted: set[str], since_ns: int | None
