@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import quantd
+from quantd.app.readiness import venue_reasons
 from quantd.app.reload import FileReloader
 from quantd.app.shared import Shared
 from quantd.app.storage import Storage
@@ -75,7 +76,10 @@ def _venue(shared: Shared, name: str) -> VenueAccess:
 
     def readiness() -> tuple[bool, str]:
         follower = shared.followers.get(name)
-        return (False, "starting") if follower is None else (follower.is_ready, follower.reason)
+        if follower is None:
+            return False, "starting"
+        reasons = venue_reasons(follower, shared.engine)
+        return not reasons, "; ".join(reasons)
 
     return VenueAccess(
         kind=parts.settings.type,

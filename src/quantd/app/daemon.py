@@ -20,7 +20,7 @@ from quantd.app.feeds import log_change
 from quantd.app.latches import LatchFollower
 from quantd.app.listeners import Listeners
 from quantd.app.notifications import Notifications
-from quantd.app.readiness import reasons_of
+from quantd.app.readiness import VenueGauges, reasons_of
 from quantd.app.recordings import check_recordings
 from quantd.app.schedules import build_scheduler
 from quantd.app.shared import Shared
@@ -28,12 +28,12 @@ from quantd.app.starter import start_strategies
 from quantd.app.storage import Storage, fold, latch_state_set, open_input_log, open_storage, this_run
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.surveillance import Lookout
-from quantd.app.venue_keeper import VenueKeeper
+from quantd.app.venue_keeper import VenueKeeper, credentials_refused
 from quantd.app.venues import build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
-from quantd.domain.events import HaltOrdered, TimePassed, TradingState, VenueChanged
+from quantd.domain.events import HaltOrdered, TimePassed, TradingState
 from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.protection_facts import ProtectionIntended
@@ -45,7 +45,7 @@ from quantd.feeds.conflation import Inbox
 from quantd.feeds.store import BarStore
 from quantd.journal.writer import JournalWriter
 from quantd.ports import Clock
-from quantd.runtime.accounts import AccountFollower, sent_at_ns, write_of
+from quantd.runtime.accounts import AccountFollower
 from quantd.runtime.executor import Executor
 from quantd.runtime.jobs import Jobs
 from quantd.runtime.runner import Runner
@@ -53,6 +53,7 @@ from quantd.runtime.stopwatch import Stopwatch
 from quantd.runtime.supervisor import Supervisor
 from quantd.runtime.wall import watch_wall
 from quantd.runtime.watcher import Watcher
+from quantd.runtime.writes import sent_at_ns, write_of
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
 from quantd.telemetry.metrics import PrometheusObserver
@@ -124,7 +125,7 @@ class Daemon:
             observer,
             last_look=lambda lane: self.executor.last_look(lane),
             known_venue_ids=self._known_venue_ids,
-            auth_failed=self._auth_failed,
+            auth_failed=credentials_refused(self.emit, clock),
             transport=self._transport,
             doubtful=self._in_doubt,
         )
@@ -146,6 +147,7 @@ class Daemon:
         self._budgets.restore(self.engine.state.cursors, is_first_run=self.engine.state.run is None)
         self._latches = LatchFollower(self._storage.latch, self.engine, self.emit, clock)
         self._watcher = Watcher(self.engine, observer, clock)
+        self._venue_gauges = VenueGauges(self.engine, observer)
         observer.gauge("quantd_journal_epoch", meta.epoch)
         Stopwatch(clock, observer).attach(self.engine)
         self._build_runner()
@@ -230,9 +232,6 @@ class Daemon:
         write = write_of(order, self.engine) if order is not None else None
         if order is not None and write is not None:
             self.executor.resolve(write, sent_at_ns(order))
-
-    def _auth_failed(self, venue: str, reason: str) -> None:
-        self.emit(VenueChanged(venue, TradingState.HALTED, f"credentials refused: {reason}", self.clock.now_ns()))
 
     def _in_doubt(self, instrument: InstrumentId, why: str) -> None:
         scope, generation = f"instrument:{instrument}", self.engine.state.halt_generation + 1
@@ -352,6 +351,7 @@ class Daemon:
             self._latches.look()
             self._budgets.look()
             self._watcher.sample()
+            self._venue_gauges.sample(self.followers.values())
             self._jobs.start_waiting()
             self.observer.gauge("quantd_ready", 0.0 if self.reasons() else 1.0)
             self._lookout.look()

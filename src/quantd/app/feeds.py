@@ -12,7 +12,7 @@ import structlog
 
 from quantd.app.recordings import Recording
 from quantd.config import Settings
-from quantd.domain.events import Event
+from quantd.domain.events import Event, VenueChanged
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.engine.core import Engine
@@ -213,10 +213,13 @@ class FeedBuilder:
             for one, rules in known.items()
         }
         ours = {rules.id: one for one, rules in theirs.items()}
+        venue_name = next(iter(known.values())).venue
 
         def rename(event: Event) -> None:
             if isinstance(event, Quote | Bar | Book | StatusChanged):
                 event = msgspec.structs.replace(event, instrument=ours[event.instrument])
+            elif isinstance(event, VenueChanged):  # it is this venue that has no data for it
+                event = msgspec.structs.replace(event, venue=venue_name)
             emit(event)
 
         books = {theirs[one].id: depth for one, depth in wanted.books.items()}

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from quantd.app.readiness import venue_reasons
 from quantd.app.shared import Shared
 from quantd.domain.facts import Fact, OperationLost
 from quantd.notify import conditions
@@ -163,11 +164,12 @@ class Notifications:
         assert self._settings is not None  # only what is configured looks
         now_ns = self._shared.clock.now_ns()
         for name, follower in self._shared.followers.items():
-            if follower.is_ready:
+            reasons = venue_reasons(follower, self._shared.engine)
+            if not reasons:
                 if self._unready.pop(name, None) is not None:
                     self._tell(conditions.venue_ready(name, now_ns))
             elif now_ns - self._unready.setdefault(name, now_ns) >= self._settings.venue_down_after_s * 1e9:
-                self._tell(conditions.venue_down(name, follower.reason, self._unready[name]))
+                self._tell(conditions.venue_down(name, "; ".join(reasons), self._unready[name]))
 
     def _tell(self, notice: Notice | None) -> None:
         """Hand a notice to the outboxes; never raises and never waits."""

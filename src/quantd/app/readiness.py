@@ -2,11 +2,39 @@
 
 from collections.abc import Iterable, Sequence
 
+from quantd.domain.events import ACCOUNT_CAUSE
 from quantd.engine.core import Engine
+from quantd.ports import Observer
 from quantd.runtime.accounts import AccountFollower
 
 RUNNING = "running"
 """The phase in which a daemon trades."""
+
+
+def venue_reasons(follower: AccountFollower, engine: Engine) -> list[str]:
+    """Return each reason why a venue that has been started takes no entries; empty when it does."""
+    account = [] if follower.is_ready else [follower.reason]
+    others = engine.context.venue_reasons.get(follower.venue, {}).items()
+    return account + [f"takes exits only: {reason}" for cause, reason in others if cause != ACCOUNT_CAUSE]
+
+
+class VenueGauges:
+    """Sets what tells of each venue whether it can be traded, and by which causes not."""
+
+    def __init__(self, engine: Engine, observer: Observer) -> None:
+        self._engine = engine
+        self._observer = observer
+        self._seen: set[tuple[str, str]] = set()
+
+    def sample(self, followers: Iterable[AccountFollower]) -> None:
+        """Set the gauges, those of causes that are over to 0."""
+        found = self._engine.context.venue_reasons
+        for one in followers:
+            self._observer.gauge("quantd_venue_ready", float(not venue_reasons(one, self._engine)), venue=one.venue)
+        self._seen |= {(venue, cause) for venue, causes in found.items() for cause in causes}
+        for venue, cause in self._seen:
+            holds = cause in found.get(venue, {})
+            self._observer.gauge("quantd_venue_exits_only", float(holds), venue=venue, cause=cause)
 
 
 def reasons_of(
@@ -22,10 +50,7 @@ def reasons_of(
     """
     followers = list(followers)
     reasons = [] if phase == RUNNING else [phase]
-    reasons += [f"venue {one.venue}: {one.reason}" for one in followers if not one.is_ready]
-    ready = {one.venue for one in followers if one.is_ready}
-    unwell = engine.context.venue_reasons.items()
-    reasons += [f"venue {venue}: takes exits only: {reason}" for venue, reason in unwell if venue in ready]
+    reasons += [f"venue {one.venue}: {reason}" for one in followers for reason in venue_reasons(one, engine)]
     for one in followers:
         suspect = engine.context.suspicions.of(one.venue)
         if suspect:

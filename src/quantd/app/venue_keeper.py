@@ -1,7 +1,7 @@
 """One venue from its first question to the last: account up, warm-up, feeds, and looking after all of it."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import structlog
@@ -13,13 +13,30 @@ from quantd.app.shared import Shared
 from quantd.app.transactions import follow_log, resume_log
 from quantd.app.warm_up import warm_up
 from quantd.app.webhooks import keep_registered
-from quantd.domain.events import TradingState, VenueChanged
+from quantd.domain.events import CREDENTIALS_CAUSE, TradingState, VenueChanged
 from quantd.domain.facts import Fact, OperationSettled
 from quantd.domain.instruments import symbol_of
-from quantd.errors import AuthFailed
+from quantd.ports import Clock, Emit
 from quantd.runtime.accounts import AccountFollower
 
 _log = structlog.get_logger("quantd.app")
+_TAKEN = ("accepted", "scheduled")
+"""What became of a write whose credentials were accepted."""
+
+
+def credentials_refused(emit: Emit, clock: Clock) -> Callable[[str, str], None]:
+    """Return what is called with venue and reason when a write shows that our credentials are not accepted.
+
+    The venue takes exits only until it takes a write again, until reads that were refused as well are answered, or until a
+    person resumes it: that reads go on proves nothing, for a key may read what it may not trade.
+    """
+
+    def refused(venue: str, reason: str) -> None:
+        _log.error("venue_refused_credentials", venue=venue, error=reason)
+        told = f"credentials refused: {reason}; once they are mended: resume venue:{venue}"
+        emit(VenueChanged(venue, TradingState.HALTED, told, clock.now_ns(), CREDENTIALS_CAUSE))
+
+    return refused
 
 
 class VenueKeeper:
@@ -49,12 +66,25 @@ class VenueKeeper:
         shared.fact_readers.append(self._heard)
 
     def _heard(self, facts: Sequence[Fact]) -> None:
-        """Look at the account after a refusal: what a close was refused for may be gone by the venue's own exit."""
+        """Follow what became of writes.
+
+        What a close was refused for may be gone by the venue's own exit. What the venue takes shows that it accepts our
+        credentials again.
+        """
         for fact in facts:
-            if isinstance(fact, OperationSettled) and fact.result == "rejected":
-                order = self._shared.engine.state.orders[fact.client_order_id]
-                if order.lot and order.instrument.partition(":")[0] == self._name:
-                    self.follower.look_soon()
+            if not isinstance(fact, OperationSettled):
+                continue
+            order = self._shared.engine.state.orders[fact.client_order_id]
+            if order.instrument.partition(":")[0] != self._name:
+                continue
+            if fact.result == "rejected" and order.lot:
+                self.follower.look_soon()
+            elif fact.result in _TAKEN and fact.by == "venue" and self._are_refused:
+                self._tell(TradingState.ACTIVE, "", CREDENTIALS_CAUSE)
+
+    @property
+    def _are_refused(self) -> bool:
+        return CREDENTIALS_CAUSE in self._shared.engine.context.venue_reasons.get(self._name, {})
 
     async def run(self) -> None:
         """Bring the venue up, then keep its data and its account coming; for ever."""
@@ -63,11 +93,7 @@ class VenueKeeper:
             resume_log(shared, self._name, parts.log)
         if parts.notes is not None:
             keep_notes(shared, self._name, parts.notes)
-        try:
-            await self.follower.bring_up()
-        except AuthFailed as error:
-            _log.error("venue_refused_credentials", venue=self._name, error=str(error))
-            await asyncio.Event().wait()
+        await self.follower.bring_up()
         fed = await warm_up(shared, self._name)
         builder = FeedBuilder(
             shared.settings,
@@ -123,13 +149,17 @@ class VenueKeeper:
     def _unwell(self, name: str, reason: str) -> None:
         """Take exits only from now on."""
         self._failing.add(name)
-        self._shared.emit(VenueChanged(self._name, TradingState.REDUCING, reason, self._shared.clock.now_ns()))
+        self._tell(TradingState.REDUCING, reason, f"task {name}")
 
     def _well(self, name: str) -> None:
-        """Take entries again once all that had failed runs, unless the account does not answer: that is told by itself."""
-        if name not in self._failing:
-            return
-        self._failing.discard(name)
-        if not self._failing and self.follower.is_ready:
-            _log.info("venue_recovered", venue=self._name)
-            self._shared.emit(VenueChanged(self._name, TradingState.ACTIVE, "", self._shared.clock.now_ns()))
+        """End the cause that had been this work's failure."""
+        if name in self._failing:
+            self._failing.discard(name)
+            self._tell(TradingState.ACTIVE, "", f"task {name}")
+
+    def _tell(self, state: TradingState, reason: str, cause: str) -> None:
+        if state is TradingState.ACTIVE:
+            _log.info("venue_cause_over", venue=self._name, cause=cause)
+        else:
+            _log.warning("venue_takes_exits_only", venue=self._name, cause=cause, reason=reason)
+        self._shared.emit(VenueChanged(self._name, state, reason, self._shared.clock.now_ns(), cause))

@@ -35,6 +35,7 @@ from quantd.control.requests import (
 from quantd.control.tokens import Caller
 from quantd.control.trail import denial_view
 from quantd.domain.events import (
+    CREDENTIALS_CAUSE,
     CancelOrdered,
     Event,
     FlattenOrdered,
@@ -106,7 +107,7 @@ class Actions:
             raise Refusal(403, "scope_missing", "to resume in another's name takes a token with the scope admin")
         daemon, by = self._daemon, body.by or caller.name
         in_file = any(halt.scope == body.scope for halt in daemon.latch.read().halts)
-        if not in_file and body.scope not in daemon.engine.state.latches:
+        if not in_file and body.scope not in daemon.engine.state.latches and not self._are_refused(body.scope):
             raise Refusal(409, "not_halted", f"nothing is halted with the scope {body.scope}")
         why = body.why if by == caller.name else f"{body.why} (by token {caller.name})"
         if in_file:
@@ -119,6 +120,11 @@ class Actions:
         latch = daemon.engine.state.latches.get(body.scope)
         holds = TradingState.ACTIVE if latch is None else latch.state
         return HaltAnswer(request, facts is not None, body.scope, holds.value, by)
+
+    def _are_refused(self, scope: str) -> bool:
+        """Whether a venue of the scope refuses our credentials: who has mended them says so by resuming it."""
+        reasons = self._daemon.engine.context.venue_reasons.items()
+        return any(CREDENTIALS_CAUSE in causes and scope in ("all", f"venue:{venue}") for venue, causes in reasons)
 
     async def cancel(self, caller: Caller, body: CancelRequest) -> CancelAnswer:
         """Cancel every open order of a scope."""

@@ -140,7 +140,7 @@ def blockers(daemon: DaemonAccess, desk: Desk) -> list[str]:
         latch = state.latches.get(scope)
         if latch is not None and latch.state is not TradingState.ACTIVE:
             found.append(f"{scope} is {latch.state.value}, by {latch.by}: {latch.why}")
-    found += [f"venue {one}: {context.venue_reasons[one]}" for one in venues if one in context.venue_reasons]
+    found += [f"venue {one}: {why}" for one in venues for why in context.venue_reasons.get(one, {}).values()]
     for instrument in desk.instruments:
         mark, net = state.rates.marks.get(instrument), state.portfolio.nets.get(instrument)
         if mark is None or not mark.last > 0:

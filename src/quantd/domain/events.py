@@ -117,13 +117,23 @@ class ClockJumped(msgspec.Struct, frozen=True, gc=False, tag=True):
     received_at_ns: int
 
 
+ACCOUNT_CAUSE = "account"
+"""`VenueChanged.cause`: the account is not up, or does not answer."""
+CREDENTIALS_CAUSE = "credentials"
+"""`VenueChanged.cause`: a write was refused for who we are; only a write that is taken, or a person, shows that it is over."""
+
+
 class VenueChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A venue became ready or cannot be used; strategies on it start or wait."""
+    """One cause came, or went, why a venue takes exits only; it takes entries again once no cause is left."""
 
     venue: str
     state: TradingState
+    """`ACTIVE` ends the cause; both others mean exits only."""
     reason: str
     received_at_ns: int
+    cause: str = ""
+    """Whose word it is: one of the two above, ``feed ENDPOINT`` or ``task NAME``; it says nothing about another's. Input
+    logs from before there were causes have none, and mean one for all."""
 
 
 class CursorAdvanced(msgspec.Struct, frozen=True, gc=False, tag=True):

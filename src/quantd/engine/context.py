@@ -111,8 +111,8 @@ class Context:
         self.policies: dict[str, Policies] = {}
         """By venue, what periodic snapshots are compared by; a venue without is taken at its word (a backtest's)."""
         self.suspicions = Suspicions(self.state)
-        self.venue_reasons: dict[str, str] = {}
-        """Venue -> why it cannot be used now; absent when it is ready."""
+        self.venue_reasons: dict[str, dict[str, str]] = {}
+        """Venue -> each cause why it takes exits only now, in words; absent when it has none. See `VenueChanged`."""
         self.paused_until_ns = 0
         """New exposure waits until then, after a clock jump."""
         self.running: Called | None = None

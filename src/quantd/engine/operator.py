@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from quantd.domain.events import (
+    CREDENTIALS_CAUSE,
     CancelOrdered,
     FlattenOrdered,
     HaltOrdered,
@@ -126,15 +127,25 @@ class Operator:
         )
 
     def venue(self, event: VenueChanged) -> None:
-        """Note whether a venue can be used."""
+        """Note one cause why a venue takes exits only, or its end; the others' stay."""
         if event.state is TradingState.ACTIVE:
-            self._context.venue_reasons.pop(event.venue, None)
+            self._end_cause(event.venue, event.cause)
         else:
-            self._context.venue_reasons[event.venue] = event.reason
+            self._context.venue_reasons.setdefault(event.venue, {})[event.cause] = event.reason
+
+    def _end_cause(self, venue: str, cause: str) -> None:
+        reasons = self._context.venue_reasons
+        causes = reasons.get(venue, {})
+        causes.pop(cause, None)
+        if not causes:
+            reasons.pop(venue, None)
 
     def resume(self, event: Resumed) -> None:
-        """Clear a scope's latch, and let a quarantined strategy be called again."""
+        """Clear a scope's latch, let a quarantined strategy be called again, and try refused credentials again."""
         context = self._context
+        for venue in list(context.venue_reasons):
+            if event.scope in ("all", f"venue:{venue}"):
+                self._end_cause(venue, CREDENTIALS_CAUSE)
         if event.scope in context.state.latches:
             generation = context.state.halt_generation
             context.record(StateSet(event.scope, TradingState.ACTIVE, event.by, event.why, generation, context.now_ns))

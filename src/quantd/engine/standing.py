@@ -19,7 +19,9 @@ def denied(context: Context, wish: Wish) -> Denied | None:
     if context.is_stopping:
         return wish.deny(Denial.TRADING_STATE, 22, "all", "active", "stopping")
     if venue in context.venue_reasons:
-        return wish.deny(Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", context.venue_reasons[venue])
+        return wish.deny(
+            Denial.VENUE_NOT_READY, 22, f"venue:{venue}", "ready", "; ".join(context.venue_reasons[venue].values())
+        )
     if wish.net.unknown:
         return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
     if (lots := state.lots.get(venue)) is not None and lots.are_unknown(wish.instrument.id):

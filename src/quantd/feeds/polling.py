@@ -137,6 +137,8 @@ class Poller(ABC):
         for outcome in ("answered", "failed", "refused"):
             self._observer.count("quantd_feed_polls_total", 0, outcome=outcome, **self._labels)
         self._failing: set[Target] = set()
+        self._holds_venue = False
+        """All of it was refused, and the venue was said to take exits only for that."""
         self._restarted = asyncio.Event()
 
     @abstractmethod
@@ -231,6 +233,9 @@ class Poller(ABC):
             self._answered(batch, events)
             for event in events:
                 emit(event)
+            if self._holds_venue:
+                self._holds_venue = False
+                self._tell_venue(emit, TradingState.ACTIVE, "")
         finally:
             for target in batch:
                 target.busy = False
@@ -315,14 +320,12 @@ class Poller(ABC):
         if not whole:
             return
         self._observer.gauge("quantd_feed_up", 0, **self._labels)
-        emit(
-            VenueChanged(
-                venue=self._connector.venue,
-                state=TradingState.REDUCING,
-                reason=f"{self.endpoint} stopped: {reason}",
-                received_at_ns=self._clock.now_ns(),
-            )
-        )
+        self._holds_venue = True
+        self._tell_venue(emit, TradingState.REDUCING, f"{self.endpoint} stopped: {reason}")
+
+    def _tell_venue(self, emit: Emit, state: TradingState, reason: str) -> None:
+        venue, now_ns = self._connector.venue, self._clock.now_ns()
+        emit(VenueChanged(venue, state, reason, now_ns, f"feed {self.endpoint}"))
 
     def _count(self, outcome: str) -> None:
         self._observer.count("quantd_feed_polls_total", outcome=outcome, **self._labels)

@@ -12,8 +12,9 @@ from contextlib import suppress
 import structlog
 
 from quantd.domain.cash import Account, AccountKind
-from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.events import (
+    ACCOUNT_CAUSE,
+    CREDENTIALS_CAUSE,
     AccountOpened,
     Event,
     InstrumentListed,
@@ -22,13 +23,13 @@ from quantd.domain.events import (
     VenueChanged,
 )
 from quantd.domain.instruments import Instrument
-from quantd.domain.orders import OperationKind
 from quantd.engine.core import Engine
 from quantd.engine.differences import COUNTED, Policies, plan
 from quantd.engine.orders import LiveOrder
 from quantd.errors import AuthFailed, Refused, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
-from quantd.runtime.executor import Executor, Write
+from quantd.runtime.executor import Executor
+from quantd.runtime.writes import sent_at_ns, write_of
 
 _log = structlog.get_logger("quantd.accounts")
 _BACKOFF_FIRST_S = 1.0
@@ -39,6 +40,8 @@ _LOOK_AGAIN_S = 1.0
 _RESOLVE_S = 15.0
 """How long a start waits for unknown writes, beyond twice the venue's quiet period."""
 _RULES_EVERY_S = 900.0
+_REFUSED_S = 300.0
+"""Between two tries of a start whose credentials are refused: a venue in maintenance refuses good ones, too."""
 
 
 class AccountFollower:
@@ -91,14 +94,17 @@ class AccountFollower:
         self._account_every_s = account_every_s
         self._failing: set[str] = set()
         """The looks that were not answered last; the venue is ready again once none is left."""
+        self._were_refused = False
+        """Some look was, since the last time that all were answered."""
         self._wanted = asyncio.Event()
         self._orders_wanted = asyncio.Event()
 
     async def bring_up(self) -> None:
         """Get the venue ready, however long it takes.
 
+        Refused credentials are tried again, but rarely: a person must look, and a venue may lock who knocks too often.
+
         Raises:
-            AuthFailed: the credentials are not accepted: a person must look.
             AssertionError: the account is another than the one that is locked.
         """
         wait_s = _BACKOFF_FIRST_S
@@ -106,8 +112,12 @@ class AccountFollower:
             try:
                 await self._bring_up()
             except AuthFailed as error:
-                self._tell(TradingState.HALTED, f"credentials refused: {error.detail}")
-                raise
+                reason = f"credentials refused: {error.detail}"
+                if self.reason != reason:
+                    _log.error("venue_refused_credentials", venue=self.venue, error=str(error))
+                self._tell(TradingState.HALTED, reason)
+                await asyncio.sleep(_REFUSED_S)
+                continue
             except VenueError as error:
                 if self.reason != str(error):
                     _log.warning("venue_not_ready", venue=self.venue, error=str(error))
@@ -226,9 +236,8 @@ class AccountFollower:
     def _tell(self, state: TradingState, reason: str) -> None:
         ready = state is TradingState.ACTIVE
         if ready != self.is_ready or reason != self.reason:
-            self._emit(VenueChanged(self.venue, state, reason, self._clock.now_ns()))
+            self._emit(VenueChanged(self.venue, state, reason, self._clock.now_ns(), ACCOUNT_CAUSE))
         self.is_ready, self.reason = ready, reason
-        self._observer.gauge("quantd_venue_ready", 1.0 if ready else 0.0, venue=self.venue)
 
     # -- afterwards ----------------------------------------------------------------------------------------------
 
@@ -300,6 +309,7 @@ class AccountFollower:
             if self.is_ready:
                 _log.warning("venue_failing", venue=self.venue, error=str(error))
             self._failing.add(name)
+            self._were_refused |= isinstance(error, AuthFailed)
             self._tell(TradingState.REDUCING, str(error))
             return
         if name in self._failing:
@@ -310,6 +320,9 @@ class AccountFollower:
         if not self.is_ready and not self._failing:
             _log.info("venue_recovered", venue=self.venue)
             self._tell(TradingState.ACTIVE, "")
+            if self._were_refused:  # to reads as to writes, and they are accepted now
+                self._were_refused = False
+                self._emit(VenueChanged(self.venue, TradingState.ACTIVE, "", self._clock.now_ns(), CREDENTIALS_CAUSE))
             self.look_soon()  # what happened in the gap shows in the account
 
     async def _look_at_orders(self, *, everything: bool) -> bool:
@@ -356,34 +369,3 @@ class AccountFollower:
     def _emit_all(self, events: Iterable[Event]) -> None:
         for event in events:
             self._emit(event)
-
-
-def sent_at_ns(order: LiveOrder) -> int:
-    """Return the earliest time at which the write in flight can have left; an order that was held is older than that."""
-    return order.intended_at_ns if order.operation is None else order.operation.since_ns
-
-
-def write_of(order: LiveOrder, engine: Engine) -> Write | None:
-    """Return the write that an order has in flight as it was sent, so that the venue can be asked for it."""
-    operation = order.operation
-    if operation is None:
-        return None
-    if operation.kind is OperationKind.SUBMIT and order.lot:
-        return CloseLot(order.client_order_id, operation.number, order.instrument, order.lot, order.spec.quantity, 0, 0)
-    if operation.kind is OperationKind.SUBMIT:
-        protect = None if order.exit else order.protect
-        attached = engine.protection.exits.attached(engine.context.instrument(order.instrument), protect)
-        return Submit(order.client_order_id, operation.number, order.spec, 0, 0, attached, order.exit)
-    if operation.kind is OperationKind.AMEND and operation.quantity is not None:
-        return Amend(
-            order.client_order_id,
-            operation.number,
-            order.instrument,
-            order.venue_order_id,
-            order.spec,
-            0,
-            0,
-            operation.quantity,
-            operation.price,
-        )
-    return Cancel(order.client_order_id, operation.number, order.instrument, order.venue_order_id)

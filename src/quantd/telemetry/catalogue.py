@@ -238,7 +238,12 @@ _VENUES: Final = (
         {"outcome": _REQUESTS},
     ),
     _counter("quantd_venue_anomalies_total", "venue kind", "Answers of the venue that contradict what it documents."),
-    _gauge("quantd_venue_ready", "venue", "1 while the venue is reconciled and may be traded, else 0."),
+    _gauge("quantd_venue_ready", "venue", "1 while the venue is reconciled and takes entries, else 0."),
+    _gauge(
+        "quantd_venue_exits_only",
+        "venue cause",
+        "1 while this cause lets the venue take exits only, 0 once it is over.",
+    ),
     _gauge("quantd_venue_clock_offset_seconds", "venue", "The venue's clock minus ours.", unit="seconds"),
     _gauge(
         "quantd_rate_budget_left_ratio",

@@ -55,6 +55,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 LABELS: Final[Mapping[str, Label]] = {
     "asset": Label("asset or currency code", "assets of the configured instruments"),
+    "cause": Label("`account`, `credentials`, `feed ENDPOINT` or `task NAME`", "few"),
     "channel": Label("channel of notifications, as `slack.NAME`", "channels"),
     "currency": Label("currency of the amount: the base currency, or the account's own", "1"),
     "endpoint": Label("what is polled or streamed, e.g. `quotes`", "few"),

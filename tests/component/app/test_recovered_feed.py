@@ -28,17 +28,18 @@ async def test_a_venue_takes_entries_again_once_what_failed_runs(
     monkeypatch.setattr(supervisor, "_PAUSE_FIRST_S", 0.5)
     monkeypatch.setattr(supervisor, "_CALM_S", 0.4)
     seen: list[dict[str, str]] = []
+    reasons = daemon.engine.context.venue_reasons
 
     async def follow(_follower: AccountFollower) -> None:
         if not seen:
             seen.append({})
             raise KeyError("of a poller")
-        seen.append(dict(daemon.engine.context.venue_reasons))
+        seen.append(dict(reasons.get("shop", {})))
         await asyncio.sleep(1.5)
-        seen.append(dict(daemon.engine.context.venue_reasons))
+        seen.append(dict(reasons.get("shop", {})))
         daemon.stop("seen")
         await asyncio.Event().wait()
 
     monkeypatch.setattr(AccountFollower, "follow_orders", follow)
     assert await daemon.run() == 0
-    assert seen[1:] == [{"shop": "orders shop: KeyError: 'of a poller'"}, {}]
+    assert seen[1:] == [{"task orders shop": "orders shop: KeyError: 'of a poller'"}, {}]

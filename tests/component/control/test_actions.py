@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.events import TradingState
+from quantd.domain.events import CREDENTIALS_CAUSE, TradingState, VenueChanged
 from quantd.domain.facts import (
     ExternalOrderSeen,
     OperationSettled,
@@ -90,6 +90,15 @@ async def test_only_an_admin_resumes_in_anothers_name_and_the_token_stays_visibl
 async def test_resuming_what_is_not_halted_is_a_conflict(house: House) -> None:
     status, problem = await house.ask("POST", "/v1/resume", {"scope": "all", "why": "over"})
     assert (status, problem["code"]) == (409, "not_halted")
+
+
+async def test_a_venue_that_refused_our_credentials_is_resumed_though_nothing_is_latched(house: House) -> None:
+    house.rig.handle(VenueChanged("paper", TradingState.HALTED, "refused", house.rig.now_ns, CREDENTIALS_CAUSE))
+    status, told = await house.ask("POST", "/v1/resume", {"scope": "venue:paper", "why": "the key is mended"})
+    assert (status, told["state"]) == (200, "active")
+    assert not house.rig.engine.context.venue_reasons
+    status, _ = await house.ask("POST", "/v1/resume", {"scope": "venue:paper", "why": "again"})
+    assert status == 409
 
 
 async def test_cancelling_names_the_orders_of_the_scope_and_leaves_the_others(house: House) -> None:

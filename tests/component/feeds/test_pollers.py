@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from quantd.clock import LoopClock
-from quantd.domain.events import Event, VenueChanged
+from quantd.domain.events import Event, TradingState, VenueChanged
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus, TickTier
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import ZERO
@@ -251,8 +251,11 @@ def test_a_source_that_was_refused_is_asked_again_after_a_while_and_goes_on_if_i
         assert [round(at_s) for at_s in run.seconds()[:3]] == [0, 300, 600]
         assert run.states == [FeedState.STOPPED, FeedState.UP]
         assert poller.stopped == ()
-        reasons = [event.reason for event in run.events if isinstance(event, VenueChanged)]
-        assert reasons == ["quotes stopped: sim: quotes: 401"]
+        told = [(event.reason, event.state, event.cause) for event in run.events if isinstance(event, VenueChanged)]
+        assert told == [
+            ("quotes stopped: sim: quotes: 401", TradingState.REDUCING, "feed quotes"),
+            ("", TradingState.ACTIVE, "feed quotes"),
+        ], "the venue was left without entries until its account, too, had failed and recovered"
         assert run.observer.gauged("quantd_feed_up", venue="sim", endpoint="quotes") == 1
         assert len(run.seconds()) > 90, "once a second again"
 

@@ -68,7 +68,7 @@ class House:
             settings=SimpleNamespace(notify=NotifySettings.model_validate(SECTION)),
             clock=self.clock,
             observer=observer,
-            engine=SimpleNamespace(state=self.state),
+            engine=SimpleNamespace(state=self.state, context=SimpleNamespace(venue_reasons={})),
             supervisor=Supervisor(observer),
             followers=self.followers,
             fact_readers=[],
@@ -162,7 +162,7 @@ def test_a_write_that_was_unknown_before_the_start_is_told_too(monkeypatch: pyte
 def test_a_venue_that_is_away_is_told_after_its_time_and_so_is_its_return(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main(clock: LoopClock) -> House:
         house = House(clock, monkeypatch)
-        venue = house.followers["ionloop"] = SimpleNamespace(is_ready=True, reason="")
+        venue = house.followers["ionloop"] = SimpleNamespace(venue="ionloop", is_ready=True, reason="")
         loop = asyncio.get_running_loop()
 
         def turns(is_ready: bool) -> None:

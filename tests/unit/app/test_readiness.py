@@ -2,10 +2,11 @@
 
 from typing import cast
 
-from quantd.app.readiness import RUNNING, reasons_of
-from quantd.domain.events import ClockJumped, TradingState, VenueChanged
+from quantd.app.readiness import RUNNING, VenueGauges, reasons_of
+from quantd.domain.events import ACCOUNT_CAUSE, ClockJumped, TradingState, VenueChanged
 from quantd.runtime.accounts import AccountFollower
 from quantd.testing.builders import Rig
+from quantd.testing.observer import RecordingObserver
 
 
 class Ready:
@@ -31,3 +32,36 @@ def test_a_venue_that_takes_exits_only_is_a_reason_though_its_account_answers() 
     assert reasons_of(RUNNING, followers, (), rig.engine) == [
         "venue paper: takes exits only: quotes paper: KeyError: 'x'"
     ]
+
+
+def test_each_cause_that_keeps_a_venue_from_entries_is_named_and_has_its_gauge() -> None:
+    rig, follower, observer = Rig(), Ready(), RecordingObserver()
+    followers = [cast(AccountFollower, follower)]
+    gauges = VenueGauges(rig.engine, observer)
+
+    def told() -> tuple[list[str], float | None, dict[str, float | None]]:
+        gauges.sample(followers)
+        causes = {
+            cause: observer.gauged("quantd_venue_exits_only", venue="paper", cause=cause)
+            for cause in (ACCOUNT_CAUSE, "feed quotes")
+        }
+        return (
+            list(reasons_of(RUNNING, followers, (), rig.engine)),
+            observer.gauged("quantd_venue_ready", venue="paper"),
+            causes,
+        )
+
+    def tell(state: TradingState, reason: str, cause: str) -> None:
+        rig.handle(VenueChanged("paper", state, reason, rig.now_ns, cause))
+
+    assert told()[:2] == ([], 1)
+    follower.is_ready, follower.reason = False, "503"
+    tell(TradingState.REDUCING, "503", ACCOUNT_CAUSE)
+    tell(TradingState.REDUCING, "quotes stopped", "feed quotes")
+    both = ["venue paper: 503", "venue paper: takes exits only: quotes stopped"]
+    assert told() == (both, 0, {ACCOUNT_CAUSE: 1, "feed quotes": 1})
+    follower.is_ready, follower.reason = True, ""
+    tell(TradingState.ACTIVE, "", ACCOUNT_CAUSE)
+    assert told() == (both[1:], 0, {ACCOUNT_CAUSE: 0, "feed quotes": 1})
+    tell(TradingState.ACTIVE, "", "feed quotes")
+    assert told() == ([], 1, {ACCOUNT_CAUSE: 0, "feed quotes": 0})

@@ -2,10 +2,13 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from quantd.domain.commands import Cancel
 from quantd.domain.events import (
+    ACCOUNT_CAUSE,
+    CREDENTIALS_CAUSE,
     CancelOrdered,
     ClockJumped,
     FlattenOrdered,
@@ -192,6 +195,39 @@ def test_a_venue_that_cannot_be_used_takes_exits_only(rig: Rig) -> None:
     rig.handle(VenueChanged("paper", REDUCING, "no_data", rig.now_ns))
     assert code(place(rig, Side.BUY, "1", "97")) is Denial.VENUE_NOT_READY
     assert code(place(rig, Side.SELL, "1", "103")) is None
+    rig.handle(VenueChanged("paper", ACTIVE, "", rig.now_ns))
+    assert code(place(rig, Side.BUY, "1", "97")) is None
+
+
+def test_a_venue_takes_entries_again_only_once_no_cause_is_left(rig: Rig) -> None:
+    """The end of one trouble says nothing about another's: the account answers, but the prices are still refused."""
+    rig.handle(VenueChanged("paper", REDUCING, "snapshot: 503", rig.now_ns, ACCOUNT_CAUSE))
+    rig.handle(VenueChanged("paper", REDUCING, "quotes stopped", rig.now_ns, "feed quotes"))
+    denied = place(rig, Side.BUY, "1", "97")
+    assert isinstance(denied, Denied)
+    assert denied.observed == "snapshot: 503; quotes stopped", "each is named"
+    rig.handle(VenueChanged("paper", ACTIVE, "", rig.now_ns, ACCOUNT_CAUSE))
+    denied = place(rig, Side.BUY, "1", "97")
+    assert isinstance(denied, Denied)
+    assert denied.observed == "quotes stopped"
+    rig.handle(VenueChanged("paper", ACTIVE, "", rig.now_ns, "feed quotes"))
+    assert code(place(rig, Side.BUY, "1", "97")) is None
+
+
+@pytest.mark.parametrize("scope", ["all", "venue:paper", "strategy:s1"])
+def test_a_person_who_resumes_a_venue_has_its_credentials_tried_again_and_nothing_else(rig: Rig, scope: str) -> None:
+    rig.handle(VenueChanged("paper", HALTED, "refused", rig.now_ns, CREDENTIALS_CAUSE))
+    rig.handle(VenueChanged("paper", REDUCING, "quotes stopped", rig.now_ns, "feed quotes"))
+    rig.handle(Resumed(scope, "ann", "a new key", rig.now_ns))
+    left = {"feed quotes"} if scope != "strategy:s1" else {"feed quotes", CREDENTIALS_CAUSE}
+    assert set(rig.engine.context.venue_reasons["paper"]) == left
+
+
+def test_an_input_log_from_before_there_were_causes_replays_as_it_ran(rig: Rig) -> None:
+    """They have one cause for all, which any recovery ended."""
+    old = b'{"type":"VenueChanged","venue":"paper","state":"reducing","reason":"down","received_at_ns":1}'
+    rig.handle(msgspec.structs.replace(msgspec.json.decode(old, type=VenueChanged), received_at_ns=rig.now_ns))
+    assert code(place(rig, Side.BUY, "1", "97")) is Denial.VENUE_NOT_READY
     rig.handle(VenueChanged("paper", ACTIVE, "", rig.now_ns))
     assert code(place(rig, Side.BUY, "1", "97")) is None
 

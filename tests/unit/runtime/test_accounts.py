@@ -14,7 +14,14 @@ import pytest
 from quantd.clock import LoopClock
 from quantd.domain.cash import PositionMode
 from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
-from quantd.domain.events import AccountOpened, ReconcileOrdered, TradingState, VenueChanged
+from quantd.domain.events import (
+    ACCOUNT_CAUSE,
+    CREDENTIALS_CAUSE,
+    AccountOpened,
+    ReconcileOrdered,
+    TradingState,
+    VenueChanged,
+)
 from quantd.domain.facts import AccountRecorded, PositionAdjusted
 from quantd.domain.instruments import MarketStatus
 from quantd.domain.lots import Lot, LotProtection
@@ -22,8 +29,8 @@ from quantd.domain.market import StatusChanged
 from quantd.domain.orders import Limit, OrderState, Protect, Side
 from quantd.domain.outcomes import Ambiguous, Resolution, StillUnknown, Unknown
 from quantd.engine.risk.wish import Denial, Denied
-from quantd.errors import Refused, Unavailable
-from quantd.runtime.accounts import write_of
+from quantd.errors import AuthFailed, Refused, Unavailable, VenueError
+from quantd.runtime.writes import write_of
 from quantd.testing.builders import BTC, Puppet, Rig, make_instrument, make_lot_capabilities
 from quantd.testing.loop import run_virtual
 
@@ -256,6 +263,54 @@ def test_a_start_that_fails_by_the_connector_s_own_fault_is_tried_again_and_ends
         assert desk.follower.is_ready
         told = [one.reason for one in desk.told if isinstance(one, VenueChanged) and one.reason]
         assert "start paper: KeyError: 'of the connector'" in told
+
+    run_virtual(scene)
+
+
+def test_a_start_whose_credentials_are_refused_is_tried_again_after_minutes() -> None:
+    """A venue in maintenance refuses good ones too; it was never asked again, and its positions stood without prices."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        began_ns = clock.monotonic_ns()
+
+        def refuse() -> None:
+            desk.connector.later = None
+            raise AuthFailed("paper", "snapshot", "401")
+
+        desk.connector.later = refuse
+        await desk.follower.bring_up()
+        assert desk.follower.is_ready
+        assert (clock.monotonic_ns() - began_ns) / 1e9 > 300
+        told = [(one.state, one.reason) for one in desk.told if isinstance(one, VenueChanged)]
+        assert (TradingState.HALTED, "credentials refused: 401") in told
+
+    run_virtual(scene)
+
+
+@pytest.mark.parametrize("error", [AuthFailed("paper", "snapshot", "401"), Unavailable("paper", "snapshot", "503")])
+def test_reads_that_were_refused_too_and_are_answered_again_show_that_credentials_are_accepted(
+    error: VenueError,
+) -> None:
+    """An outage that ends proves nothing of them: a key may read what it may not trade."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        await desk.follower.bring_up()
+        desk.emit(VenueChanged("paper", TradingState.HALTED, "refused", clock.now_ns(), CREDENTIALS_CAUSE))
+
+        def fail() -> None:
+            desk.connector.later = None
+            raise error
+
+        desk.connector.later = fail
+        told = await followed(desk, 30)
+        assert [(one.state, one.cause) for one in told][:2] == [
+            (TradingState.REDUCING, ACCOUNT_CAUSE),
+            (TradingState.ACTIVE, ACCOUNT_CAUSE),
+        ]
+        left = {"paper": {CREDENTIALS_CAUSE: "refused"}} if isinstance(error, Unavailable) else {}
+        assert desk.rig.engine.context.venue_reasons == left
 
     run_virtual(scene)
 

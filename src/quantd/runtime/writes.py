@@ -1,0 +1,38 @@
+"""The write that an order has in flight, as it was sent: what a venue of which nobody knows the answer is asked after."""
+
+from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
+from quantd.domain.orders import OperationKind
+from quantd.engine.core import Engine
+from quantd.engine.orders import LiveOrder
+from quantd.runtime.executor import Write
+
+
+def sent_at_ns(order: LiveOrder) -> int:
+    """Return the earliest time at which the write in flight can have left; an order that was held is older than that."""
+    return order.intended_at_ns if order.operation is None else order.operation.since_ns
+
+
+def write_of(order: LiveOrder, engine: Engine) -> Write | None:
+    """Return the write that an order has in flight as it was sent, so that the venue can be asked for it."""
+    operation = order.operation
+    if operation is None:
+        return None
+    if operation.kind is OperationKind.SUBMIT and order.lot:
+        return CloseLot(order.client_order_id, operation.number, order.instrument, order.lot, order.spec.quantity, 0, 0)
+    if operation.kind is OperationKind.SUBMIT:
+        protect = None if order.exit else order.protect
+        attached = engine.protection.exits.attached(engine.context.instrument(order.instrument), protect)
+        return Submit(order.client_order_id, operation.number, order.spec, 0, 0, attached, order.exit)
+    if operation.kind is OperationKind.AMEND and operation.quantity is not None:
+        return Amend(
+            order.client_order_id,
+            operation.number,
+            order.instrument,
+            order.venue_order_id,
+            order.spec,
+            0,
+            0,
+            operation.quantity,
+            operation.price,
+        )
+    return Cancel(order.client_order_id, operation.number, order.instrument, order.venue_order_id)
