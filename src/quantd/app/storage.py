@@ -61,7 +61,8 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
 
     Args:
         settings: Names the journal and the state folder.
-        accounts: Venue -> account, each locked for this process.
+        accounts: Venue -> account, each locked for this process, by what it is wherever the settings tell that: two daemons may
+            call one account differently.
         clock: Stamps locks and mints the epoch of a new journal.
 
     Raises:
@@ -77,7 +78,8 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         held = [locks.enter_context(lock_journal(path, what="quantd run", started_at_ns=now_ns))]
         for venue, account in accounts.items():
-            lock = lock_account(state, venue, account, what="quantd run", started_at_ns=now_ns)
+            where, which = settings.venues[venue].reaches or (venue, account)
+            lock = lock_account(state, where, which, what="quantd run", started_at_ns=now_ns)
             held.append(locks.enter_context(lock))
         if path.exists():
             store = JournalStore.open(path, codec(), projections=projections())

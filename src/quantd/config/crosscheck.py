@@ -29,7 +29,11 @@ class CrossCheck:
 
     def venues(self, risk: RiskSettings | None, webhooks: WebhookSettings | None) -> None:
         """Check each venue: its data, its key, and that real money is armed and limited."""
+        reached: dict[tuple[str, str], str] = {}
         for name, venue in self._venues.items():
+            other = name if venue.reaches is None else reached.setdefault(venue.reaches, name)
+            if other != name and all(getattr(venue, key) is not None for key in type(venue).required_secrets):
+                self._report(("venues", name), f"the account of {other}", "one entry for each account")
             if isinstance(venue, PaperSettings) and venue.data.venue is not None:
                 self._paper_data(name, venue.data.venue)
             if isinstance(venue, IonloopSettings):

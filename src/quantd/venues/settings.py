@@ -3,12 +3,13 @@
 Used by the venues' settings, the configuration loader and the composition root. Opens nothing.
 """
 
+import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 ReconcilePolicy = Literal["adopt", "close", "ignore", "refuse"]
 """What is done about differences between our books and the venue."""
@@ -44,6 +45,11 @@ def http_address(value: str | None) -> str | None:
     if not is_safe(url, "http") or url.path not in ("", "/") or url.query:
         raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
     return value.rstrip("/")
+
+
+def fingerprint(secret: SecretStr | None) -> str:
+    """Return what names an account by its key where nothing else does, and leads nobody to the key."""
+    return "" if secret is None else hashlib.sha256(secret.get_secret_value().encode()).hexdigest()[:16]
 
 
 class RateOverride(BaseModel):
@@ -107,6 +113,14 @@ class VenueSettings(BaseModel):
     def marketplace(self) -> str:
         """Where orders of this account meet those of others: equal for two entries whose orders could trade together."""
         return f"{self.type}/{'live' if self.is_production else 'practice'}"
+
+    @property
+    def reaches(self) -> tuple[str, str] | None:
+        """(where, which account), the same in every configuration that reaches it and in no other: what is locked.
+
+        None where nothing but the entry's own name tells it, as on paper.
+        """
+        return None
 
     @property
     def is_local(self) -> bool:

@@ -33,7 +33,7 @@ venues:
   a: {type: paper, balances: {USD: 1000}, data: {synthetic: {instruments: [{symbol: BTC-USD, price: 100}]}}}
   hb: {type: hummingbot, real_money: false, connector: binance, account: main, base_url: "http://127.0.0.1:1", username: u, password_file: p}
   ion1: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:2", api_key_file: k}
-  ion2: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:2", api_key_file: k}
+  ion2: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:2", api_key_file: k2}
 risk: {base_currency: USD}
 surveillance: {repeats: 2}
 """
@@ -42,8 +42,8 @@ surveillance: {repeats: 2}
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
-    for name in ("p", "k"):
-        (tmp_path / name).write_text("secret")
+    for name in ("p", "k", "k2"):
+        (tmp_path / name).write_text(f"secret of {name}")
     (tmp_path / "q.yaml").write_text(CONFIG)
     return load([Path("q.yaml")], {})
 

@@ -14,7 +14,7 @@ CONFIG = """
 journal: {path: q.db, state_dir: state}
 venues:
   one: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9001", api_key_file: KEY}
-  two: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9001", api_key_file: KEY}
+  two: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9001", api_key_file: KEY2}
   far: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9002", api_key_file: KEY}
 risk:
   base_currency: USDT
@@ -25,6 +25,7 @@ strategies: []
 
 def test_a_ban_silences_all_accounts_at_its_address_and_none_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k")
+    (tmp_path / "key2").write_text("k2")
     (tmp_path / "q.yaml").write_text(CONFIG.replace("KEY", str(tmp_path / "key")))
     settings = load([tmp_path / "q.yaml"], environ={})
 

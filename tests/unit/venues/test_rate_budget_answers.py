@@ -24,6 +24,23 @@ def test_a_429_pauses_the_limits_of_the_route_only(retry_after_s: float | None, 
     assert run_virtual(main) == pytest.approx((0.0, waits_s))
 
 
+@pytest.mark.parametrize(("route", "cancel_at_s"), [("ticker", 0.0), ("account", 30.0)])
+def test_a_429_of_a_route_with_a_limit_of_its_own_keeps_no_cancel_back(route: str, cancel_at_s: float) -> None:
+    """As at ionloop: a ticker's own pace beside the key's quota; what only the quota counts was refused by the quota."""
+
+    async def main(clock: LoopClock) -> tuple[float, float]:
+        key, ticker = Limit("key", Window(1200, 60.0)), Limit("ticker", Window(1, 1.0), {"ticker": 1})
+        rates = budget(clock, key, ticker, Limit("orders", Bucket(5, 5), {"cancel": 1}))
+        assert rates.penalise(route, 30.0) == 30.0
+        with await rates.acquire("cancel", Lane.CANCEL):
+            cancelled = clock.monotonic_ns() / SECOND
+        with await rates.acquire("ticker", Lane.MARKET_DATA):
+            asked = clock.monotonic_ns() / SECOND
+        return cancelled, asked
+
+    assert run_virtual(main) == pytest.approx((cancel_at_s, 30.0))
+
+
 def test_refusals_in_a_row_double_the_pause_up_to_a_minute_and_quiet_resets_it() -> None:
     async def main(clock: LoopClock) -> list[float]:
         rates = budget(clock, Limit("all", Bucket(100, 5)))

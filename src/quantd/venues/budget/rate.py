@@ -271,7 +271,9 @@ class RateBudget:
     def penalise(self, route: str, retry_after_s: float | None) -> float:
         """Note that the venue refused a request to `route` for too many requests (429).
 
-        All limits of the route pause for `retry_after_s`, else for 1 s, doubled with each refusal in a row up to 60 s.
+        The limits that name the route pause for `retry_after_s`, else for 1 s, doubled with each refusal in a row up to 60 s.
+        One that counts every route pauses only where no limit names the route: a ticker that was asked too often must not
+        keep cancels back. Where it was the wide limit after all, the next refusal of any other route tells.
 
         Returns:
             The seconds of the pause.
@@ -279,7 +281,9 @@ class RateBudget:
         self._observer.count("quantd_rate_limited_total", venue=self.venue)
         now = self._now()
         paused_s = retry_after_s or 0.0
-        for state, _ in self._draws(route):
+        draws = self._draws(route)
+        named = [state for state, _ in draws if route in state.limit.routes]
+        for state in named or [state for state, _ in draws]:
             paused_s = max(paused_s, state.pause(now, retry_after_s))
         return paused_s
 

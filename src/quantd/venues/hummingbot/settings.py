@@ -64,3 +64,8 @@ class HummingbotSettings(RealMoneySettings):
     def is_local(self) -> bool:
         """Whether it is a simulator on this machine."""
         return not self.real_money and is_on_this_machine(self.base_url)
+
+    @property
+    def reaches(self) -> tuple[str, str]:
+        """Where, and which account."""
+        return f"hummingbot/{self.base_url}", f"{self.account}/{self.connector}"

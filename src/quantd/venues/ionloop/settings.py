@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from quantd.venues.settings import HostedSettings, RateOverride
+from quantd.venues.settings import HostedSettings, RateOverride, fingerprint
 
 
 class IonloopPaths(BaseModel):
@@ -91,3 +91,8 @@ class IonloopSettings(HostedSettings):
     """Seconds between two polls of a quote; the venue throttles below 1."""
     status_every_s: float = Field(default=15.0, ge=15, allow_inf_nan=False)
     """Seconds between two looks at the state of the venue, which asks for at least 15."""
+
+    @property
+    def reaches(self) -> tuple[str, str]:
+        """Where, and which account: the venue names none, and an account may have several keys, which looks like several."""
+        return f"ionloop/{self.address}", fingerprint(self.api_key)

@@ -62,3 +62,8 @@ class OandaSettings(HostedSettings):
         if not self.streams:
             return None
         return self.stream_url if self.environment == "custom" else STREAM_HOSTS[self.environment]
+
+    @property
+    def reaches(self) -> tuple[str, str]:
+        """Where, and which account."""
+        return f"oanda/{self.address}", self.account

@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from quantd.venues.settings import RateOverride, RealMoneySettings, http_address, is_on_this_machine, is_safe
+from quantd.venues.settings import (
+    RateOverride,
+    RealMoneySettings,
+    fingerprint,
+    http_address,
+    is_on_this_machine,
+    is_safe,
+)
 
 STREAM = "wss://ws.ripiotrade.co"
 """The venue's stream (documented for the older host; the documents of the present gateway name no other)."""
@@ -87,3 +94,8 @@ class RipioSettings(RealMoneySettings):
     def is_local(self) -> bool:
         """Whether the address is on this machine: a simulator."""
         return is_on_this_machine(self.base_url)
+
+    @property
+    def reaches(self) -> tuple[str, str]:
+        """Whose token it is: the venue has several gateways to one account."""
+        return f"ripio/{self.base_url if self.is_local else ''}", fingerprint(self.api_token)

@@ -55,3 +55,8 @@ class TradeLockerSettings(HostedSettings):
     """Seconds between two looks at our working orders; servers allow one a second."""
     account_every_s: float = Field(default=5.0, ge=2, allow_inf_nan=False)
     """Seconds between two snapshots of the account; fills ask for one besides."""
+
+    @property
+    def reaches(self) -> tuple[str, str]:
+        """Where, and which account."""
+        return f"tradelocker/{self.address}/{self.server}", self.account
