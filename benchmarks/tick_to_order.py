@@ -48,6 +48,7 @@ from quantd.journal.store import JournalStore
 from quantd.journal.writer import JournalWriter
 from quantd.runtime.executor import Executor
 from quantd.runtime.runner import Runner
+from quantd.runtime.writes import is_unknown
 from quantd.telemetry.metrics import PrometheusObserver
 
 BTC = InstrumentId("ionloop:BTC-USDT")
@@ -172,6 +173,7 @@ async def ours(url: str, folder: Path, *, synced: bool) -> list[float]:
         observer=observer,
         scopes=lambda write: ("venue:ionloop", f"instrument:{write.instrument}", "strategy:ticks"),
         halted=lambda scopes: latch.read().state_of(scopes),
+        is_unknown=lambda order, number: is_unknown(engine, order, number),
     )
     venue._http.last_look = executor.last_look
     runner = Runner(

@@ -53,7 +53,7 @@ from quantd.runtime.stopwatch import Stopwatch
 from quantd.runtime.supervisor import Supervisor
 from quantd.runtime.wall import watch_wall
 from quantd.runtime.watcher import Watcher
-from quantd.runtime.writes import sent_at_ns, write_of
+from quantd.runtime.writes import is_unknown, sent_at_ns, write_of
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
 from quantd.telemetry.metrics import PrometheusObserver
@@ -182,6 +182,7 @@ class Daemon:
             observer=observer,
             scopes=self.safety.scopes,
             halted=self.safety.halted,
+            is_unknown=lambda order, number: is_unknown(self.engine, order, number),
         )
         store, version = self._storage.store, quantd.__version__
         self._input_log = open_input_log(settings, store, clock, version) if settings.journal.record else None

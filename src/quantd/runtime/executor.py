@@ -73,6 +73,8 @@ class Executor:
         observer: Gets ``quantd_order_operations_total``, ``quantd_order_ack_seconds`` and what lies between tick and order.
         scopes: See `Scopes`.
         halted: See `Halted`.
+        is_unknown: Whether nobody knows yet what became of a write, by client order id and number of the operation: a
+            person may have said it, or the order ended, while the venue is still being asked.
     """
 
     def __init__(  # noqa: PLR0913 -- the seam where the outside meets
@@ -84,6 +86,7 @@ class Executor:
         observer: Observer,
         scopes: Scopes,
         halted: Halted,
+        is_unknown: Callable[[str, int], bool],
     ) -> None:
         self._connectors = connectors
         self._emit = emit
@@ -91,6 +94,7 @@ class Executor:
         self._observer = observer
         self._scopes = scopes
         self._halted = halted
+        self._is_unknown = is_unknown
         self._tasks: asyncio.TaskGroup | None = None
         self._unsent: dict[str, bool] = {}
         """Client order id of a submit that has not left -> whether it was withdrawn."""
@@ -151,6 +155,8 @@ class Executor:
             return None
         write = sending.write
         if sending.is_resend:
+            if not self._is_unknown(write.client_order_id, write.operation):
+                return "settled"
             return self._refusal(write, None, is_exit=isinstance(write, Submit) and write.exit)
         if isinstance(write, Submit):
             if self._unsent.pop(write.client_order_id, False):
@@ -234,7 +240,7 @@ class Executor:
     # -- unknown outcomes ----------------------------------------------------------------------------------------
 
     def resolve(self, command: Write, sent_at_ns: int) -> None:
-        """Ask the venue what became of a write until there is evidence; one question at a time for each write."""
+        """Ask the venue what became of a write until it is known; one question at a time for each write."""
         key = (command.client_order_id, command.operation)
         if key in self._resolving or venue_of(command) not in self._connectors:
             return  # a venue that is no longer configured cannot be asked: a person says what became of it
@@ -250,6 +256,8 @@ class Executor:
         try:
             while True:
                 await asyncio.sleep(wait_s)
+                if not self._is_unknown(*key):
+                    return
                 resolution = await self._look(connector, command, sent_at_ns)
                 if not isinstance(resolution, StillUnknown):
                     break

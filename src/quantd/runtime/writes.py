@@ -12,6 +12,13 @@ def sent_at_ns(order: LiveOrder) -> int:
     return order.intended_at_ns if order.operation is None else order.operation.since_ns
 
 
+def is_unknown(engine: Engine, client_order_id: str, operation: int) -> bool:
+    """Whether nobody knows yet what became of a write, by its order and its number."""
+    order = engine.state.orders.get(client_order_id)
+    in_flight = order.operation if order is not None and order.is_unknown else None
+    return in_flight is not None and in_flight.number == operation
+
+
 def write_of(order: LiveOrder, engine: Engine) -> Write | None:
     """Return the write that an order has in flight as it was sent, so that the venue can be asked for it."""
     operation = order.operation

@@ -22,6 +22,7 @@ from quantd.errors import JournalFailed
 from quantd.feeds.conflation import Inbox
 from quantd.runtime.executor import Executor
 from quantd.runtime.runner import Runner
+from quantd.runtime.writes import is_unknown
 from quantd.testing.builders import BTC, Rig
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
@@ -94,6 +95,7 @@ class Site:
             observer=RecordingObserver(),
             scopes=lambda write: (),
             halted=lambda scopes: self.state,
+            is_unknown=lambda order, number: is_unknown(self.rig.engine, order, number),
         )
         venue.last_look = self.executor.last_look
         self.runner = Runner(

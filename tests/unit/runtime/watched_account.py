@@ -21,6 +21,7 @@ from quantd.engine.differences import Policies
 from quantd.errors import Unavailable, VenueError
 from quantd.runtime.accounts import AccountFollower
 from quantd.runtime.executor import Executor
+from quantd.runtime.writes import is_unknown
 from quantd.testing.builders import Rig
 from quantd.testing.observer import RecordingObserver
 from quantd.venues.paper.connector import PaperConnector
@@ -104,6 +105,7 @@ class Desk:
             observer=observer,
             scopes=lambda write: (),
             halted=lambda scopes: TradingState.ACTIVE,
+            is_unknown=lambda order, number: is_unknown(self.rig.engine, order, number),
         )
         self.follower = AccountFollower(
             self.connector,

@@ -1,0 +1,46 @@
+"""What became of a write is asked after until it is known, whoever says it, and not a question longer."""
+
+import asyncio
+
+from quantd.clock import LoopClock
+from quantd.domain.events import OperationResolved
+from quantd.domain.orders import Limit, OrderState
+from quantd.domain.outcomes import NotFound, Resolution, StillUnknown, Unknown
+from quantd.runtime.writes import write_of
+from quantd.testing.builders import BTC
+from quantd.testing.loop import run_virtual
+from tests.unit.runtime.watched_account import Desk, Resolvable
+
+
+def test_a_write_that_a_person_has_settled_is_neither_asked_after_nor_sent_again() -> None:
+    """The order was never executed, a person says, and the strategy orders anew: the first must not come to life then."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk, looks, refusals = Desk(clock), list[float](), list[str | None]()
+
+        async def resolve(command: Resolvable, sent_at_ns: int) -> Resolution:
+            looks.append(clock.monotonic_ns() / 1e9)
+            refusals.append(desk.executor.last_look())
+            if len(looks) == 2:  # a person answers while this question is under way, before the resend leaves
+                desk.emit(
+                    OperationResolved(command.client_order_id, command.operation, NotFound(), desk.rig.now_ns, "ann")
+                )
+                refusals.append(desk.executor.last_look())
+            return StillUnknown("not_seen")
+
+        desk.connector.resolve = resolve  # type: ignore[method-assign]  # the scene answers itself
+        order = desk.rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
+        desk.rig.answer(order, Unknown("timeout"))
+        write = write_of(desk.rig.live(order), desk.rig.engine)
+        assert write is not None
+        async with asyncio.TaskGroup() as tasks:
+            writes = tasks.create_task(desk.write())
+            await asyncio.sleep(0)
+            desk.executor.resolve(write, 0)
+            await asyncio.sleep(120)
+            writes.cancel()
+        assert desk.rig.live(order).state is OrderState.DENIED
+        assert len(looks) == 2
+        assert refusals == [None, None, "settled"]
+
+    run_virtual(scene)
