@@ -131,7 +131,9 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
         engine,
         venues,
         data.events,
-        scheduler=lambda clock: build_scheduler(settings, prepared, engine, clock, NullObserver()),
+        scheduler=lambda clock: build_scheduler(
+            settings, [one.settings for one in prepared], engine, clock, NullObserver()
+        ),
         run=run,
     )
     return Plan(backtest, tuple(notes), data.expected)

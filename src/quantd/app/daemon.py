@@ -329,7 +329,8 @@ class Daemon:
 
     async def _background(self) -> None:
         """Everything that runs beside the engine; ends by cancellation."""
-        scheduler = build_scheduler(self.settings, self.strategies, self.engine, self.clock, self.observer)
+        enabled = [one for one in self.settings.strategies if one.enabled]
+        scheduler = build_scheduler(self.settings, enabled, self.engine, self.clock, self.observer)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(LoopLag(self.clock, self.observer).run(), name="loop lag")
             tasks.create_task(watch_wall(self.clock, self.emit, self.observer), name="wall clock")

@@ -195,6 +195,7 @@ class Engine:
         self.risk.restored()
         self.protection.restore()
         self.targets.restore(self.desks)
+        self.trading.forsaken = {one.strategy for one in self.state.orders.open_orders()} - {"", *self.desks}
 
     def lose_in_flight(self, cause: str, now_ns: int) -> None:
         """After a fold: what was pending or sent may or may not have happened. A stale intent is never sent late."""
@@ -357,11 +358,9 @@ class Engine:
             desk.waiting_timers[event.name] = event
             return
         self.context.record(TimerRecorded(event.strategy, event.name, event.scheduled_at_ns, self.context.now_ns))
-        if desk is None:
-            return
         if event.name.startswith("@"):
-            self.operator.schedule(desk, event.name)
-        else:
+            self.operator.schedule(event.strategy, event.name)
+        elif desk is not None:
             desk.call(desk.strategy.on_timer, event.name)
 
     def _day(self, event: e.DayRolled) -> None:

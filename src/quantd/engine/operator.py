@@ -165,9 +165,9 @@ class Operator:
         for desk in self._desks.values():
             self.shut_down(desk)
 
-    def schedule(self, desk: "Desk", name: str) -> None:
-        """Carry out a trading schedule: ``@start``, ``@stop`` and ``@flat``."""
-        scope = f"strategy:{desk.id}"
+    def schedule(self, strategy: str, name: str) -> None:
+        """Carry out a trading schedule: ``@start``, ``@stop`` and ``@flat``; of a strategy that could not be loaded, too."""
+        scope, desk = f"strategy:{strategy}", self._desks.get(strategy)
         context = self._context
         generation = context.state.halt_generation
         if name == "@start":
@@ -179,10 +179,12 @@ class Operator:
             context.record(
                 StateSet(scope, TradingState.REDUCING, "schedule", name.removeprefix("@"), generation, context.now_ns)
             )
-        if name == "@flat":
+        if name == "@flat" and desk is not None:
             desk.flatten("flat_by")
+        elif name == "@flat":
+            self._close(scope, "flat_by", "flat_by")
         else:
-            desk.cancel_entries("schedule")
+            self.reduced(scope, "schedule")
 
     def shut_down(self, desk: "Desk") -> None:
         """Apply a strategy's `at_shutdown`."""

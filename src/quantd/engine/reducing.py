@@ -5,6 +5,7 @@ sent ahead of its entry protects a position since that has filled. So whoever le
 an order was meant for.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from quantd.domain.events import TradingState
@@ -37,10 +38,10 @@ def only_reduces(state: State, order: LiveOrder) -> bool:
     return order.remaining + sum(before, ZERO) <= room
 
 
-def must_go(state: State, order: LiveOrder, now_ns: int) -> bool:
-    """Tell whether a latched state demands that an idle order be cancelled.
+def must_go(state: State, order: LiveOrder, now_ns: int, forsaken: Collection[str]) -> bool:
+    """Tell whether a latched state demands that an idle order be cancelled, or that nobody looks after it any more.
 
-    Latching cancels, and that cancel may be lost with the process, refused, or come to nothing at the venue. Orders that
+    An entry of a forsaken strategy would open what no strategy closes. Latching cancels, and that cancel may be lost with the process, refused, or come to nothing at the venue. Orders that
     others placed are told off once, when the state is latched: whoever repairs by hand is left alone.
     """
     if order.origin is Origin.EXTERNAL or now_ns - state.last_order_event_ns.get(order.instrument, 0) < _AGAIN_NS:
@@ -49,7 +50,10 @@ def must_go(state: State, order: LiveOrder, now_ns: int) -> bool:
     standing = state.trading_state(
         ("all", f"venue:{venue}", f"instrument:{order.instrument}", f"strategy:{order.strategy}")
     )
-    return standing is TradingState.HALTED or (standing is TradingState.REDUCING and not only_reduces(state, order))
+    if standing is TradingState.HALTED:
+        return True
+    reduces = standing is TradingState.REDUCING or order.strategy in forsaken
+    return reduces and not only_reduces(state, order)
 
 
 def _rank(order: LiveOrder) -> tuple[bool, int, str]:

@@ -3,7 +3,7 @@
 Snaps prices, emulates what a venue lacks, asks the gate, records the intent (which reserves it) and sends the command.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 import msgspec
@@ -46,6 +46,8 @@ class Trading:
         self._context = context
         self._gate = gate
         self._trips = trips
+        self.forsaken: Collection[str] = ()
+        """Strategies with orders from before, which are no longer configured or could not be loaded: their entries go."""
         self.held: Callable[[LiveOrder], None] = lambda order: None
         """Set by `Protection`: called with an order that waits here for its trigger."""
         self.changed: Callable[[LiveOrder], None] = lambda order: None
@@ -323,8 +325,8 @@ class Trading:
                 self.cancel(order, urgent=False)
             elif until is not None and now_ns >= until and order.is_acknowledged:
                 self.cancel(order, EXPIRED)
-            elif state.latches and must_go(state, order, now_ns):
-                self.cancel(order, "latched", urgent=False)
+            elif (state.latches or self.forsaken) and must_go(state, order, now_ns, self.forsaken):
+                self.cancel(order, "forsaken" if order.strategy in self.forsaken else "latched", urgent=False)
 
     # -- parts ---------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ Method: a rig trades on two venues; what it recorded is folded by one that has t
 
 import pytest
 
-from quantd.domain.events import FlattenOrdered, HaltOrdered, TradingState
+from quantd.domain.commands import Cancel
+from quantd.domain.events import FlattenOrdered, HaltOrdered, OperationResolved, TimerFired, TradingState
 from quantd.domain.facts import OperationLost, RequestDenied
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.orders import Limit, Market, Protect
-from quantd.domain.outcomes import NotExecuted, Rejected
+from quantd.domain.orders import Limit, Market, OrderState, Protect
+from quantd.domain.outcomes import Found, NotExecuted, Rejected
 from quantd.engine.runs import left_behind
 from quantd.testing.builders import BTC, Puppet, Rig, make_instrument
 from tests.unit.engine.test_targets import target
@@ -104,3 +105,66 @@ def test_a_target_of_nothing_is_pursued_though_its_strategy_was_taken_out(flatte
     (again,) = rig.state.orders.open_orders()
     assert again.remaining == 3
     assert again.exit
+
+
+def gone(before: Rig) -> Rig:
+    """Return a rig from which the strategy was taken out, and that goes on from there after a kill."""
+    rig = Rig(facts=before.facts, strategies={"s2": Puppet()})
+    rig.engine.lose_in_flight("restart", rig.now_ns)
+    return rig
+
+
+def test_entries_of_a_strategy_that_was_taken_out_are_cancelled_until_they_are_gone_and_its_exits_stay() -> None:
+    """A shutdown would have cancelled them; after a kill they worked on, and opened what nobody closes."""
+    before = Rig()
+    before.hold(3)
+    entry = before.do(lambda s: s.buy(BTC, 1, Limit(90)))
+    exit_ = before.do(lambda s: s.sell(BTC, 3, Limit(110)))
+    mine = before.do(lambda s: s.buy(BTC, 1, Limit(80)))
+    for one in (entry, exit_, mine):
+        before.accept(one)
+    theirs = before.do(lambda s: s.buy(BTC, 1, Limit(85)), "s2")
+    before.accept(theirs)
+    rig = gone(before)
+    rig.wait(10)
+    assert {one.client_order_id for one in rig.sent(Cancel)} == {entry.id, mine.id}
+    rig.answer(entry.id, NotExecuted("not_ready"))
+    rig.accept(mine.id)
+    rig.commands.clear()
+    rig.wait(10)
+    assert entry.id in {one.client_order_id for one in rig.sent(Cancel)}, "a cancel that came to nothing is sent again"
+
+
+def test_an_entry_that_was_in_flight_when_its_strategy_went_is_cancelled_once_it_is_known_to_work() -> None:
+    before = Rig()
+    entry = before.do(lambda s: s.buy(BTC, 1, Limit(90)))
+    rig = gone(before)
+    rig.wait(10)
+    assert not rig.sent(Cancel)
+    operation = rig.live(entry.id).operation
+    assert operation is not None
+    found = rig.report_of(entry.id, state=OrderState.WORKING)
+    rig.handle(OperationResolved(entry.id, operation.number, Found(found), rig.now_ns))
+    rig.wait(10)
+    assert [one.client_order_id for one in rig.sent(Cancel)] == [entry.id]
+
+
+@pytest.mark.parametrize(("name", "left"), [("@flat", 0), ("@stop", 3)])
+def test_the_schedule_of_a_strategy_that_could_not_be_loaded_holds(name: str, left: int) -> None:
+    """A file with a fault leaves positions, which are to be flat in time all the same."""
+    before = Rig()
+    before.hold(3)
+    entry = before.do(lambda s: s.buy(BTC, 1, Limit(90)))
+    before.accept(entry)
+    rig = gone(before)
+    rig.handle(TimerFired("s1", name, rig.now_ns, rig.now_ns))
+    assert rig.state.latches["strategy:s1"].by == "schedule"
+    assert [one.client_order_id for one in rig.sent(Cancel)] == [entry.id]
+    rig.report(entry.id, state=OrderState.CANCELLED)
+    rig.wait(1)
+    for order in [one for one in rig.state.orders.open_orders() if one.exit]:
+        rig.accept(order)
+        rig.fill(order)
+    assert rig.state.portfolio.book("s1", BTC).quantity == left
+    rig.handle(TimerFired("s1", "@start", rig.now_ns, rig.now_ns))
+    assert not rig.state.latches
