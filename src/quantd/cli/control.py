@@ -192,6 +192,9 @@ def reconcile(
         _table(told["differences"], "kind", "subject", "ours", "theirs", "action", empty=f"{venue}: no differences")
         if told["applied"]:
             typer.echo(f"applied: {told['applied']}" + _unless(told["done"]))
+            if told["left"]:
+                names = ", ".join(f"{one['kind']} {one['subject']}" for one in told["left"])
+                typer.echo(f"not applied, since something happened there meanwhile: {names}; look at the plan again")
         elif told["differences"]:
             typer.echo(f"to apply it: --apply adopt|close|ignore|refuse --plan {told['plan']}")
 

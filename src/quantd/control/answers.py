@@ -370,8 +370,12 @@ class ReconcileAnswer(msgspec.Struct, frozen=True):
     """The policy that was applied; empty: nothing was."""
     plan: str
     """Digest of the differences; to apply them takes it."""
+    left: tuple[DifferenceView, ...]
+    """What was not applied though it was planned: something happened in its instrument since the plan, or happens there now.
+    It is looked at again by itself; ask for the plan anew."""
     request: str = ""
     done: bool = False
+    """Whether it was applied, but for what is `left`."""
 
 
 class ResolveAnswer(msgspec.Struct, frozen=True):

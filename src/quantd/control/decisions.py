@@ -16,6 +16,7 @@ from quantd.control.refusal import Refusal, unknown
 from quantd.control.requests import ReconcileRequest, ResolveRequest
 from quantd.control.tokens import Caller
 from quantd.domain.events import OperationResolved, ReconcileAction, ReconcileOrdered
+from quantd.domain.facts import Reconciled
 from quantd.domain.orders import OperationKind, OrderState
 from quantd.domain.outcomes import Found, NotFound, Resolution
 from quantd.domain.reports import OrderReport
@@ -71,7 +72,7 @@ class Decisions:
             expires_ns = daemon.clock.monotonic_ns() + PLAN_S * 1_000_000_000
             looks[body.venue, name] = _Look(snapshot.asked_at_ns, expires_ns)
             daemon.emit(snapshot)  # a look like any other: executions that the venue tells once may be in it
-            return ReconcileAnswer(body.venue, snapshot.asked_at_ns, shown, "", name)
+            return ReconcileAnswer(body.venue, snapshot.asked_at_ns, shown, "", name, ())
         look = looks.pop((body.venue, body.plan or ""), None)
         if look is None or name != body.plan:
             daemon.emit(snapshot)
@@ -80,8 +81,12 @@ class Decisions:
             snapshot, ReconcileAction(body.apply), daemon.clock.now_ns(), agreed_at_ns=look.asked_at_ns
         )
         request, facts = await self._actions.act(caller, "reconcile", body, event)
+        done = facts is not None and any(isinstance(one, Reconciled) for one in facts)
+        still = {(one.kind, one.subject) for one in context.suspicions.of(body.venue)}
+        is_repair = done and policies.default is not ReconcileAction.REFUSE
+        left = tuple(one for one in shown if (one.kind, one.subject) in still) if is_repair else ()
         return ReconcileAnswer(
-            body.venue, snapshot.asked_at_ns, shown, body.apply, name, request=request, done=facts is not None
+            body.venue, snapshot.asked_at_ns, shown, body.apply, name, left, request=request, done=done
         )
 
     async def resolve(self, caller: Caller, body: ResolveRequest) -> ResolveAnswer:

@@ -74,6 +74,9 @@ class Reconciler:
     def run(self, event: ReconcileOrdered) -> None:
         """Compare by the policies that were ordered, apply what counts, take the venue's balances, and say so."""
         context, snapshot = self._context, event.snapshot
+        if event.agreed_at_ns and snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
+            self.look(snapshot)  # overtaken by another look while a person's was on its way: it proves nothing any more
+            return
         for report in snapshot.orders:
             self._intake.report(report)
         differences = plan(context.state, snapshot, Policies(event.policy, event.instruments))

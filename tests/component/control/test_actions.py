@@ -267,6 +267,41 @@ async def test_a_plan_is_applied_only_by_its_digest_and_only_if_the_venue_still_
     assert (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["differences"] == []
 
 
+async def test_what_was_not_applied_since_something_happened_there_is_named(house: House) -> None:
+    """An event in the instrument takes the proof from the plan; the answer said that it was applied, and it was not."""
+    rig = house.rig
+    house.snapshot = _foreign(house, "f1", rig.now_ns + 1)
+    plan = (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["plan"]
+    rig.wait()
+    own = buy(rig)
+    rig.accept(own)
+    rig.wait()
+    shown = _foreign(house, "f1", rig.now_ns + 1)
+    house.snapshot = msgspec.structs.replace(shown, orders=(*shown.orders, rig.report_of(own)))
+    body = {"venue": "paper", "apply": "adopt", "plan": plan}
+    status, told = await house.ask("POST", "/v1/reconcile", body)
+    assert (status, [one["subject"] for one in told["left"]]) == (200, ["f1"])
+    assert not house.rig.of(ExternalOrderSeen)
+    told = (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]
+    house.snapshot = msgspec.structs.replace(house.snapshot, asked_at_ns=rig.now_ns + 2)
+    told = (await house.ask("POST", "/v1/reconcile", body | {"plan": told["plan"]}))[1]
+    assert (told["done"], told["left"]) == (True, [])
+    assert [one.venue_order_id for one in house.rig.of(ExternalOrderSeen)] == ["f1"]
+
+
+async def test_a_look_that_was_overtaken_by_another_applies_nothing(house: House) -> None:
+    """Its balances are older: what was spent since would have counted as there again."""
+    rig = house.rig
+    house.snapshot = _foreign(house, "f1", rig.now_ns + 1)
+    plan = (await house.ask("POST", "/v1/reconcile", {"venue": "paper"}))[1]["plan"]
+    house.snapshot = _foreign(house, "f1", rig.now_ns + 2)
+    rig.handle(msgspec.structs.replace(make_snapshot({"USD": 400}, at_ns=rig.now_ns + 3)))
+    body = {"venue": "paper", "apply": "ignore", "plan": plan}
+    status, told = await house.ask("POST", "/v1/reconcile", body)
+    assert (status, told["done"]) == (200, False)
+    assert rig.state.portfolio.accounts["paper"].totals["USD"] == 400
+
+
 async def test_what_a_venue_tells_only_once_reaches_the_engine_though_a_plan_was_all_that_was_asked_for(
     house: House,
 ) -> None:
