@@ -74,8 +74,8 @@ class VenueKeeper:
         for fact in facts:
             if not isinstance(fact, OperationSettled):
                 continue
-            order = self._shared.engine.state.orders[fact.client_order_id]
-            if order.instrument.partition(":")[0] != self._name:
+            order = self._shared.engine.state.orders.get(fact.client_order_id)
+            if order is None or order.instrument.partition(":")[0] != self._name:
                 continue
             if fact.result == "rejected" and order.lot:
                 self.follower.look_soon()

@@ -50,4 +50,6 @@ async def history(shared: Shared, instrument: InstrumentId, every_s: int, needed
             bars = await parts.connector.bars(rules, every_s, 2 * needed) or bars
         except VenueError as error:
             _log.warning("history_not_read", venue=rules.venue, instrument=instrument, error=str(error))
+        except Exception:  # noqa: BLE001 -- boundary: one venue's code must not end what trades at the others
+            _log.exception("history_not_read", venue=rules.venue, instrument=instrument)
     return [msgspec.structs.replace(bar, is_history=True) for bar in bars]

@@ -47,6 +47,26 @@ async def test_bars_that_warm_up_a_series_are_no_price_of_now(tmp_path: Path) ->
     assert stored == msgspec.structs.replace(kept, is_history=True)
 
 
+class Faulty(Venue):
+    """A venue whose connector cannot read its own bars."""
+
+    async def bars(self, instrument: Instrument, every_s: int, count: int) -> tuple[Bar, ...]:
+        raise KeyError("of the connector")
+
+
+async def test_a_fault_of_a_connector_s_own_in_its_history_leaves_the_kept_bars_and_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    """It ended the daemon, for all venues, with every order at work."""
+    async with opened(tmp_path / "bars.db") as store:
+        kept = bar(3, instrument=BTC, interval_s=60)
+        store.append(kept)
+        venues = {"paper": SimpleNamespace(connector=Faulty())}
+        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine)
+        (told,) = await history(shared, BTC, 60, 1)
+    assert told == msgspec.structs.replace(kept, is_history=True)
+
+
 class Watcher(Strategy):
     """Wants bars of a minute of all its instruments."""
 
