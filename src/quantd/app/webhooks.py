@@ -85,6 +85,9 @@ async def register_webhook(venue: str, url: str, register: Callable[[str], Await
         except VenueError as error:
             _log.error("webhook_refused", venue=venue, url=url, error=str(error))
             return False
+        except Exception:  # noqa: BLE001 -- boundary: one venue's code must not end what trades
+            _log.exception("webhook_refused", venue=venue, url=url)
+            return False
         else:
             _log.info("webhook_registered", venue=venue, url=url, id=made)
             return True

@@ -156,6 +156,18 @@ def test_a_refused_address_is_left_for_the_next_start() -> None:
     run(body)
 
 
+def test_a_fault_of_a_connector_s_own_in_a_registration_ends_nothing() -> None:
+    """It ended the daemon, for all venues; a venue without webhooks is polled."""
+
+    async def register(url: str) -> str:
+        raise KeyError("of the connector")
+
+    async def body(rig: Rig) -> None:
+        assert not await register_webhook("ionloop", URL, register)
+
+    run(body)
+
+
 def test_the_last_notice_before_a_restart_is_not_taken_again_after_it() -> None:
     async def body(rig: Rig) -> None:
         events: list[Any] = []
