@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from quantd.domain.events import ACCOUNT_CAUSE
+from quantd.domain.events import ACCOUNT_CAUSE, CREDENTIALS_CAUSE
 from quantd.engine.core import Engine
 from quantd.ports import Observer
 from quantd.runtime.accounts import AccountFollower
@@ -29,12 +29,16 @@ class VenueGauges:
     def sample(self, followers: Iterable[AccountFollower]) -> None:
         """Set the gauges, those of causes that are over to 0."""
         found = self._engine.context.venue_reasons
+        held = {(venue, cause) for venue, causes in found.items() for cause in causes}
         for one in followers:
             self._observer.gauge("quantd_venue_ready", float(not venue_reasons(one, self._engine)), venue=one.venue)
-        self._seen |= {(venue, cause) for venue, causes in found.items() for cause in causes}
+            self._seen |= {(one.venue, ACCOUNT_CAUSE), (one.venue, CREDENTIALS_CAUSE)}  # every venue can have these
+            if not one.is_ready:
+                held.add((one.venue, ACCOUNT_CAUSE))  # also before its first word to the engine
+        self._seen |= held
         for venue, cause in self._seen:
-            holds = cause in found.get(venue, {})
-            self._observer.gauge("quantd_venue_exits_only", float(holds), venue=venue, cause=cause)
+            holds = float((venue, cause) in held)
+            self._observer.gauge("quantd_venue_exits_only", holds, venue=venue, cause=cause)
 
 
 def reasons_of(
