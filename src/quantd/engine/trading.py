@@ -309,7 +309,7 @@ class Trading:
         """Whether `time_passed` may find anything: an order that waits for room, or one that is to be cancelled."""
         state = self._context.state
         return state.orders.has_open and any(
-            state.latches or order.held or order.cancel_wanted or order.spec.expires_at_ns is not None
+            state.latches or self.forsaken or order.held or order.cancel_wanted or order.spec.expires_at_ns is not None
             for order in state.orders.open_orders()
         )
 

@@ -126,6 +126,7 @@ def test_entries_of_a_strategy_that_was_taken_out_are_cancelled_until_they_are_g
     theirs = before.do(lambda s: s.buy(BTC, 1, Limit(85)), "s2")
     before.accept(theirs)
     rig = gone(before)
+    assert rig.engine.awaits_time
     rig.wait(10)
     assert {one.client_order_id for one in rig.sent(Cancel)} == {entry.id, mine.id}
     rig.answer(entry.id, NotExecuted("not_ready"))
