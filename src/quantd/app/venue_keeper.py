@@ -33,7 +33,7 @@ def credentials_refused(emit: Emit, clock: Clock) -> Callable[[str, str], None]:
 
     def refused(venue: str, reason: str) -> None:
         _log.error("venue_refused_credentials", venue=venue, error=reason)
-        told = f"credentials refused: {reason}; once they are mended: resume venue:{venue}"
+        told = f"credentials refused: {reason}; mended? resume venue:{venue} by page or API, or restart"
         emit(VenueChanged(venue, TradingState.HALTED, told, clock.now_ns(), CREDENTIALS_CAUSE))
 
     return refused
