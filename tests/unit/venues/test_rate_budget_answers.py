@@ -41,6 +41,21 @@ def test_a_429_of_a_route_with_a_limit_of_its_own_keeps_no_cancel_back(route: st
     assert run_virtual(main) == pytest.approx((cancel_at_s, 30.0))
 
 
+@pytest.mark.parametrize(("second", "asked_at_s"), [("ticker", 0.0), ("cancel", 30.0)])
+def test_a_second_route_that_is_refused_meanwhile_tells_that_it_is_the_limit_of_all(
+    second: str, asked_at_s: float
+) -> None:
+    async def main(clock: LoopClock) -> float:
+        key, ticker = Limit("key", Window(1200, 60.0)), Limit("ticker", Window(1, 1.0), {"ticker": 1})
+        rates = budget(clock, key, ticker, Limit("orders", Bucket(5, 5), {"cancel": 1}))
+        rates.penalise("ticker", 30.0)
+        rates.penalise(second, 30.0)
+        with await rates.acquire("account", Lane.ACCOUNT):
+            return clock.monotonic_ns() / SECOND
+
+    assert run_virtual(main) == pytest.approx(asked_at_s)
+
+
 def test_refusals_in_a_row_double_the_pause_up_to_a_minute_and_quiet_resets_it() -> None:
     async def main(clock: LoopClock) -> list[float]:
         rates = budget(clock, Limit("all", Bucket(100, 5)))

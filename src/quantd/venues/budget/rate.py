@@ -273,7 +273,8 @@ class RateBudget:
 
         The limits that name the route pause for `retry_after_s`, else for 1 s, doubled with each refusal in a row up to 60 s.
         One that counts every route pauses only where no limit names the route: a ticker that was asked too often must not
-        keep cancels back. Where it was the wide limit after all, the next refusal of any other route tells.
+        keep cancels back. A refusal while another limit is paused tells that it is the wide one after all: it pauses too,
+        before a venue takes us for somebody who goes on after a 429.
 
         Returns:
             The seconds of the pause.
@@ -281,9 +282,10 @@ class RateBudget:
         self._observer.count("quantd_rate_limited_total", venue=self.venue)
         now = self._now()
         paused_s = retry_after_s or 0.0
-        draws = self._draws(route)
-        named = [state for state, _ in draws if route in state.limit.routes]
-        for state in named or [state for state, _ in draws]:
+        draws = [state for state, _ in self._draws(route)]
+        named = [state for state in draws if route in state.limit.routes]
+        is_second = any(one.paused_until > now for one in self._states.values() if one not in named)
+        for state in draws if is_second or not named else named:
             paused_s = max(paused_s, state.pause(now, retry_after_s))
         return paused_s
 
