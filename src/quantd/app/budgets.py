@@ -1,7 +1,8 @@
 """Keeps what a rate budget must remember over a restart: bans, pauses, and the windows of a minute and longer.
 
-Bans and pauses are kept as soon as they change, counts every few seconds: a restart that forgets a few requests of a
-long window still has the budget's own margin.
+Bans and pauses are kept as soon as they change, counts once they have grown by a share of a window that is less than what
+a budget leaves to cancels: what a restart forgets stays within that. By the clock alone a quiet account would fill the
+journal, and a busy one forget more than its margin.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from quantd.venues.budget import BudgetState
 from quantd.venues.parts import VenueParts
 
 CURSOR = "rate_budget"
-_COUNTS_EVERY_NS = 5_000_000_000
+_FORGOTTEN_MAX = 0.03
+"""Share of a window that a restart may not know of; a budget keeps 4 % back from submits and polls."""
 _SAME_MOMENT_NS = 1_000_000_000
 """A moment of the monotonic clock is told by the wall clock; the two are never read at once, so that it is another each time."""
 
@@ -27,7 +29,8 @@ class BudgetKeeper:
         self._emit = emit
         self._clock = clock
         self._kept: dict[str, BudgetState] = {}
-        self._counted_at_ns = 0
+        self._counted: dict[str, dict[str, float]] = {}
+        """What was counted at the last writing, as `RateBudget.counted` tells it."""
 
     def restore(self, cursors: Mapping[tuple[str, str], str], *, is_first_run: bool) -> None:
         """Take over what an earlier process counted; before the first request."""
@@ -41,15 +44,13 @@ class BudgetKeeper:
     def look(self) -> None:
         """Keep what has changed, and set the gauges of what is left."""
         now_ns = self._clock.now_ns()
-        counts_due = now_ns - self._counted_at_ns >= _COUNTS_EVERY_NS
-        if counts_due:
-            self._counted_at_ns = now_ns
         for name, budget in self._budgets.items():
             budget.report()
-            state = budget.state()
-            known = self._kept.get(name, BudgetState())
-            if _is_urgent(state, known) or (counts_due and state.used != known.used):
-                self._kept[name] = state
+            state, counted = budget.state(), budget.counted()
+            known, before = self._kept.get(name, BudgetState()), self._counted.get(name, {})
+            grown = max((share - before.get(limit, 0.0) for limit, share in counted.items()), default=0.0)
+            if _is_urgent(state, known) or grown >= _FORGOTTEN_MAX:
+                self._kept[name], self._counted[name] = state, counted
                 self._emit(CursorAdvanced(name, CURSOR, msgspec.json.encode(state).decode(), now_ns))
 
 

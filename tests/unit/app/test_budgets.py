@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from quantd.app.budgets import BudgetKeeper
+from quantd.app.budgets import CURSOR, BudgetKeeper
 from quantd.domain.events import CursorAdvanced
 from quantd.testing.observer import RecordingObserver
-from quantd.venues.budget import Limit, RateBudget, Window
+from quantd.venues.budget import Lane, Limit, RateBudget, Window
 from quantd.venues.parts import VenueParts
 
 SECOND = 1_000_000_000
@@ -34,10 +34,10 @@ class TwoClocks:
 class Desk:
     """A keeper of one budget, and what it writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window = Window(10, 60.0)) -> None:  # noqa: B008 -- frozen
         self.clock = TwoClocks()
         self.written: list[Any] = []
-        self.budget = RateBudget("v", [Limit("key", Window(10, 60.0))], clock=self.clock, observer=RecordingObserver())
+        self.budget = RateBudget("v", [Limit("key", window)], clock=self.clock, observer=RecordingObserver())
         parts = VenueParts(None, None, self.budget)  # type: ignore[arg-type]  # nothing else of a venue is looked at
         self.keeper = BudgetKeeper({"v": parts}, self.written.append, self.clock)
 
@@ -52,7 +52,6 @@ class Desk:
 
 def test_a_ban_is_written_once_when_it_comes_and_not_again_while_it_lasts_or_is_remembered() -> None:
     desk = Desk()
-    desk.look(10)  # the first look writes what there is
     desk.budget.ban(None)
     assert desk.look(3600) == 1
     desk.budget.ban(None)
@@ -68,3 +67,44 @@ def test_a_pause_is_written_when_it_comes_when_it_grows_and_when_it_has_gone() -
     desk.budget.penalise("any", 60.0)
     assert desk.look(10) == 1
     assert desk.look(120) == 1
+
+
+def ask(desk: Desk, times: int) -> None:
+    """Send requests one after the other, each answered."""
+    for _ in range(times):
+        permit = desk.budget.try_acquire("any", Lane.CANCEL)
+        assert permit is not None
+        permit.answered()
+
+
+def test_a_quiet_account_writes_nothing_however_long_and_a_busy_one_forgets_less_than_its_margin() -> None:
+    desk = Desk(Window(1_000, 60.0))
+    ask(desk, 29)
+    assert desk.look(3_600) == 0
+    ask(desk, 1)
+    assert desk.look(3_600) == 1
+    for _ in range(20):
+        ask(desk, 29)
+        desk.look(0.5)
+    again = Desk(Window(1_000, 60.0))
+    again.clock.elapsed_ns = desk.clock.elapsed_ns
+    again.keeper.restore({("v", CURSOR): desk.written[-1].value}, is_first_run=False)
+    forgotten = again.budget.left()["key"] - desk.budget.left()["key"]
+    assert 0 <= forgotten <= 0.03
+
+
+def test_what_is_written_of_a_long_window_stays_small_and_comes_back_no_earlier() -> None:
+    desk = Desk(Window(100_000, 86_400.0))
+    for _ in range(24 * 60):
+        ask(desk, 60)
+        desk.look(0.5)
+        desk.clock.elapsed_ns += 59 * SECOND
+    assert len(desk.written) == 24 * 60 * 60 // 3_000
+    assert max(len(event.value) for event in desk.written) < 1_000
+    again = Desk(Window(100_000, 86_400.0))
+    again.clock.elapsed_ns = desk.clock.elapsed_ns
+    again.keeper.restore({("v", CURSOR): desk.written[-1].value}, is_first_run=False)
+    for _ in range(48):
+        assert again.budget.left()["key"] <= desk.budget.left()["key"] + 0.03
+        for one in (desk, again):
+            one.clock.elapsed_ns += 1_800 * SECOND

@@ -195,6 +195,8 @@ class WindowState(LimitState):
     """A sliding window whose slots come back `seconds` after the answer of the request that used them."""
 
     def __init__(self, limit: Limit) -> None:
+        self.counted = 0.0
+        """Weight that was ever counted, whether it has come back or not."""
         self._used = 0.0
         # [first answer of the granule, time the granule comes back, weight], oldest first. Neighbours within a
         # thousandth of the window share an entry, so that a day's window is a thousand entries and not a million.
@@ -231,6 +233,7 @@ class WindowState(LimitState):
 
     def _add(self, first: int, release_at: int, weight: float) -> None:
         self._used += weight
+        self.counted += weight
         if self._slots:
             last = self._slots[-1]
             release_at = max(release_at, int(last[1]))
@@ -279,7 +282,7 @@ class WindowState(LimitState):
         self._release(now)
         return max(0.0, (self.capacity - self._used - self.in_flight) / self.capacity)
 
-    def entries(self, now: int, *, most: int = 48) -> list[tuple[int, float]]:
+    def entries(self, now: int, *, most: int = 16) -> list[tuple[int, float]]:
         """Return what is in use as at most `most` + 1 pairs (time it comes back, weight), rounded to later."""
         self._release(now)
         out: list[tuple[int, float]] = []

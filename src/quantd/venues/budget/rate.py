@@ -354,6 +354,11 @@ class RateBudget:
             used={n: tuple((at + to_wall, weight) for at, weight in s.entries(now)) for n, s in windows.items()},
         )
 
+    def counted(self) -> dict[str, float]:
+        """Return what was ever counted on each window of a minute and longer, in shares of what it permits."""
+        windows = {n: s for n, s in self._states.items() if isinstance(s, WindowState) and s.persistent}
+        return {name: state.counted / state.capacity for name, state in windows.items()}
+
     def restore(self, state: BudgetState) -> None:
         """Take over what an earlier process counted; call once, before the first request."""
         now = self._now()
