@@ -2,7 +2,8 @@
 
 Used by the command line and the operator's scripts. A restored journal knows less than the venue: it gets a higher
 epoch, so that no client order id that was used after the backup is ever derived again; what happened meanwhile comes
-back by reconciliation. Neither function touches a journal that is in use otherwise than by reading it.
+back by reconciliation. Neither function touches a journal that is in use otherwise than by reading it. The archive's
+files never change: they are copied as files, and neither function does.
 """
 
 import sqlite3
@@ -69,7 +70,7 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
         _checked(building, codec)
         with layout.naming(building), closing(sqlite3.connect(building, isolation_level=None)) as connection:
             old = layout.read_meta(connection, building)
-            meta = Meta(old.journal_id, max(mint_epoch(now_ns), old.epoch + 1, known + 1))
+            meta = Meta(old.journal_id, max(mint_epoch(now_ns), old.epoch + 1, known + 1), old.layout)
             connection.execute("BEGIN IMMEDIATE")
             layout.write_meta(connection, meta)
             connection.execute("COMMIT")
@@ -95,7 +96,7 @@ def _copy(source: Path, destination: Path) -> None:
 def _checked(path: Path, codec: RecordCodec[Any]) -> int:
     store = JournalStore[Any].open(path, codec, read_only=True)
     try:
-        problems = verify(store).problems
+        problems = verify(store, archived=False).problems
         if problems:
             raise JournalCorrupt(f"{path}: not a clean copy: {problems[0]} ({len(problems)} problems in all)")
         return store.head.seq

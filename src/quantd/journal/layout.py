@@ -17,6 +17,9 @@ import msgspec
 from quantd.errors import JournalCorrupt, JournalError
 
 LAYOUT_VERSION = 1
+"""Of a journal that holds all its records; an older quantd that does not know the archive still reads it."""
+LAYOUT_ARCHIVED = 2
+"""Of one whose first records were moved into the archive."""
 APPLICATION_ID = 0x71746A31
 """Marks the file in SQLite's own header, so that `file` and we know it at once."""
 
@@ -34,6 +37,11 @@ CREATE TABLE records (
 CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL, checksum BLOB NOT NULL);
 CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+_ARCHIVE_TABLES = (
+    "CREATE TABLE anchor (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, checksum BLOB NOT NULL)",
+    "CREATE TABLE archive (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, previous BLOB NOT NULL, checksum BLOB NOT NULL)",
+)
 
 _JOURNAL_ID = re.compile(r"[a-z0-9]{1,8}")
 _BUSY_S = 5.0
@@ -131,6 +139,20 @@ def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
 
+def make_archived(connection: sqlite3.Connection, meta: Meta, genesis: bytes) -> None:
+    """Give a journal the tables of its archive, in the transaction of its first file, and keep older versions out of it.
+
+    Raises:
+        JournalError: when `meta` is out of range.
+    """
+    if meta.layout >= LAYOUT_ARCHIVED:
+        return
+    for statement in _ARCHIVE_TABLES:
+        connection.execute(statement)
+    connection.execute("INSERT INTO anchor VALUES (1, 0, ?)", (genesis,))
+    write_meta(connection, msgspec.structs.replace(meta, layout=LAYOUT_ARCHIVED))
+
+
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     """Read and check the description.
 
@@ -144,9 +166,9 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
         values = dict(connection.execute("SELECT key, value FROM meta"))
     checksum = values.pop("checksum", None)
     layout = values.get("layout", "")
-    if layout.isascii() and layout.isdigit() and int(layout) > LAYOUT_VERSION:
+    if layout.isascii() and layout.isdigit() and int(layout) > LAYOUT_ARCHIVED:
         raise JournalError(
-            f"{path}: has layout {layout}, this quantd knows up to {LAYOUT_VERSION}: start the version that wrote it"
+            f"{path}: has layout {layout}, this quantd knows up to {LAYOUT_ARCHIVED}: start the version that wrote it"
         )
     if checksum != _checksum(values) or {"journal_id", "epoch", "layout"} - values.keys():
         raise JournalCorrupt(f"{path}: the description (table meta) was changed or is torn: {values}")

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, Self
 
 from quantd.errors import JournalCorrupt, JournalError
 from quantd.journal import layout
+from quantd.journal.archive import Archive
 from quantd.journal.layout import Meta
 from quantd.journal.projecting import Projection, ProjectionSet
 from quantd.journal.records import (
@@ -86,6 +87,7 @@ class JournalStore(Generic[FactT]):
         self._commits_since_checkpoint = 0
         self._records_since_checkpoint = 0
         self.meta: Meta = layout.read_meta(connection, path)
+        self.archive = Archive(path, self.meta.journal_id, self.query)
         self.head: Head = self._read_head()
 
     @classmethod
@@ -165,6 +167,10 @@ class JournalStore(Generic[FactT]):
         """
         with layout.naming(self.path):
             return self._connection.execute(sql, parameters).fetchall()
+
+    def refresh_meta(self) -> None:
+        """Read the description again after it was changed."""
+        self.meta = layout.read_meta(self._connection, self.path)
 
     # Writing
 
@@ -267,9 +273,16 @@ class JournalStore(Generic[FactT]):
     def records(self, after: int = 0) -> Iterator[Record]:
         """Yield the records after number `after`, oldest first, each verified against the one before.
 
+        Those that were moved out of the file come from its archive.
+
         Raises:
             JournalCorrupt: at the first record that is missing, changed or torn; the message names it.
+            JournalError: at an archive file that is not there.
         """
+        anchor = self.archive.anchor()
+        if after < anchor.seq:
+            yield from self.archive.records(after)
+            after = anchor.seq
         previous = self._checksum_of(after)
         expected = after
         rows = self.raw_records(after)
@@ -319,14 +332,15 @@ class JournalStore(Generic[FactT]):
         return Snapshot(seq, payload) if intact else None
 
     def raw_records(self, after: int = 0) -> Iterator[Any]:
-        """Yield rows as they are, unverified; raises SQLite's own errors. For `verify`, which names them itself."""
+        """Yield the file's own rows as they are, unverified; raises SQLite's own errors. For `verify`, which names them itself."""
         # Not `yield from`: that would close the cursor when the iteration is dropped, perhaps after the connection.
         for row in self._connection.execute("SELECT * FROM records WHERE seq > ? ORDER BY seq", (after,)):  # noqa: UP028
             yield row
 
     def _checksum_of(self, seq: int) -> bytes:
-        if seq == 0:
-            return genesis(self.meta.journal_id)
+        anchor = self.archive.anchor()
+        if seq == anchor.seq:
+            return anchor.checksum
         try:
             row = self._connection.execute("SELECT checksum FROM records WHERE seq = ?", (seq,)).fetchone()
         except sqlite3.Error as error:

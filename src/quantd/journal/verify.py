@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from quantd.errors import JournalError
-from quantd.journal.records import FactT, Record, genesis, is_intact
+from quantd.journal.records import FactT, Record, is_intact
 from quantd.journal.store import JournalStore
 
 PROBLEMS_LISTED_MAX = 100
@@ -19,23 +19,32 @@ class Verification(NamedTuple):
     """What a walk over all records found."""
 
     records: int
-    """Records read."""
+    """Records read, those of the archive among them."""
     snapshots: int
     """Snapshots that are whole."""
     problems: tuple[str, ...]
     """Empty when the journal is clean; at most `PROBLEMS_LISTED_MAX`, in the order of the records."""
+    archived: int = 0
+    """Records read from the archive."""
 
 
-def verify(store: JournalStore[FactT], progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Check structure, chain, payloads and snapshots of the journal.
+def verify(
+    store: JournalStore[FactT], progress: Callable[[int, int], None] | None = None, *, archived: bool = True
+) -> Verification:
+    """Check structure, chain, payloads and snapshots of the journal, its archive with it: the two are one chain.
 
     Args:
         store: An open journal; read-only will do.
         progress: Called now and then with (records read, records in all).
+        archived: Whether to read the archive, too; without it the chain begins behind the anchor.
     """
     problems: list[str] = _structure(store)
-    count = 0
-    previous, expected = genesis(store.meta.journal_id), 1
+    try:
+        anchor = store.archive.anchor()
+        count = from_archive = _archive(store, problems, progress) if archived else 0
+    except JournalError as error:
+        return Verification(0, 0, (*problems, str(error)))
+    previous, expected = anchor.checksum, anchor.seq + 1
     rows = store.raw_records()
     while len(problems) < PROBLEMS_LISTED_MAX:
         try:
@@ -49,7 +58,7 @@ def verify(store: JournalStore[FactT], progress: Callable[[int, int], None] | No
         record = Record(*row)
         problems += _missing(expected, record.seq)
         # Behind a gap the chain starts anew with what is there; the gap itself is named already.
-        if record.seq == expected or expected == 1:
+        if record.seq == expected or expected == anchor.seq + 1:
             problems += _record(store, record, previous)
         previous, expected = record.checksum, record.seq + 1
         count += 1
@@ -60,7 +69,32 @@ def verify(store: JournalStore[FactT], progress: Callable[[int, int], None] | No
     found = list(store.snapshots())
     problems += [f"the snapshot after record {seq} is damaged" for seq, snapshot in found if snapshot is None]
     whole = sum(snapshot is not None for _, snapshot in found)
-    return Verification(count, whole, tuple(problems[:PROBLEMS_LISTED_MAX]))
+    return Verification(count, whole, tuple(problems[:PROBLEMS_LISTED_MAX]), from_archive)
+
+
+def _archive(store: JournalStore[Any], problems: list[str], progress: Callable[[int, int], None] | None) -> int:
+    """Add what is wrong with the archive's files to `problems`, and return the number of records read.
+
+    Each file begins at a checksum that the journal holds: one that is damaged or gone hides nothing of the next.
+
+    Raises:
+        JournalError: the journal's tables of it are damaged.
+    """
+    count, anchor = 0, store.archive.anchor()
+    for segment in store.archive.segments():
+        try:
+            for record in store.archive.read(segment):
+                store.codec.decode(record)
+                if record.seq > anchor.seq:
+                    continue  # not removed yet, and read again in the journal
+                if record.seq == anchor.seq and record.checksum != anchor.checksum:
+                    problems.append(f"table anchor has another {record} than the archive")
+                count += 1
+                if progress is not None and count % _PROGRESS_EVERY == 0:
+                    progress(count, store.head.seq)
+        except JournalError as error:
+            problems.append(str(error))
+    return count
 
 
 def _structure(store: JournalStore[Any]) -> list[str]:

@@ -12,7 +12,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from quantd.errors import JournalFailed, QuantdError
 from quantd.journal.records import FactT
@@ -31,6 +31,16 @@ CLOSE_TIMEOUT_S = 10.0
 STALLED_S = 30.0
 """How long a disk may take over one commit: nothing is decided meanwhile, and no stop leaves. Longer is a failure."""
 _LOOK_EVERY_S = 1.0
+
+
+ResultT = TypeVar("ResultT")
+
+
+class _Work(NamedTuple):
+    """Something else to do with the store, between two commits."""
+
+    do: Callable[[JournalStore[Any]], Any]
+    future: asyncio.Future[Any]
 
 
 class _Waiting(NamedTuple):
@@ -67,7 +77,8 @@ class JournalWriter(Generic[FactT]):
         self._observer = observer
         self._on_failure = on_failure
         self._queue_records_max = queue_records_max
-        self._queue: queue.SimpleQueue[Append[FactT] | TakeSnapshot | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Append[FactT] | TakeSnapshot | _Work | None] = queue.SimpleQueue()
+        self._works: set[asyncio.Future[Any]] = set()
         self._waiting: deque[_Waiting] = deque()
         self._waiting_records = 0
         self._failure: JournalFailed | None = None
@@ -123,6 +134,26 @@ class JournalWriter(Generic[FactT]):
         if self._refusal is not None:
             return self._settled()
         return self._hand_over(TakeSnapshot(payload), 0)
+
+    def run(self, work: Callable[[JournalStore[FactT]], ResultT]) -> "asyncio.Future[ResultT]":
+        """Have the thread do `work` with the store, after all that was appended so far.
+
+        Appends wait meanwhile: it must be a matter of milliseconds. What it raises is told to whoever awaits, and is no
+        failure of the journal.
+
+        Raises:
+            JournalFailed: on awaiting, as `append`.
+        """
+        assert self._loop is not None, "start() comes before run()"
+        future: asyncio.Future[ResultT] = self._loop.create_future()
+        refusal = self._refusal
+        if refusal is not None:
+            _refuse(future, refusal)
+            return future
+        self._works.add(future)
+        future.add_done_callback(self._works.discard)
+        self._queue.put(_Work(work, future))
+        return future
 
     async def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Write what is queued, end the thread and close the store; later appends fail.
@@ -202,6 +233,8 @@ class JournalWriter(Generic[FactT]):
         while self._waiting:
             _refuse(self._waiting.popleft().future, failure)
         self._waiting_records = 0
+        for work in list(self._works):
+            _refuse(work, failure)
         self._on_failure(failure)
 
     # In the thread
@@ -210,8 +243,12 @@ class JournalWriter(Generic[FactT]):
         try:
             self._store.reserve_log()
             while (batch := self._take()) is not None:
-                self._store.write(batch)
-                self._call(self._acknowledge, len(batch))
+                entries = [entry for entry in batch if not isinstance(entry, _Work)]
+                if entries:
+                    self._store.write(entries)
+                    self._call(self._acknowledge, len(entries))
+                if len(entries) < len(batch):
+                    self._work(batch)
                 self._store.checkpoint_if_due(idle=self._queue.empty())
         except Exception as error:  # noqa: BLE001  # boundary: whatever ends this thread is a failure of the journal
             failure = JournalFailed(f"an append did not reach the disk: {error}")
@@ -220,11 +257,19 @@ class JournalWriter(Generic[FactT]):
         finally:
             self._call(self._ended.set)
 
-    def _take(self) -> list[Append[FactT] | TakeSnapshot] | None:
+    def _work(self, batch: Sequence[Append[FactT] | TakeSnapshot | _Work]) -> None:
+        for entry in batch:
+            if isinstance(entry, _Work):
+                try:
+                    self._call(_settle, entry.future, entry.do(self._store))
+                except Exception as error:  # noqa: BLE001  # boundary: for whoever awaits it; appends go on
+                    self._call(_refuse, entry.future, error)
+
+    def _take(self) -> list[Append[FactT] | TakeSnapshot | _Work] | None:
         """Wait for an entry, then take all that is there; None at the end."""
         if self._last_batch:
             return None
-        batch: list[Append[FactT] | TakeSnapshot] = []
+        batch: list[Append[FactT] | TakeSnapshot | _Work] = []
         records = 0
         entry = self._queue.get()
         while entry is not None:
@@ -247,7 +292,12 @@ class JournalWriter(Generic[FactT]):
             self._loop.call_soon_threadsafe(function, *arguments)
 
 
-def _refuse(future: asyncio.Future[None], failure: JournalFailed) -> None:
+def _settle(future: asyncio.Future[Any], result: object) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _refuse(future: asyncio.Future[Any], failure: BaseException) -> None:
     if not future.done():
         future.set_exception(failure)
         # `on_failure` has told it: a caller that does not await is no reason for asyncio to log it again.

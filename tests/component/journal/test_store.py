@@ -173,7 +173,7 @@ def test_verify_lists_all_that_is_wrong(closed: MakeClosed, codec: RecordCodec[S
 
 def test_verify_of_a_clean_journal_finds_nothing(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     with opened(closed(30, snapshot_after=20), codec, read_only=True) as store:
-        assert verify(store) == (30, 1, ())
+        assert verify(store) == (30, 1, (), 0)
 
 
 def test_a_reader_beside_a_writer_sees_one_moment_and_no_end_that_is_not_there(
@@ -234,7 +234,7 @@ def test_a_bad_identity_leaves_nothing_behind(
 def test_a_newer_layout_is_refused_with_its_number(closed: MakeClosed, codec: RecordCodec[Small]) -> None:
     path = closed(1)
     tamper(path, "UPDATE meta SET value = '9' WHERE key = 'layout'")
-    with pytest.raises(JournalError, match="has layout 9, this quantd knows up to 1"):
+    with pytest.raises(JournalError, match="has layout 9, this quantd knows up to 2"):
         JournalStore.open(path, codec)
 
 
