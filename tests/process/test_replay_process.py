@@ -18,7 +18,7 @@ from quantd.domain.events import Event, JobDone, OrderReport, TimerFired
 from quantd.domain.facts import Fact, FillRecorded, TimerRecorded
 from quantd.domain.market import Quote
 from quantd.domain.strategy_facts import StrategySaved
-from quantd.journal.inputlog import Answered, InputLogReader, InputLogWriter
+from quantd.journal.inputlog import Answered, Ended, InputLogReader, InputLogWriter
 from quantd.journal.store import JournalStore
 from tests.process.harness import SIGKILL, SIGTERM, Process, quantd, until
 
@@ -152,6 +152,7 @@ def test_another_source_other_inputs_and_other_commands_are_differences(site: Pa
     _check_changed_source(site, inputs)
     _check_changed_quotes(site, inputs)
     _check_changed_commands(site, inputs)
+    _check_ended_recording(site, inputs)
     assert replayed(site, inputs)[0] == 0
     _check_at_twice_the_load(site, inputs)
 
@@ -167,7 +168,7 @@ def _check_changed_source(site: Path, inputs: Path) -> None:
 
 
 def _check_changed_quotes(site: Path, inputs: Path) -> None:
-    def dearer(one: Event | Answered) -> Event | Answered:
+    def dearer(one: Event | Answered | Ended) -> Event | Answered | Ended:
         if isinstance(one, Quote):
             return msgspec.structs.replace(one, bid=one.bid + 1, ask=one.ask + 1)
         return one
@@ -178,7 +179,7 @@ def _check_changed_quotes(site: Path, inputs: Path) -> None:
 
 
 def _check_changed_commands(site: Path, inputs: Path) -> None:
-    def other(one: Event | Answered) -> Event | Answered:
+    def other(one: Event | Answered | Ended) -> Event | Answered | Ended:
         return Answered(one.count, b"other") if isinstance(one, Answered) else one
 
     code, told = replayed(site, _rewritten(inputs, other))
@@ -186,6 +187,20 @@ def _check_changed_commands(site: Path, inputs: Path) -> None:
     assert re.search(r"first difference: after input \d+: the run sent 1 commands, replay gives 1 \(Submit\)", told), (
         told
     )
+
+
+def _check_ended_recording(site: Path, inputs: Path) -> None:
+    """A recording that reached its limit is compared as far as it goes, and says how far that is."""
+    reader = InputLogReader[Event](inputs, Event)
+    path = inputs.with_name("ended")
+    log = InputLogWriter[Event | Answered | Ended](path, reader.header)
+    story = [one for one in reader.story() if not isinstance(one, Ended)]
+    for one in story[: len(story) // 2]:
+        log.append(one)
+    log.ended("it has reached 5 bytes")
+    code, told = replayed(site, path)
+    assert code == 0, told
+    assert re.search(r"note: the recording ended after input \d+, it has reached 5 bytes: compared up to there", told)
 
 
 def _check_at_twice_the_load(site: Path, inputs: Path) -> None:
@@ -216,7 +231,7 @@ def _rewritten(inputs: Path, change: object) -> Path:
     reader = InputLogReader[Event](inputs, Event)
     path = inputs.with_name("changed")
     path.unlink(missing_ok=True)
-    with InputLogWriter[Event | Answered](path, reader.header) as log:
+    with InputLogWriter[Event | Answered | Ended](path, reader.header) as log:
         for one in reader.story():
             log.append(change(one))
     return path

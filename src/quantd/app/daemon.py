@@ -14,7 +14,8 @@ import structlog
 import quantd
 from quantd.app.budgets import BudgetKeeper
 from quantd.app.control import build_control
-from quantd.app.ending import cancel_entries, end_trading
+from quantd.app.disk import DiskKeeper
+from quantd.app.ending import cancel_entries, end_trading, fault_of
 from quantd.app.engine import build_engine
 from quantd.app.feeds import log_change
 from quantd.app.latches import LatchFollower
@@ -109,6 +110,7 @@ class Daemon:
         self._watcher: Watcher
         self.bars: BarStore
         self._listeners: Listeners | None = None
+        self._disk: DiskKeeper | None = None
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -285,7 +287,7 @@ class Daemon:
                 writes.cancel()
         except Exception as error:
             if not self.failed:  # by what runs beside the engine, or at the end: nobody said so yet
-                self.failed, self.stop_reason = True, _fault(error)
+                self.failed, self.stop_reason = True, fault_of(error)
             raise
         finally:
             try:
@@ -325,6 +327,7 @@ class Daemon:
         health = HealthListener(at.host, at.port, reasons=self.reasons, observer=self.observer, clean=self._clean)
         control = build_control(self._shared, self._storage, self.strategies, self.reasons, self._clean)
         self._listeners = Listeners(health, build_webhooks(self._shared), control)
+        self._disk = DiskKeeper(self._shared, self._journal, self._input_log)
         await self._listeners.start()
 
     async def _background(self) -> None:
@@ -336,6 +339,8 @@ class Daemon:
             tasks.create_task(watch_wall(self.clock, self.emit, self.observer), name="wall clock")
             tasks.create_task(self._tick(), name="tick")
             tasks.create_task(self._notifications.run(), name="notifications")
+            if self._disk is not None:
+                tasks.create_task(self._disk.run(), name="disk")
             if self._listeners is not None and self._listeners.dead_man is not None:
                 tasks.create_task(self._listeners.dead_man.run(), name="dead-man's switch")
             tasks.create_task(scheduler.run(self.emit), name="scheduler")
@@ -391,10 +396,3 @@ class Daemon:
                 await self._journal.snapshot(dump(self.engine.state))
             await self._journal.close()
         _log.info("stopped", reason=self.stop_reason, fills=self._watcher.fills)
-
-
-def _fault(error: BaseException) -> str:
-    """Return in words what brought a task down, without the groups around it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"

@@ -93,3 +93,10 @@ async def _cancel(shared: Shared, working: Mapping[ClientOrderId, str]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_S):
             await shared.executor.drained()
+
+
+def fault_of(error: BaseException) -> str:
+    """Return in words what brought a task down, without the groups around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from quantd.config import Settings
 from quantd.domain.commands import Command
 from quantd.domain.events import StrategiesReplaced
 from quantd.domain.facts import Fact
-from quantd.journal.inputlog import Answered, digest_of
+from quantd.journal.inputlog import Answered, Ended, digest_of
 
 
 class Replay(NamedTuple):
@@ -48,6 +48,10 @@ def replay_inputs(settings: Settings, inputs: Path) -> Replay:
             notes += (
                 f"after input {count} the run took over new code of {', '.join(told_next.sources)}: compared up to there",
             )
+            told = told[: len(facts)]
+            break
+        if isinstance(told_next, Ended):
+            notes += (f"the recording ended after input {count}, {told_next.why}: compared up to there",)
             told = told[: len(facts)]
             break
         count += 1

@@ -168,4 +168,5 @@ def open_input_log(settings: Settings, store: JournalStore[Fact], clock: Clock, 
     header = InputLogHeader(
         journal_id=meta.journal_id, epoch=meta.epoch, after_seq=head.seq, started_at_ns=started, version=version
     )
-    return InputRecorder(InputLogWriter(path, header))
+    limit = settings.journal.record_max_mb
+    return InputRecorder(InputLogWriter(path, header), None if limit is None else limit * 1_000_000)

@@ -1,7 +1,7 @@
-"""`quantd journal verify | show | backup | restore`: what an operator does with a journal.
+"""`quantd journal verify | show | archive | backup | restore`: what an operator does with a journal.
 
-Mounted by the command line as a group of its own. Works on journals in use and at rest; only `restore` writes one, and
-takes its lock for it. Exit code 0, or 1 with the reason on standard error.
+Mounted by the command line as a group of its own. Works on journals in use and at rest; only `archive` and `restore` write
+one, and take its lock for it. Exit code 0, or 1 with the reason on standard error.
 """
 
 import json
@@ -23,8 +23,13 @@ from quantd.clock import SystemClock
 from quantd.domain.facts import Fact
 from quantd.errors import JournalError
 from quantd.journal import backup as copies
+from quantd.journal.archive import folder_of
+from quantd.journal.layout import naming
 from quantd.journal.locks import lock_journal
+from quantd.journal.projections import projections
 from quantd.journal.records import Record, RecordCodec
+from quantd.journal.retention import DAY_NS, move_all
+from quantd.journal.retention import compact as shrink
 from quantd.journal.store import JournalStore
 from quantd.journal.verify import verify as walk
 
@@ -37,8 +42,11 @@ JournalPath = Annotated[Path, typer.Argument(help="File of the journal.", metava
 
 
 @app.command()
-def verify(path: JournalPath) -> None:
-    """Check every record, snapshot and table of a journal, in use or not."""
+def verify(
+    path: JournalPath,
+    archive: Annotated[bool, typer.Option(help="Whether to read the archive's files, too.")] = True,
+) -> None:
+    """Check every record, snapshot and table of a journal, in use or not, and its archive: the two are one chain."""
     with _told(), closing(_open(path)) as store:
         with Progress(
             TextColumn("{task.description}"),
@@ -49,7 +57,7 @@ def verify(path: JournalPath) -> None:
             transient=True,
         ) as bar:
             task = bar.add_task("records", total=store.head.seq)
-            found = walk(store, lambda done, _: bar.update(task, completed=done))
+            found = walk(store, lambda done, _: bar.update(task, completed=done), archived=archive)
         for problem in found.problems:
             typer.echo(f"{path}: {problem}", err=True)
         if found.problems:
@@ -58,7 +66,8 @@ def verify(path: JournalPath) -> None:
             raise typer.Exit(EXIT_FAILED)
         meta = store.meta
         typer.echo(
-            f"ok: {found.records} records, {found.snapshots} snapshots, journal {meta.journal_id}, epoch {meta.epoch}"
+            f"ok: {found.records} records{_archived(store, found.archived)}, {found.snapshots} snapshots,"
+            f" journal {meta.journal_id}, epoch {meta.epoch}"
         )
 
 
@@ -67,12 +76,13 @@ def show(
     path: JournalPath,
     tail: Annotated[int, typer.Option(min=1, help="How many records, the newest.")] = 20,
     kind: Annotated[list[str] | None, typer.Option(help="Only facts of this kind; may be repeated.")] = None,
+    about: Annotated[str, typer.Option(help="Only records that hold this text, such as an order's id.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each record.")] = False,
 ) -> None:
     """Print the newest records of a journal, oldest first."""
     with _told(), closing(_open(path)) as store:
         _known_kinds(store.codec, kind or [])
-        records = _newest(store, tail, frozenset(kind or ()))
+        records = _newest(store, tail, frozenset(kind or ()), about.encode())
         if as_json:
             for record in records:
                 typer.echo(msgspec.json.encode(_row(store.codec, record)))
@@ -93,7 +103,10 @@ def backup(
     """Copy a journal, in use or not, to a new file, and verify the copy."""
     with _told():
         count = copies.backup(path, destination, codec())
-        typer.echo(f"ok: {count} records in {destination}")
+        with closing(_open(destination)) as copy:
+            anchor = copy.archive.anchor()
+        beside = f", those up to {anchor.seq} in {folder_of(path)}: copy that folder, too" if anchor.seq else ""
+        typer.echo(f"ok: {count} records in {destination}{beside}")
 
 
 @app.command()
@@ -107,6 +120,49 @@ def restore(
     with _told(), lock_journal(path, what="quantd journal restore", started_at_ns=now_ns):
         meta = copies.restore(source, path, codec(), now_ns=now_ns, replace=replace)
         typer.echo(f"ok: journal {meta.journal_id} restored to {path}, epoch {meta.epoch}")
+        with closing(_open(path)) as restored:
+            missing = restored.archive.missing()
+        if missing:
+            typer.echo(
+                f"{len(missing)} files of the archive are missing, from {missing[0]} on: copy them from the backup; what asks for"
+                " older records, such as a start after an upgrade, is refused without them",
+                err=True,
+            )
+
+
+@app.command()
+def archive(
+    path: JournalPath,
+    keep_days: Annotated[int, typer.Option(min=0, help="Days whose records stay in the journal.")],
+    compact: Annotated[
+        bool, typer.Option(help="Give the room back to the system; needs as much room again meanwhile.")
+    ] = False,
+) -> None:
+    """Move old records of a journal that is not in use into compressed files beside it; `keep_days` does so in use."""
+    now_ns = SystemClock().now_ns()
+    with _told(), lock_journal(path, what="quantd journal archive", started_at_ns=now_ns):
+        before = _bytes(path)
+        with closing(JournalStore[Fact].open(path, codec(), projections=projections())) as store:
+            done = move_all(store, now_ns - keep_days * DAY_NS)
+            anchor, head = store.archive.anchor().seq, store.head.seq
+            if compact:
+                shrink(store)
+        typer.echo(
+            f"ok: {done.records} records moved into {done.segments} files of {done.bytes} bytes in {folder_of(path)};"
+            f" the journal holds {head - anchor} of {head} records, {_bytes(path)} bytes, {before} before"
+        )
+
+
+def _archived(store: JournalStore[Fact], records: int) -> str:
+    if records:
+        return f", {records} of them in {len(store.archive.segments())} archive files"
+    anchor = store.archive.anchor().seq
+    return f" behind record {anchor}, the archive not read" if anchor else ""
+
+
+def _bytes(path: Path) -> int:
+    with naming(path):
+        return path.stat().st_size
 
 
 def _open(path: Path) -> JournalStore[Fact]:
@@ -128,11 +184,11 @@ def _known_kinds(known: RecordCodec[Fact], kinds: list[str]) -> None:
             raise typer.BadParameter(f"no fact is called {kind!r}; there are {', '.join(sorted(known.kinds))}")
 
 
-def _newest(store: JournalStore[Fact], count: int, kinds: frozenset[str]) -> list[Record]:
-    """Return the newest records of some kinds; looks further back until there are enough of them."""
+def _newest(store: JournalStore[Fact], count: int, kinds: frozenset[str], about: bytes) -> list[Record]:
+    """Return the newest records of some kinds that hold some bytes; looks further back until there are enough of them."""
     reach = count
     while True:
-        records = [record for record in store.tail(reach) if not kinds or record.kind in kinds]
+        records = [one for one in store.tail(reach) if (not kinds or one.kind in kinds) and about in one.payload]
         if len(records) >= count or reach >= store.head.seq:
             return records[-count:]
         reach *= 4

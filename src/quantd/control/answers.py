@@ -255,6 +255,8 @@ class Denials(msgspec.Struct, frozen=True):
 
     denials: tuple[DenialView, ...]
     next: str = ""
+    archived: int = 0
+    """On the last page: records up to this number were moved into the journal's archive and not looked at."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -278,6 +280,8 @@ class OrderChain(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     truncated: bool
     """Whether there are more steps than are shown."""
+    archived: int = 0
+    """Above 0: earlier steps may lie in the journal's archive, which holds the records up to this number."""
 
 
 class StrategyChain(msgspec.Struct, frozen=True):

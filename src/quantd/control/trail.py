@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,7 +27,7 @@ from quantd.control.answers import (
 from quantd.control.refusal import Refusal
 from quantd.control.requests import DenialsQuery, FillsQuery, OrdersQuery
 from quantd.control.sentences import sentence
-from quantd.domain.facts import Fact, RequestDenied
+from quantd.domain.facts import Fact, RequestDenied, RunStarted
 from quantd.errors import JournalError
 from quantd.journal import layout
 from quantd.journal.records import Record, RecordCodec
@@ -46,7 +46,6 @@ _ORDER_COLUMNS = (
 )
 _CAUSES = ("TargetSet", "OperatorActionRecorded")
 """What may lead to an order in the moment of its intent, without naming it."""
-_BEGINNINGS = ("OrderIntended", "ExternalOrderSeen")
 _DECISIONS = (
     "OrderIntended",
     "RequestDenied",
@@ -121,12 +120,14 @@ class Trail:
                     found.append(denial_view(record.seq, fact))
                 if len(found) == query.limit:
                     return Denials(tuple(found), str(found[-1].seq))
-            return Denials(tuple(found))
+            return Denials(tuple(found), archived=_kept_from(connection).seq - 1)
 
         return await self._ask(ask)
 
     async def order_chain(self, client_order_id: str, limit: int) -> OrderChain:
         """Return every record that has to do with an order, oldest first, and the run that it began in.
+
+        Records that were moved into the archive are not among them; the answer says so.
 
         Raises:
             Refusal: there is no such order, or too much would be read.
@@ -146,10 +147,13 @@ class Trail:
                     steps.append(step)
                 if len(steps) > limit:
                     break
-            began = next((step.seq for step in steps if step.kind in _BEGINNINGS), 1)
-            run = next(_records(connection, kinds=("RunStarted",), before=began), None)
-            told = None if run is None else self._step(run).fact
-            return OrderChain(client_order_id, told, tuple(steps[:limit]), len(steps) > limit)
+            run = connection.execute(
+                "SELECT run FROM runs WHERE at_ns <= ? ORDER BY seq DESC LIMIT 1", (row[2],)
+            ).fetchone()
+            told = None if run is None else _plain(msgspec.msgpack.decode(run[0], type=RunStarted))
+            kept = _kept_from(connection)
+            archived = kept.seq - 1 if row[2] <= kept.at_ns else 0
+            return OrderChain(client_order_id, told, tuple(steps[:limit]), len(steps) > limit, archived)
 
         return await self._ask(ask)
 
@@ -170,9 +174,7 @@ class Trail:
 
     def _step(self, record: Record) -> Step:
         fact = self._codec.decode(record)
-        told = msgspec.to_builtins(fact)
-        told.pop("type", None)
-        return Step(record.seq, record.at_ns, record.kind, sentence(fact), told)
+        return Step(record.seq, record.at_ns, record.kind, sentence(fact), _plain(fact))
 
     async def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         async with self._readers:
@@ -193,6 +195,24 @@ class Trail:
                 raise layout.explain(self._path, error) from error
             except msgspec.MsgspecError as error:
                 raise JournalError(f"{self._path}: a row cannot be read: {error}") from error
+
+
+class _Kept(NamedTuple):
+    """The oldest record that the journal holds: number and UTC nanoseconds; older ones are in the archive."""
+
+    seq: int
+    at_ns: int
+
+
+def _kept_from(connection: sqlite3.Connection) -> _Kept:
+    row = connection.execute("SELECT seq, at_ns FROM records ORDER BY seq LIMIT 1").fetchone()
+    return _Kept(*row) if row else _Kept(1, 0)
+
+
+def _plain(fact: Fact) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(fact)
+    told.pop("type", None)
+    return told
 
 
 def denial_view(seq: int, fact: RequestDenied) -> DenialView:
@@ -257,7 +277,7 @@ def _names(value: Any, client_order_id: str) -> bool:
 
 def _first_at(connection: sqlite3.Connection, at_ns: int) -> int:
     """Return the number of the first record at or after a time; times never decrease, so halving finds it."""
-    low, high = 1, connection.execute("SELECT seq FROM head").fetchone()[0]
+    low, high = _kept_from(connection).seq, connection.execute("SELECT seq FROM head").fetchone()[0]
     while low < high:
         middle = (low + high) // 2
         (found,) = connection.execute("SELECT at_ns FROM records WHERE seq = ?", (middle,)).fetchone()

@@ -50,6 +50,12 @@ class Answered(msgspec.Struct, frozen=True, tag=True):
     """Of their bytes, in order; see `digest_of`."""
 
 
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The recording stopped here, and the run went on."""
+
+    why: str
+
+
 def digest_of(commands: Iterable[msgspec.Struct]) -> bytes:
     """Return the digest of commands, equal for equal commands in equal order."""
     encode = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -76,6 +82,8 @@ class InputLogWriter(Generic[InputT]):
         self.path = path
         self.count = 0
         """Inputs written."""
+        self.size = len(MAGIC)
+        """Bytes written."""
         self._encode = msgspec.msgpack.Encoder(order="deterministic").encode
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +114,15 @@ class InputLogWriter(Generic[InputT]):
             JournalError: when the disk refused.
         """
         self._write(self._encode(Answered(len(commands), digest_of(commands))))
+
+    def ended(self, why: str) -> None:
+        """Note that the recording stops before the run does, and close the file.
+
+        Raises:
+            JournalError: when the disk refused.
+        """
+        self._write(self._encode(Ended(why)))
+        self.close()
 
     def flush(self) -> None:
         """Hand the buffer to the system: a kill of this process loses nothing of it, a power cut may.
@@ -141,7 +158,7 @@ class InputLogWriter(Generic[InputT]):
 
     def _write(self, payload: bytes) -> None:
         try:
-            self._file.write(_FRAME.pack(len(payload), zlib.crc32(payload)) + payload)
+            self.size += self._file.write(_FRAME.pack(len(payload), zlib.crc32(payload)) + payload)
         except OSError as error:
             raise JournalError(f"{self.path}: the input log cannot be written: {error.strerror}") from error
 
@@ -162,7 +179,9 @@ class InputLogReader(Generic[InputT]):
         self.path = path
         self.torn: TornTail | None = None
         """Set when the iteration has come to a tail that was torn off."""
-        self._decode: Callable[[bytes], InputT | Answered] = msgspec.msgpack.Decoder(union | Answered).decode
+        self._decode: Callable[[bytes], InputT | Answered | Ended] = msgspec.msgpack.Decoder(
+            union | Answered | Ended
+        ).decode
         frames = self._frames()
         first = next(frames, None)
         frames.close()
@@ -176,11 +195,11 @@ class InputLogReader(Generic[InputT]):
     def __iter__(self) -> Iterator[InputT]:
         """Yield the inputs; raises as `story`."""
         for one in self.story():
-            if not isinstance(one, Answered):
+            if not isinstance(one, Answered | Ended):
                 yield one
 
-    def story(self) -> Iterator[InputT | Answered]:
-        """Yield the inputs, and between them what was answered.
+    def story(self) -> Iterator[InputT | Answered | Ended]:
+        """Yield the inputs, between them what was answered, and at the end whether the run went on unrecorded.
 
         Raises:
             JournalCorrupt: at a frame that is damaged with others behind it; the message names input and place.

@@ -1,4 +1,4 @@
-"""The journal's query tables: orders, fills, lots and books, equity and balances.
+"""The journal's query tables: orders, fills, lots and books, equity and balances, runs.
 
 Written by the store in the transaction of the facts that they come from, so that a query never sees more or less than
 the records; read by the control API, reports and people with a SQLite shell. Nothing that decides reads them: the
@@ -21,7 +21,7 @@ from quantd.domain.limit_facts import DayProfitsRecorded
 from quantd.domain.orders import ENDS, ORDER_TRANSITIONS, OrderSpec, OrderState, Origin, Trigger
 from quantd.engine.portfolio import Portfolio
 from quantd.journal.projecting import Projection
-from quantd.journal.tables import EQUITY, FILLS, LOTS, ORDERS, Handler, Tables
+from quantd.journal.tables import EQUITY, FILLS, LOTS, ORDERS, RUNS, Handler, Tables
 
 
 def projections() -> tuple[Projection[f.Fact], ...]:
@@ -31,6 +31,7 @@ def projections() -> tuple[Projection[f.Fact], ...]:
         Tables("fills", 1, FILLS, {f.FillRecorded: _fill, f.FillCorrected: _fill_corrected}),
         Tables("lots", 2, LOTS, _LOT_HANDLERS),
         Tables("equity", 1, EQUITY, _EQUITY_HANDLERS),
+        Tables("runs", 1, RUNS, {f.RunStarted: _run}),
     )
 
 
@@ -338,6 +339,10 @@ _EQUITY_HANDLERS: dict[type, Handler] = {
     f.BalancesRecorded: _balances,
     f.CashFlowRecorded: _cash_flow,
 }
+
+
+def _run(connection: sqlite3.Connection, seq: int, fact: f.RunStarted) -> None:
+    _insert(connection, "runs", {"seq": seq, "at_ns": fact.at_ns, "run": msgspec.msgpack.encode(fact)})
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from quantd.journal.archive import Segment
 from quantd.journal.records import Record
 from quantd.journal.store import JournalStore
 
+DAY_NS = 86_400_000_000_000
 SEGMENT_RECORDS = 10_000
 """Records in one file: some hours of a busy day, a megabyte at most."""
 REMOVED_AT_ONCE = 500
@@ -167,6 +168,16 @@ def move_all(
         moved = Moved(moved.segments + 1, moved.records + segment.last - before, moved.bytes + written)
         told(moved)
     return moved
+
+
+def compact(store: JournalStore[Any]) -> None:
+    """Give the room of removed records back to the system; takes long, and as much room again meanwhile.
+
+    Raises:
+        JournalError: the disk refused; then the file is as it was.
+    """
+    store.query("VACUUM")
+    store.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _paced(records: Iterable[Record], pause: Pause) -> Iterator[Record]:

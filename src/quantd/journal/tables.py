@@ -52,6 +52,10 @@ CREATE TABLE cash_flows (
     PRIMARY KEY (venue, id)
 ) WITHOUT ROWID;
 """
+RUNS = """
+CREATE TABLE runs (seq INTEGER PRIMARY KEY, at_ns INTEGER, run BLOB);
+CREATE INDEX runs_by_time ON runs (at_ns);
+"""
 
 
 class Tables:

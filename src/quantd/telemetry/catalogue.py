@@ -312,6 +312,13 @@ _TRUTH: Final = (
     _seconds("quantd_journal_append_seconds", "", "From asking for a record to having it on disk.", LOCAL_S),
     Metric("quantd_journal_batch_records", Kind.HISTOGRAM, "Records in one commit.", unit="records", buckets=RECORDS),
     _counter("quantd_journal_failures_total", "", "Appends that the disk refused; the process then ends."),
+    _gauge("quantd_journal_bytes", "", "The journal's file with its write-ahead log.", unit="bytes"),
+    _gauge("quantd_journal_archive_bytes", "", "Files of the journal's archive.", unit="bytes"),
+    _gauge("quantd_input_log_bytes", "", "Input logs of `record: true`, of all runs.", unit="bytes"),
+    _gauge("quantd_disk_free_bytes", "", "Room left where the journal lies.", unit="bytes"),
+    _counter(
+        "quantd_journal_archive_failures_total", "", "Runs of the archive that failed; its records stay in the journal."
+    ),
 )
 
 _PROCESS: Final = (

@@ -5,6 +5,8 @@ from typing import Any
 
 from quantd.domain.events import HaltOrdered, StrategyInterrupted, TradingState
 from quantd.domain.orders import Limit, Market
+from quantd.journal import retention
+from quantd.journal.store import TakeSnapshot
 from quantd.testing.builders import BTC
 from tests.component.control.house import House
 
@@ -129,6 +131,34 @@ async def test_the_chain_of_an_order_goes_from_its_target_to_its_fill(house: Hou
     assert (chain["run"]["version"], chain["run"]["strategy_sources"]) == ("1.0", {"s1": "5eed"})
     short = await get(house, f"/v1/why/order/{order.client_order_id}?limit=1")
     assert (len(short["steps"]), short["truncated"]) == (1, True)
+
+
+async def test_records_that_were_moved_into_the_archive_are_said_to_be_missing_from_a_chain(house: House) -> None:
+    old = bid(house, D(50))
+    house.rig.handle(HaltOrdered("strategy:s2", TradingState.HALTED, "bob", "drill", 1, house.rig.now_ns))
+    assert not buy(house, 1, "old")
+    house.rig.now_ns += 1
+    house.step()
+    before = await get(house, f"/v1/why/order/{old.id}")
+    size = house.store.head.seq
+    house.store.write([TakeSnapshot(b"")])
+    house.rig.now_ns += 1
+    between = bid(house, D(52))
+    house.rig.now_ns += 1
+    new = bid(house, D(51))
+    house.step()
+    assert retention.move_all(house.store, 2**62, size=size).records == size
+    chain = await get(house, f"/v1/why/order/{old.id}")
+    assert (before["archived"], chain["archived"], chain["steps"]) == (0, size, [])
+    assert chain["run"] == before["run"] is not None
+    chain = await get(house, f"/v1/why/order/{new.id}")
+    assert (chain["archived"], chain["steps"][0]["kind"]) == (0, "OrderIntended")
+    assert chain["run"] == before["run"]
+    denials = await get(house, "/v1/denials")
+    assert (denials["denials"], denials["archived"]) == ([], size)
+    assert {one["client_order_id"] for one in (await get(house, "/v1/orders?all=true"))["orders"]} == {
+        old.id, between.id, new.id,
+    }  # fmt: skip
 
 
 async def test_an_id_that_begins_like_another_has_a_chain_of_its_own(house: House) -> None:

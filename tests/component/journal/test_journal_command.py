@@ -15,7 +15,7 @@ from quantd.domain import facts as f
 from quantd.journal.locks import lock_journal
 from quantd.journal.projections import projections
 from quantd.journal.records import RecordCodec
-from quantd.journal.store import Append, JournalStore
+from quantd.journal.store import Append, JournalStore, TakeSnapshot
 
 Run = Callable[..., Result]
 AT_NS = 1_714_567_890_000_000_123
@@ -106,3 +106,49 @@ def test_a_journal_in_use_is_not_restored_over(journal: Path, tmp_path: Path, ru
         result = run("restore", tmp_path / "b.db", journal, "--replace")
     assert result.exit_code == 1
     assert "held by process" in result.stderr
+
+
+@pytest.fixture
+def long(path: Path) -> Path:
+    """A journal of 25,000 facts with a snapshot near its end, at rest."""
+    facts: list[f.Fact] = [f.CursorMoved("paper", f"orders-{n}", str(n) * 20, AT_NS + n) for n in range(25_000)]
+    with closing(
+        JournalStore[f.Fact].create(path, RecordCodec(f.Fact), journal_id="k7", epoch=3, projections=projections())
+    ) as store:
+        for part, snapshot in ((facts[:24_000], True), (facts[24_000:], False)):
+            store.write([Append([store.codec.encode(fact) for fact in part], part)])
+            if snapshot:
+                store.write([TakeSnapshot(b"state")])
+    return path
+
+
+def test_old_records_are_moved_beside_a_journal_at_rest_and_everything_is_still_told(
+    long: Path, tmp_path: Path, run: Run
+) -> None:
+    before = run("show", long, "--tail", "1", "--about", "orders-77", "--json").stdout
+    size = long.stat().st_size
+    result = run("archive", long, "--keep-days", "30", "--compact")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("ok: 20000 records moved into 2 files of ")
+    assert f"in {long}.archive; the journal holds 5000 of 25000 records, " in result.stdout
+    assert long.stat().st_size < size / 2
+    told = "journal k7, epoch 3\n"
+    assert run("verify", long).stdout == f"ok: 25000 records, 20000 of them in 2 archive files, 1 snapshots, {told}"
+    assert run("verify", long, "--no-archive").stdout == (
+        f"ok: 5000 records behind record 20000, the archive not read, 1 snapshots, {told}"
+    )
+    assert run("show", long, "--tail", "1", "--about", "orders-77", "--json").stdout == before != ""
+    assert run("archive", long, "--keep-days", "30").stdout.startswith("ok: 0 records moved")
+    backup = run("backup", long, tmp_path / "b.db").stdout
+    assert backup == (
+        f"ok: 25000 records in {tmp_path / 'b.db'}, those up to 20000 in {long}.archive: copy that folder, too\n"
+    )
+    restored = run("restore", tmp_path / "b.db", tmp_path / "other.db")
+    assert restored.exit_code == 0
+    assert "2 files of the archive are missing, from " in restored.stderr
+
+
+def test_a_journal_in_use_is_not_moved_from_outside(journal: Path, run: Run) -> None:
+    with lock_journal(journal, what="quantd run"):
+        result = run("archive", journal, "--keep-days", "30")
+    assert (result.exit_code, "held by process" in result.stderr) == (1, True)

@@ -288,3 +288,58 @@ async def test_a_disk_that_answers_slowly_and_again_and_again_is_none(
         await running.writer.append(buys(1, first=number + 1))
     await running.writer.close()
     assert running.failures == []
+
+
+async def test_work_is_done_between_two_commits_after_what_was_appended_before_it(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    running = Running(store)
+    await running.writer.start()
+    waiting = [running.writer.append([fact]) for fact in buys(5)]
+    works = [running.writer.run(lambda store: (store.head.seq, threading.current_thread().name)) for _ in range(2)]
+    later = running.writer.append(buys(1, first=6))
+    for work in works:
+        seq, thread = await work
+        assert (seq >= 5, thread) == (True, "journal-writer")
+    assert all(one.done() for one in waiting)
+    await later
+    await running.writer.close()
+    with pytest.raises(JournalFailed, match="closed"):
+        await running.writer.run(lambda store: store.head)
+    assert on_disk(path, codec) == buys(6)
+
+
+async def test_work_that_fails_is_told_to_who_asked_and_appends_go_on(
+    path: Path, codec: RecordCodec[Small], store: JournalStore[Small]
+) -> None:
+    def refused(store: JournalStore[Small]) -> None:
+        with store.transaction() as connection:
+            connection.execute("DELETE FROM records")
+            raise JournalError("no room")
+
+    running = Running(store)
+    await running.writer.start()
+    await running.writer.append(buys(2))
+    with pytest.raises(JournalError, match="no room"):
+        await running.writer.run(refused)
+    await running.writer.append(buys(1, first=3))
+    await running.writer.close()
+    assert (running.failures, on_disk(path, codec)) == ([], buys(3))
+
+
+async def test_work_that_waits_when_the_disk_fails_is_refused_with_the_appends(
+    store: JournalStore[Small], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_entries: object) -> None:
+        time.sleep(0.05)
+        raise JournalError("no room")
+
+    running = Running(store)
+    await running.writer.start()
+    await running.writer.run(lambda _: None)
+    monkeypatch.setattr(store, "write", refuse)
+    appended = running.writer.append(buys(1))
+    work = running.writer.run(lambda store: store.head)
+    for one in (appended, work):
+        with pytest.raises(JournalFailed, match="no room"):
+            await asyncio.wait_for(asyncio.shield(one), 5)

@@ -34,7 +34,7 @@ class TwoClocks:
 class Desk:
     """A keeper of one budget, and what it writes."""
 
-    def __init__(self, window: Window = Window(10, 60.0)) -> None:  # noqa: B008 -- frozen
+    def __init__(self, window: Window = Window(10, 60.0)) -> None:  # noqa: B008 -- frozen, so shared by none
         self.clock = TwoClocks()
         self.written: list[Any] = []
         self.budget = RateBudget("v", [Limit("key", window)], clock=self.clock, observer=RecordingObserver())
