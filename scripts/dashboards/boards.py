@@ -154,6 +154,9 @@ PROCESS = Board(
             lines("Conflated", "Market data replaced by newer before the engine saw it.", "ops", rate("quantd_inbox_conflated_total", "instance")),
             lines("Journal append", "From asking for a record to having it on disk; every order waits for it.", "s", *quantiles("quantd_journal_append_seconds", "instance"), bad=0.25),
             lines("Gate", "One pass of the risk gate.", "s", *quantiles("quantd_gate_seconds", "instance")),
+            lines("Disk", "What the journal, its archive and input logs take, and what is left.", "bytes",
+                  *((f"max by (instance) (quantd_{name}_bytes{{{WHO}}})", f"{{{{instance}}}} {name}")
+                    for name in ("journal", "journal_archive", "input_log", "disk_free"))),
         )),
         Row("Errors", (
             lines("Restarts of tasks", "Background tasks started again after a failure.", "ops", rate("quantd_task_restarts_total", "instance, kind")),

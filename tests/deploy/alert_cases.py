@@ -122,4 +122,6 @@ CASES = (
     jump("QuantdBanned", f"quantd_rate_bans_total{{{VENUE}}}"),
     jump("QuantdJournalFailed", f"quantd_journal_failures_total{{{WHO}}}"),
     share_above("QuantdJournalSlow", "quantd_journal_append_seconds", WHO, "0.25"),
+    level("QuantdDiskLow", f"quantd_disk_free_bytes{{{WHO}}}", bad=1.9e9, below=2e9, good=9e9),
+    jump("QuantdNotArchived", f"quantd_journal_archive_failures_total{{{WHO}}}"),
 )  # fmt: skip

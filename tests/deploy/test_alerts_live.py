@@ -22,6 +22,8 @@ NOT_LIVE = {
     "QuantdAbusePattern": "no strategy here trades against itself on purpose",
     "QuantdLeaderLost": "no site here has two daemons that contend for one lock",
     "QuantdStreamChurn": "ionloop and the paper market have no stream to cut",
+    "QuantdDiskLow": "it would take a disk of its own to fill",
+    "QuantdNotArchived": "the archive first looks at a journal that is days old",
     "QuantdJournalFailed": "the process ends within a second of it, before a scrape; QuantdDown and QuantdHalted tell of it",
     "QuantdSeriesFolded": "labels come from the configuration: it would take one of 2000 instruments",
 }
