@@ -290,6 +290,8 @@ def why(
     elif told["run"] is not None:
         typer.echo(f"quantd {told['run']['version']}, configuration {told['run']['config_hash'][:12]}")
     _table(told["steps"], "seq", "at_ns", "summary", empty="nothing in the journal")
+    if told.get("archived"):
+        typer.echo(f"earlier steps may lie in the journal's archive: quantd journal show PATH --about {id_} --tail 500")
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------

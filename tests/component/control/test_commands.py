@@ -11,6 +11,8 @@ from quantd.cli import app
 from quantd.domain.events import TradingState
 from quantd.domain.facts import OrderIntended
 from quantd.domain.orders import Limit
+from quantd.journal import retention
+from quantd.journal.store import TakeSnapshot
 from quantd.testing.builders import BTC
 from tests.component.control.house import TOKENS, House
 
@@ -59,6 +61,18 @@ async def test_status_orders_fills_and_positions_are_tables(house: House, files:
     assert "s1" in (await run("positions", config)).output
     told = json.loads((await run("positions", config, "--json")).output.splitlines()[-1])
     assert told["positions"][0]["strategy"] == "s1"
+
+
+async def test_an_order_whose_story_was_archived_says_where_it_lies(house: House, files: Path) -> None:
+    order = house.rig.do(lambda s: s.buy(BTC, 1, Limit(90), why="cheap"))
+    house.step()
+    size = house.store.head.seq
+    house.store.write([TakeSnapshot(b"")])
+    house.rig.do(lambda s: s.buy(BTC, 1, Limit(91)))
+    house.step()
+    retention.move_all(house.store, 2**62, size=size)
+    told = (await run("why", order.id, str(files / "q.yaml"))).output
+    assert f"quantd journal show PATH --about {order.id} --tail 500" in told
 
 
 async def test_an_order_is_sent_explained_and_cancelled(house: House, files: Path) -> None:

@@ -64,11 +64,12 @@ async function ask(id) {
   }
 }
 
-function show({ run, steps, truncated }) {
+function show({ run, steps, truncated, archived }) {
   const facts = steps.length ? summary(steps, run) : [];
   by("chain-facts").replaceChildren(...facts.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
   by("steps").replaceChildren(...steps.map((step) => item(step, steps[0].at_ns)));
-  say(by("chain-said"), truncated ? "There are more steps than are shown." : "");
+  const earlier = archived ? "Earlier steps lie in the journal's archive: quantd journal show --about finds them." : "";
+  say(by("chain-said"), truncated ? "There are more steps than are shown." : earlier);
 }
 
 function summary(steps, run) {
