@@ -7,6 +7,7 @@ told and tried again later: the records stay in the journal, and trading goes on
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -28,6 +29,8 @@ _log = structlog.get_logger("quantd.app")
 _SAMPLE_EVERY_S = 60.0
 _ARCHIVE_EVERY_SAMPLES = 60
 _SLICE_PAUSE_S = 0.01
+ROOM_NEEDED = 100_000_000
+"""Bytes: with less left on the disk no file is written, which could take the room of the next order's record."""
 _REMOVAL_PAUSE_S = 0.05
 
 
@@ -107,6 +110,11 @@ class DiskKeeper:
 
     def _prepared(self, before_ns: int) -> Segment | None:
         """Return the next segment, its file written and verified; in a thread."""
+        folder = self._settings.path.parent
+        if (left := shutil.disk_usage(folder).free) < ROOM_NEEDED:
+            raise JournalError(
+                f"{folder}: {left} bytes are left on the disk, expected {ROOM_NEEDED} to archive the journal"
+            )
         try:
             with closing(JournalStore[Fact].open(self._settings.path, codec(), read_only=True)) as store:
                 segment = retention.next_segment(store, before_ns, self.segment_records)

@@ -37,6 +37,13 @@ DELETE FROM bars WHERE instrument = ? AND interval_ns = ? AND closed_at_ns <= (
   SELECT closed_at_ns FROM bars WHERE instrument = ? AND interval_ns = ?
   ORDER BY closed_at_ns DESC LIMIT 1 OFFSET ?)
 """
+_RETIRE = """
+DELETE FROM bars WHERE (instrument, interval_ns) IN (
+  SELECT instrument, interval_ns FROM bars GROUP BY instrument, interval_ns
+  HAVING max(closed_at_ns) < (SELECT max(closed_at_ns) FROM bars) - ?)
+"""
+RETIRED_AFTER_NS = 90 * 86_400_000_000_000
+"""A series whose newest bar is so much older than the store's newest belongs to nobody any more."""
 _TRIM_EVERY = 64
 """Bars of a series between two trims: the file may hold that many more than asked."""
 _QUEUE_MAX = 100_000
@@ -63,7 +70,7 @@ class _Load:
 
 
 class BarStore:
-    """Complete bars by instrument and interval, the newest `keep` of each.
+    """Complete bars by instrument and interval, the newest `keep` of each; series that nobody adds to go after `RETIRED_AFTER_NS`.
 
     `append` and `load` are called on the loop's thread and never touch the disk there.
     """
@@ -163,6 +170,7 @@ class BarStore:
 
     def _serve(self, connection: sqlite3.Connection) -> None:
         """Write and read until told to stop; runs in the thread."""
+        self._retire(connection)
         running = True
         while running:
             batch = [self._queue.get()]
@@ -203,6 +211,13 @@ class BarStore:
         if self._failing:
             self._failing = False
             _log.info("bar_store_recovered", path=str(self._path))
+
+    def _retire(self, connection: sqlite3.Connection) -> None:
+        try:
+            with connection:
+                connection.execute(_RETIRE, (RETIRED_AFTER_NS,))
+        except sqlite3.Error as error:
+            _log.warning("bar_store_failed", path=str(self._path), error=str(error))
 
     def _trim(self, connection: sqlite3.Connection, series: _Series) -> None:
         # The first bar of a series in a run trims at once: `keep` may have become smaller.

@@ -91,6 +91,34 @@ async def test_a_running_daemon_moves_what_is_old_and_starts_again_knowing_it(
     again._storage.locks.close()
 
 
+@pytest.mark.asyncio
+async def test_a_failure_is_told_leaves_the_records_where_they_are_and_is_tried_again(
+    build: Callable[[], Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = build()
+
+    async def once() -> None:
+        await asyncio.sleep(0.8)
+        keeper = daemon._disk
+        assert keeper is not None
+        keeper.segment_records = 250
+        with monkeypatch.context() as full:
+            full.setattr("quantd.app.disk.ROOM_NEEDED", 2**62)
+            await keeper.move(1)
+        folder_of(tmp_path / "q.db").write_text("in the way")
+        await keeper.move(1)
+        assert "quantd_journal_archive_failures_total 2.0" in daemon.observer.exposition("")[0].decode()
+        folder_of(tmp_path / "q.db").unlink()
+        await keeper.move(1)
+        daemon.stop("SIGTERM")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(once())
+        assert await daemon.run() == 0
+    assert cursors(tmp_path / "q.db") == [f"{n}" for n in range(OLD)]
+    assert len(list(folder_of(tmp_path / "q.db").iterdir())) == OLD // 250
+
+
 MOVE_FOR_EVER = """
 import asyncio, os, sys
 from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
-from quantd.feeds.store import BarStore
+from quantd.feeds.store import RETIRED_AFTER_NS, BarStore
 
 A, B = InstrumentId("ionloop:BTC-USDT"), InstrumentId("oanda:EUR_USD")
 S = 1_000_000_000
@@ -49,6 +49,17 @@ async def test_the_last_bars_come_back_oldest_first_after_a_restart(path: Path) 
         assert await store.load(A, 60, 0) == ()
         assert await store.load(B, 60, 10) == ()
         assert await store.load(A, 300, 10) == ()
+
+
+async def test_a_series_that_nobody_adds_to_goes_long_after_its_last_bar(path: Path) -> None:
+    days = RETIRED_AFTER_NS // (60 * S)
+    async with opened(path) as store:
+        for each in (bar(0, instrument=B), bar(1), bar(1 + days), bar(1, interval_s=60 * 60)):
+            store.append(each)
+    async with opened(path) as store:
+        assert await store.load(B, 60, 9) == ()
+        assert len(await store.load(A, 60, 9)) == 2
+        assert len(await store.load(A, 3600, 9)) == 1
 
 
 async def test_series_are_kept_apart_and_only_complete_bars_count(path: Path) -> None:
