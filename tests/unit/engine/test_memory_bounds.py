@@ -4,6 +4,7 @@ import types
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,6 +49,18 @@ def _fields(one: object) -> Iterator[str]:
     yield from getattr(one, "__dict__", {})
 
 
+def bought(strategy: Any) -> Any:
+    return strategy.buy(BTC, 1, Limit(Decimal(100)))
+
+
+def sold(strategy: Any) -> Any:
+    return strategy.sell(BTC, 1, Limit(Decimal(100)))
+
+
+def cancelled(strategy: Any, order: Any) -> Any:
+    return strategy.cancel(order)
+
+
 def trade(rig: Rig, orders: int) -> None:
     """Fill, cancel, reject and deny orders, each kind in turn."""
     for number in range(orders):
@@ -58,14 +71,13 @@ def trade(rig: Rig, orders: int) -> None:
             rig.do(lambda s: s.buy(BTC, 10**9, Market()))
             continue
         # Bought and sold in turn, so that what is held stays what it was.
-        buys = number // 4 % 2 == 0
-        order = rig.do(lambda s, buys=buys: (s.buy if buys else s.sell)(BTC, 1, Limit(Decimal(100))))
+        order = rig.do(bought if number // 4 % 2 == 0 else sold)
         assert order, order
         rig.accept(order)
         if kind == 0:
             rig.fill(order)
         elif kind == 1:
-            rig.do(lambda s, order=order: s.cancel(order))
+            rig.do(partial(cancelled, order=order))
             rig.accept(order)
         else:
             rig.report(order, state=OrderState.EXPIRED)
