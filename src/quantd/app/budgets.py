@@ -48,8 +48,9 @@ class BudgetKeeper:
             budget.report()
             state, counted = budget.state(), budget.counted()
             known, before = self._kept.get(name, BudgetState()), self._counted.get(name, {})
-            grown = max((share - before.get(limit, 0.0) for limit, share in counted.items()), default=0.0)
-            if _is_urgent(state, known) or grown >= _FORGOTTEN_MAX:
+            if _is_urgent(state, known) or any(
+                _has_grown(before.get(limit, 0.0), now) for limit, now in counted.items()
+            ):
                 self._kept[name], self._counted[name] = state, counted
                 self._emit(CursorAdvanced(name, CURSOR, msgspec.json.encode(state).decode(), now_ns))
 
@@ -60,3 +61,8 @@ def _is_urgent(state: BudgetState, known: BudgetState) -> bool:
     return now.keys() != before.keys() or any(
         abs(at_ns - before[name]) > _SAME_MOMENT_NS for name, at_ns in now.items()
     )
+
+
+def _has_grown(before: float, now: float) -> bool:
+    """Tell whether a window has counted enough since; less than before is another window, or one that permits more."""
+    return now < before or now - before >= _FORGOTTEN_MAX

@@ -108,3 +108,14 @@ def test_what_is_written_of_a_long_window_stays_small_and_comes_back_no_earlier(
         assert again.budget.left()["key"] <= desk.budget.left()["key"] + 0.03
         for one in (desk, again):
             one.clock.elapsed_ns += 1_800 * SECOND
+
+
+def test_counts_are_written_on_when_a_venue_tells_other_limits() -> None:
+    desk = Desk(Window(1_000, 60.0))
+    ask(desk, 900)
+    assert desk.look(1) == 1
+    desk.budget.reconfigure([Limit("key", Window(10_000, 60.0))])
+    assert desk.look(1) == 1
+    ask(desk, 300)
+    assert desk.look(1) == 1
+    assert desk.look(3_600) == 0
