@@ -84,6 +84,8 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
         if path.exists():
             store = JournalStore.open(path, codec(), projections=projections())
             _go_on_from(store, clock)
+            if missing := store.archive.missing():
+                _log.warning("archive_files_missing", files=len(missing), first=str(missing[0]))
         else:
             journal_id = base32(int.from_bytes(os.urandom(_ID_BYTES)))
             store = JournalStore.create(

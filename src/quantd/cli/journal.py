@@ -48,14 +48,7 @@ def verify(
 ) -> None:
     """Check every record, snapshot and table of a journal, in use or not, and its archive: the two are one chain."""
     with _told(), closing(_open(path)) as store:
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        ) as bar:
+        with _progress() as bar:
             task = bar.add_task("records", total=store.head.seq)
             found = walk(store, lambda done, _: bar.update(task, completed=done), archived=archive)
         for problem in found.problems:
@@ -143,7 +136,10 @@ def archive(
     with _told(), lock_journal(path, what="quantd journal archive", started_at_ns=now_ns):
         before = _bytes(path)
         with closing(JournalStore[Fact].open(path, codec(), projections=projections())) as store:
-            done = move_all(store, now_ns - keep_days * DAY_NS)
+            with _progress() as bar:
+                task = bar.add_task("records", total=store.head.seq - store.archive.anchor().seq)
+                before_ns = now_ns - keep_days * DAY_NS
+                done = move_all(store, before_ns, told=lambda moved: bar.update(task, completed=moved.records))
             anchor, head = store.archive.anchor().seq, store.head.seq
             if compact:
                 shrink(store)
@@ -151,6 +147,11 @@ def archive(
             f"ok: {done.records} records moved into {done.segments} files of {done.bytes} bytes in {folder_of(path)};"
             f" the journal holds {head - anchor} of {head} records, {_bytes(path)} bytes, {before} before"
         )
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _archived(store: JournalStore[Fact], records: int) -> str:

@@ -133,10 +133,6 @@ class Archive:
         """Return the file of `segment`."""
         return self.folder / segment.name
 
-    def size(self) -> int:
-        """Return the bytes of the files that are there."""
-        return sum(one.stat().st_size for one in map(self.path, self.segments()) if one.exists())
-
     def missing(self) -> list[Path]:
         """Return the files that the journal names and that are not there."""
         return [path for path in map(self.path, self.segments()) if not path.exists()]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from quantd.app import storage
 from quantd.engine import images
@@ -83,7 +84,10 @@ def test_where_the_archive_is_needed_and_not_there_nothing_starts_and_nothing_is
     folder, state = journal
     archive = folder_of(folder / "q.db")
     archive.rename(folder / "elsewhere")
-    _, daemon = started(folder, monkeypatch)  # from a snapshot it starts without
+    with capture_logs() as lines:
+        _, daemon = started(folder, monkeypatch)  # from a snapshot it starts without
+    (warned,) = (line for line in lines if line["event"] == "archive_files_missing")
+    assert warned["files"] == 4
     assert portrait(daemon.engine.state) == portrait(state)
     close(daemon)
     monkeypatch.setattr(images, "shape", lambda: "newer")
