@@ -27,7 +27,7 @@ SECTION = {
     "venue_down_after_s": 1,
     "unknown_after_s": 1,
 }
-CASES = [("crowd", 3), ("grid", 7)]
+CASES = [("crowd", 3), ("grid", 6), ("grid", 7)]
 """Scenarios and seeds in which nearly everything happens that is told."""
 TOLD = {
     ("daemon", "started"), ("daemon", "ended"), ("journal", "failed"), ("reconcile", "different"), ("state", "halted"),
