@@ -76,8 +76,8 @@ class DiskKeeper:
             if limit is not None and self._recording is not None:
                 await asyncio.to_thread(remove_input_logs, self._settings.path, self._recording.path, limit * 1_000_000)
             found = await asyncio.to_thread(sizes, self._settings.path)
-        except OSError as error:
-            _log.error("disk_not_read", error=str(error))
+        except Exception as error:  # noqa: BLE001 -- boundary: as `move`
+            _log.error("disk_not_read", error=str(error), kind=type(error).__name__)
             return
         for metric, value in found.items():
             self._observer.gauge(metric, value)
@@ -90,9 +90,9 @@ class DiskKeeper:
                 await self._remove(segment)
         except JournalFailed:
             return  # the daemon was told, and ends
-        except (JournalError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 -- boundary: housekeeping that fails, however it does, ends no trading
             self._observer.count("quantd_journal_archive_failures_total")
-            _log.error("journal_not_archived", error=str(error))
+            _log.error("journal_not_archived", error=str(error), kind=type(error).__name__)
 
     async def _remove(self, segment: Segment) -> None:
         def enter(store: JournalStore[Fact]) -> None:

@@ -105,11 +105,12 @@ async def test_a_failure_is_told_leaves_the_records_where_they_are_and_is_tried_
         with monkeypatch.context() as full:
             full.setattr("quantd.app.disk.ROOM_NEEDED", 2**62)
             await keeper.move(1)
-        folder_of(tmp_path / "q.db").write_text("in the way")
-        await keeper.move(1)
+        with monkeypatch.context() as faulty:
+            faulty.setattr("quantd.journal.retention.remove", lambda *_: 1 / 0)
+            await keeper.move(1)
+        folder_of(tmp_path / "q.db").rename(tmp_path / "elsewhere")
         assert "quantd_journal_archive_failures_total 2.0" in daemon.observer.exposition("")[0].decode()
-        folder_of(tmp_path / "q.db").unlink()
-        await keeper.move(1)
+        await keeper.move(1)  # what was written before is gone, and nothing was removed: it is written again
         daemon.stop("SIGTERM")
 
     async with asyncio.TaskGroup() as tasks:
