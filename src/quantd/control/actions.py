@@ -12,7 +12,7 @@ from typing import assert_never
 import msgspec
 
 from quantd.control import views
-from quantd.control.answers import (
+from quantd.control.action_answers import (
     CancelAnswer,
     FlattenAnswer,
     HaltAnswer,

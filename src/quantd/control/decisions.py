@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from quantd.control import views
+from quantd.control.action_answers import DifferenceView, ReconcileAnswer, ResolveAnswer
 from quantd.control.actions import Actions
-from quantd.control.answers import DifferenceView, ReconcileAnswer, ResolveAnswer
 from quantd.control.daemon_access import DaemonAccess
 from quantd.control.refusal import Refusal, unknown
 from quantd.control.requests import ReconcileRequest, ResolveRequest

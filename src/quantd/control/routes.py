@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from quantd.control import action_answers as done
 from quantd.control import answers as a
 from quantd.control import requests as r
 from quantd.control import views
@@ -162,7 +163,7 @@ async def _heartbeat(services: Services, call: Call) -> msgspec.Struct:
     silent_s = switch.silent_s
     switch.beat()
     latch = services.daemon.engine.state.latches.get(ALL)
-    return a.HeartbeatAnswer(switch.limit_s, silent_s, (latch.state if latch else TradingState.ACTIVE).value)
+    return done.HeartbeatAnswer(switch.limit_s, silent_s, (latch.state if latch else TradingState.ACTIVE).value)
 
 
 async def _reload(services: Services, call: Call) -> msgspec.Struct:
@@ -190,23 +191,33 @@ ROUTES = (
         "Why a strategy trades or not",
         _why_strategy,
     ),
-    Route("POST", "/v1/halt", ("halt",), r.HaltRequest, a.HaltAnswer, "Halt a scope, latched", _halt),
-    Route("POST", "/v1/resume", ("halt",), r.ResumeRequest, a.HaltAnswer, "Clear a scope", _resume),
-    Route("POST", "/v1/cancel", ("trade", "halt"), r.CancelRequest, a.CancelAnswer, "Cancel a scope's orders", _cancel),
+    Route("POST", "/v1/halt", ("halt",), r.HaltRequest, done.HaltAnswer, "Halt a scope, latched", _halt),
+    Route("POST", "/v1/resume", ("halt",), r.ResumeRequest, done.HaltAnswer, "Clear a scope", _resume),
     Route(
-        "POST", "/v1/flatten", ("trade",), r.FlattenRequest, a.FlattenAnswer, "Close a scope, in two steps", _flatten
+        "POST", "/v1/cancel", ("trade", "halt"), r.CancelRequest, done.CancelAnswer, "Cancel a scope's orders", _cancel
     ),
-    Route("POST", "/v1/orders", ("trade",), r.OrderRequest, a.OrderAnswer, "An order by hand", _order),
     Route(
-        "POST", "/v1/reconcile", ("trade",), r.ReconcileRequest, a.ReconcileAnswer, "Compare with a venue", _reconcile
+        "POST", "/v1/flatten", ("trade",), r.FlattenRequest, done.FlattenAnswer, "Close a scope, in two steps", _flatten
     ),
-    Route("POST", "/v1/resolve", ("admin",), r.ResolveRequest, a.ResolveAnswer, "Decide an unknown outcome", _resolve),
+    Route("POST", "/v1/orders", ("trade",), r.OrderRequest, done.OrderAnswer, "An order by hand", _order),
+    Route(
+        "POST",
+        "/v1/reconcile",
+        ("trade",),
+        r.ReconcileRequest,
+        done.ReconcileAnswer,
+        "Compare with a venue",
+        _reconcile,
+    ),
+    Route(
+        "POST", "/v1/resolve", ("admin",), r.ResolveRequest, done.ResolveAnswer, "Decide an unknown outcome", _resolve
+    ),
     Route(
         "POST",
         "/v1/heartbeat",
         ("trade", "halt"),
         r.HeartbeatRequest,
-        a.HeartbeatAnswer,
+        done.HeartbeatAnswer,
         "A sign of life",
         _heartbeat,
         is_routine=True,

@@ -7,12 +7,12 @@ nothing; what it shows may be ahead of the disk by the commit that is under way.
 from collections.abc import Iterable
 from decimal import Decimal
 
+from quantd.control.action_answers import ClosingView
 from quantd.control.answers import (
     AccountView,
     Balances,
     BalanceView,
     BudgetView,
-    ClosingView,
     FeedView,
     LatchView,
     OrderView,
