@@ -2,7 +2,7 @@
 
 Used by the backtest, replays and simulators. Files are streamed in little memory, and must be in the order of time.
 What cannot be read is an error that names file and row; what can be read but cannot be true (NaN, a crossed quote, a
-row out of order) is skipped and counted. It never sorts, repairs or resamples.
+row out of order) is skipped and counted. It never sorts, repairs or resamples: a file in another order is an error.
 """
 
 import csv
@@ -32,6 +32,8 @@ TIME_NAMES = ("timestamp", "time", "datetime", "date", "ts")
 _BAR_COLUMNS = ("open", "high", "low", "close")
 _QUOTE_COLUMNS = ("bid", "ask")
 _SAMPLE_ROWS = 100
+_DISORDER_MAX = 0.1
+"""Share of rows that may be older than one before them; a file with more is in another order than that of time."""
 _INFINITY = float("inf")
 
 Row = Any
@@ -213,6 +215,7 @@ def _read_bars(source: _Source, rows: _Rows, options: ReadOptions, tally: RowTal
     plain = source.is_text and source.time_at == 0 and tuple(source.names[1:]) == (*_BAR_COLUMNS, "volume")
     infinity = _INFINITY
     last = -infinity
+    number = 1
     # This loop reads millions of rows: what other readers do by calls is written out here.
     for number, row in enumerate(rows, 2):
         try:
@@ -237,6 +240,7 @@ def _read_bars(source: _Source, rows: _Rows, options: ReadOptions, tally: RowTal
             yield bar
         else:
             tally[flaw_of_bar(bar) or (Anomaly.DUPLICATE if at == last else Anomaly.OUT_OF_ORDER)] += 1
+    _expect_order(source, tally[Anomaly.OUT_OF_ORDER], number - 1)
 
 
 def _read_quotes(source: _Source, rows: _Rows, tally: RowTally) -> Iterator[Quote]:
@@ -249,6 +253,7 @@ def _read_quotes(source: _Source, rows: _Rows, tally: RowTally) -> Iterator[Quot
     heads, tails = source.heads, source.tails
     previous: tuple[float, ...] = ()
     last = -_INFINITY
+    number = 1
     for number, row in enumerate(rows, 2):
         try:
             fields = source.fields(row)
@@ -269,6 +274,16 @@ def _read_quotes(source: _Source, rows: _Rows, tally: RowTally) -> Iterator[Quot
             yield quote
         else:
             tally[flaw] += 1
+    _expect_order(source, tally[Anomaly.OUT_OF_ORDER], number - 1)
+
+
+def _expect_order(source: _Source, older: int, count: int) -> None:
+    """Refuse a file that is not in the order of time, such as one with the newest row first."""
+    if older > max(1, count * _DISORDER_MAX):
+        raise ConfigError(
+            f"{source.path}: {older} of {count} rows are older than a row before them; expected the order of time, "
+            "the oldest row first"
+        )
 
 
 def _interval_ns(source: _Source, rows: _Rows, options: ReadOptions) -> tuple[int, _Rows]:
@@ -286,6 +301,7 @@ def _interval_ns(source: _Source, rows: _Rows, options: ReadOptions) -> tuple[in
             if not _is_blank(row):
                 raise source.error(number, row, error) from error
     steps = [later - earlier for earlier, later in pairwise(times) if later > earlier]
+    _expect_order(source, sum(later < earlier for earlier, later in pairwise(times)), len(times))
     if times and not steps:
         raise ConfigError(f"{source.path}: expected interval_s or at least two rows to tell the length of a bar")
     return min(steps, default=0), rows

@@ -10,9 +10,14 @@ from decimal import Decimal, InvalidOperation
 _HOUR_NS = 3_600_000_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _CACHED_MAX = 1 << 16
+_END_NS = 1 << 63
+"""Where nanoseconds since 1970 end: in the year 2262. A time beyond it has another unit than it was read in."""
+_LAST_YEAR = 2261
 
 _HEAD = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d))?")
 _TAIL = re.compile(r"(?::(\d\d))?(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(?:Z|UTC|([+-])(\d\d):?(\d\d))?\s*")
+
+_UNITS = {1_000_000_000: "seconds", 1_000_000: "milliseconds", 1_000: "microseconds", 1: "nanoseconds"}
 
 HEAD_LENGTH = 13
 """Characters of a date with its hour: ``2022-01-31 17``."""
@@ -33,6 +38,8 @@ class Heads(dict[str, int]):
         year, month, day, hour = found.groups()
         if int(hour or 0) > 23:
             raise ValueError(f"expected an hour up to 23, found {text!r}")
+        if int(year) > _LAST_YEAR:
+            raise ValueError(f"expected a year up to {_LAST_YEAR}, found {text!r}")
         days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
         if len(self) >= _CACHED_MAX:
             self.clear()
@@ -83,14 +90,22 @@ def epoch_ns(value: str | float, factor: int) -> int:
     """Return a numeric time in nanoseconds.
 
     Raises:
-        ValueError: when it is no finite number.
+        ValueError: when it is no finite number, or a time that lies beyond the year 2262: one of another unit than the
+            file began with.
     """
     if type(value) is int:
-        return value * factor
-    try:
-        return int(value) * factor if isinstance(value, str) else int(Decimal(repr(value)) * factor)
-    except ValueError:
-        pass  # a fraction or no number: the exact way decides
+        ns = value * factor
+    else:
+        try:
+            ns = int(value) * factor if isinstance(value, str) else int(Decimal(repr(value)) * factor)
+        except ValueError:
+            ns = _exact_ns(value, factor)  # a fraction or no number
+    if not -_END_NS <= ns < _END_NS:
+        raise ValueError(f"expected {_UNITS[factor]} since 1970, as in the first row, found {value!r}")
+    return ns
+
+
+def _exact_ns(value: str | float, factor: int) -> int:
     try:
         return int(Decimal(str(value).strip()) * factor)
     except (InvalidOperation, OverflowError, ValueError):

@@ -106,11 +106,33 @@ def test_impossible_bars_are_skipped_and_counted(tmp_path: Path) -> None:
         (BARS + "soon,1,2,1,2,1\n", r"row 4: expected a time like"),
         ("time,open,high,low,close\n60,1,1,1,1\n", r"expected interval_s or at least two rows"),
         ("time,bid,ask\n1,2,3\nx,2,3\n", r"row 3: expected a number since 1970, found 'x'"),
+        (
+            "time,bid,ask\n1735689540000,2,3\n1735689600000000,2,3\n",
+            r"row 3: expected milliseconds since 1970, as in the first row, found '1735689600000000'",
+        ),
+        ("time,bid,ask\n2025-01-01,2,3\n9999-12-31,2,3\n", r"row 3: expected a year up to 2261, found '9999-12-31'"),
     ],
 )
 def test_an_unreadable_file_is_named_with_its_row(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.csv: " + message):
         list(read_market(written(tmp_path, text), X))
+
+
+@pytest.mark.parametrize("columns", ["open,high,low,close", "bid,ask,bid_size,ask_size"])
+def test_a_file_with_its_newest_row_first_is_refused(tmp_path: Path, columns: str) -> None:
+    rows = "".join(f"{60 * n},1,1,1,1\n" for n in range(50, 0, -1))
+    with pytest.raises(
+        ConfigError, match=r"data\.csv: 49 of 50 rows are older .*expected the order of time, the oldest"
+    ):
+        list(read_market(written(tmp_path, f"time,{columns}\n{rows}"), X))
+
+
+def test_a_few_rows_out_of_order_are_skipped_and_counted(tmp_path: Path) -> None:
+    times = [*range(1, 30), 15, *range(30, 40)]
+    rows = "".join(f"{60 * n},1,1,1,1\n" for n in times)
+    tally = RowTally()
+    assert len(list(read_market(written(tmp_path, "time,open,high,low,close\n" + rows), X, tally=tally))) == 39
+    assert tally == {Anomaly.OUT_OF_ORDER: 1}
 
 
 def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
