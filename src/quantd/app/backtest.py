@@ -15,6 +15,7 @@ import quantd
 from quantd.app import bar_limits
 from quantd.app.engine import log_of
 from quantd.app.feeds import synthetic_specs
+from quantd.app.recordings import SAMPLE, between_steps, moves
 from quantd.app.schedules import build_scheduler
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venues import build_venues, over_http
@@ -32,7 +33,7 @@ from quantd.engine.context import EngineSettings
 from quantd.engine.core import Engine
 from quantd.errors import ConfigError
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
-from quantd.feeds.recorded import read_market
+from quantd.feeds.recorded import ReadOptions, Stamp, read_market
 from quantd.feeds.replay import merge_by_time
 from quantd.feeds.synthetic import SyntheticMarket
 from quantd.telemetry.metrics import NullObserver
@@ -42,7 +43,6 @@ from quantd.venues.parts import Surroundings, VenueParts
 
 SYNTHETIC_FROM_NS = 1_704_067_200_000_000_000
 """Where synthetic history begins: 2024-01-01 UTC. The same seed gives the same run on every day."""
-_SAMPLE = 200
 _DEFAULT_LOT = Decimal("0.0001")
 _DEFAULT_MARGIN_RATE = Decimal("0.05")
 _DEFAULT_BALANCE = Decimal(100_000)
@@ -62,6 +62,8 @@ class Options(NamedTuple):
     tick: Decimal | None = None
     """Price step of instruments that the configuration does not describe; read off the data without it."""
     lot: Decimal = _DEFAULT_LOT
+    stamp: Stamp | None = None
+    """Which end of a bar its time in the files names; what the configuration says of recorded data without it."""
     margin_rate: Decimal = _DEFAULT_MARGIN_RATE
     """Share of a position's worth that margin accounts hold for such instruments."""
 
@@ -103,7 +105,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     one_strategy_each(settings, prepared, {name: one.connector for name, one in parts.items()})
     wanted = _instruments(prepared)
     files = _files(settings, options, wanted)
-    sources = {instrument: _peeked(path, instrument) for instrument, path in files.items()}
+    sources = {one: _peeked(path, one, _stamp(settings, options, one)) for one, path in files.items()}
     rules = _rules(parts, options, sources, wanted, notes)
     data = _synthetic(settings, options, rules) if not files else _recorded(files, sources)
     venues = _simulated(settings, options, parts, rules)
@@ -168,10 +170,11 @@ def _rules(
         part = parts[venue]
         section = part.settings
         known = instruments_of(venue, section) if isinstance(section, PaperSettings) else {}
+        source = sources.get(instrument)
         if symbol in known:
             rules[instrument] = known[symbol]
+            notes += _rounded(source, known[symbol])
             continue
-        source = sources.get(instrument)
         tick = options.tick or (source.tick() if source is not None else Decimal("0.01"))
         plain = rules[instrument] = Instrument(
             instrument,
@@ -182,7 +185,26 @@ def _rules(
             margin_rate=options.margin_rate if part.connector.account.kind is AccountKind.MARGIN else None,
         )
         notes.append(_assumed(plain))
+        notes += _rounded(source, plain)
     return rules
+
+
+def _rounded(source: "_Source | None", rules: Instrument) -> list[str]:
+    """Say that prices lie between the price steps.
+
+    Raises:
+        ConfigError: so far that rounding them would make another market of them.
+    """
+    price = None if source is None else between_steps(source.first, rules)
+    if source is None or price is None:
+        return []
+    tick = rules.ticks[0].tick
+    if moves(price, rules):
+        raise ConfigError(
+            f"{source.path}: found prices such as {price}, and a price step of {tick:f} for {rules.id}; expected the "
+            "step that they lie on, as `tick` of the venue's data or --tick"
+        )
+    return [f"prices of {source.path} lie between the price steps of {tick:f}: they are rounded to them"]
 
 
 def _currencies(instrument: InstrumentId) -> tuple[str, str]:
@@ -260,7 +282,7 @@ class _Source:
 
     def __init__(self, path: Path, events: Iterator[MarketEvent]) -> None:
         self.path = path
-        self.first = list(islice(events, _SAMPLE))
+        self.first = list(islice(events, SAMPLE))
         self.events = chain(self.first, events)
 
     def tick(self) -> Decimal:
@@ -301,8 +323,14 @@ def _files(settings: Settings, options: Options, wanted: Sequence[InstrumentId])
     return files
 
 
-def _peeked(path: Path, instrument: InstrumentId) -> _Source:
-    source = _Source(path, read_market(path, instrument))
+def _stamp(settings: Settings, options: Options, instrument: InstrumentId) -> Stamp:
+    section = settings.venues[instrument.partition(":")[0]]
+    recorded = section.data.recorded if isinstance(section, PaperSettings) else None
+    return options.stamp or Stamp(recorded.stamp if recorded is not None else "open")
+
+
+def _peeked(path: Path, instrument: InstrumentId, stamp: Stamp) -> _Source:
+    source = _Source(path, read_market(path, instrument, options=ReadOptions(stamp=stamp)))
     if not source.first:
         raise ConfigError(f"{path}: no row that can be used for {instrument}")
     return source

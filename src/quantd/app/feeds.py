@@ -20,6 +20,7 @@ from quantd.feeds.bars import BarStage
 from quantd.feeds.pollers import BarPoller, BookPoller, QuotePoller, StatusPoller
 from quantd.feeds.polling import FeedChange, PollSupport, PollTiming
 from quantd.feeds.quality import QualityGate, QualityLimits
+from quantd.feeds.recorded import Stamp
 from quantd.feeds.replay import ReplayFeed
 from quantd.feeds.synthetic import SyntheticFeed, SyntheticMarket, SyntheticSpec
 from quantd.ports import Clock, Connector, Emit, Observer
@@ -174,7 +175,7 @@ class FeedBuilder:
         inbox = self._emit
         data = venue.data.recorded
         files = {one: data.files[rules.symbol] for one, rules in known.items() if data and rules.symbol in data.files}
-        recording = Recording(files, wanted.bars)
+        recording = Recording(files, wanted.bars, stamp=Stamp(data.stamp if data else "open"))
 
         def through_the_exchange(event: Event) -> None:
             if isinstance(event, Quote | Bar | Book | StatusChanged) and not recording.is_joined(event):

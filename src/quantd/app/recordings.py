@@ -4,19 +4,27 @@ Used by `quantd check`, by the daemon before it opens anything, and by the feeds
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from quantd.app.strategies import Prepared
 from quantd.config import Settings
 from quantd.domain.events import Event, MarketEvent
-from quantd.domain.instruments import InstrumentId
-from quantd.domain.market import Bar
+from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.market import Bar, Quote
+from quantd.domain.numbers import Rounding
 from quantd.errors import ConfigError
 from quantd.feeds.bar_makers import BarMakers
 from quantd.feeds.bars import NS_PER_S
-from quantd.feeds.recorded import read_market
+from quantd.feeds.recorded import ReadOptions, Stamp, read_market
 from quantd.feeds.replay import merge_by_time
+from quantd.venues.paper.rules import instruments_of
 from quantd.venues.paper.settings import PaperSettings, RecordedData
+
+SAMPLE = 200
+"""Rows by which a file is judged."""
+_ROUNDING_MAX = 1e-4
+"""Share of a price that a price step may have where the recorded prices lie between its steps: a basis point."""
 
 
 class Recording:
@@ -27,10 +35,18 @@ class Recording:
     Args:
         files: By instrument.
         bars: Instrument -> the intervals that strategies want, in seconds.
+        stamp: Which end of a bar its time names.
     """
 
-    def __init__(self, files: Mapping[InstrumentId, Path], bars: Mapping[InstrumentId, Iterable[int]]) -> None:
+    def __init__(
+        self,
+        files: Mapping[InstrumentId, Path],
+        bars: Mapping[InstrumentId, Iterable[int]],
+        *,
+        stamp: Stamp = Stamp.OPEN,
+    ) -> None:
         self._files = files
+        self._options = ReadOptions(stamp=stamp)
         self._makers = BarMakers(bars)
         self._joined: set[tuple[InstrumentId, int]] = set()
         """Instruments and lengths in nanoseconds of the bars that were joined."""
@@ -41,7 +57,9 @@ class Recording:
         Raises:
             ConfigError: on iterating, when a file cannot be read, or its bars do not fill those that are wanted.
         """
-        for event in merge_by_time(*(read_market(path, instrument) for instrument, path in self._files.items())):
+        options = self._options
+        files = [read_market(path, instrument, options=options) for instrument, path in self._files.items()]
+        for event in merge_by_time(*files):
             yield event
             if isinstance(event, Bar) and event.instrument in self._makers.watched:
                 for bar in self._makers.take(event):
@@ -54,13 +72,15 @@ class Recording:
 
 
 def check_recordings(settings: Settings, prepared: Sequence[Prepared]) -> None:
-    """Refuse recorded bars that cannot become those that a strategy wants.
+    """Refuse recorded bars that cannot become those that a strategy wants, and prices that the venue's step would move.
 
     Raises:
         ConfigProblems: bars that are too long, that do not fill the wanted ones, or that are played at another speed than
-            their own, where bars of a minute would close every second.
+            their own, where bars of a minute would close every second; a price step that is too wide.
         ConfigError: a file that cannot be read.
     """
+    for instrument in dict.fromkeys(instrument for one in prepared for instrument in one.setup.instruments):
+        _check_tick(settings, instrument)
     for one in prepared:
         for instrument, every_s in one.declared.bars:
             venue, _, symbol = instrument.partition(":")
@@ -68,6 +88,40 @@ def check_recordings(settings: Settings, prepared: Sequence[Prepared]) -> None:
             data = section.data.recorded if isinstance(section, PaperSettings) else None
             if data is not None and symbol in data.files:
                 _check_bars(settings, one.setup.id, data, InstrumentId(instrument), every_s)
+
+
+def _check_tick(settings: Settings, instrument: InstrumentId) -> None:
+    venue, _, symbol = instrument.partition(":")
+    section = settings.venues[venue]
+    data = section.data.recorded if isinstance(section, PaperSettings) else None
+    if not isinstance(section, PaperSettings) or data is None or symbol not in data.files:
+        return
+    rules = instruments_of(venue, section)[symbol]
+    price = between_steps(islice(read_market(data.files[symbol], instrument), SAMPLE), rules)
+    if price is not None and moves(price, rules):
+        raise settings.error(
+            ("venues", venue, "data", "recorded", "tick"),
+            found=f"{data.tick:f}, and prices such as {price} in {data.files[symbol]}",
+            expected="the price step that the recorded prices lie on",
+        )
+
+
+def between_steps(events: Iterable[object], rules: Instrument) -> float | None:
+    """Return a price that lies between an instrument's price steps, where more than half of the prices do."""
+    prices = [price for event in events for price in _prices(event)]
+    off = [one for one in prices if abs(float(rules.price(one, Rounding.NEAREST)) - one) > 1e-9 * one]
+    return off[0] if len(off) * 2 > len(prices) else None
+
+
+def moves(price: float, rules: Instrument) -> bool:
+    """Tell whether rounding to the price step would give another market: it is more than a basis point of the price."""
+    return float(rules.ticks[0].tick) > price * _ROUNDING_MAX
+
+
+def _prices(event: object) -> tuple[float, ...]:
+    if isinstance(event, Bar):
+        return event.open, event.high, event.low, event.close
+    return (event.bid, event.ask) if isinstance(event, Quote) else ()
 
 
 def _check_bars(settings: Settings, strategy: str, data: RecordedData, instrument: InstrumentId, every_s: int) -> None:

@@ -27,6 +27,7 @@ from quantd.clock import SystemClock
 from quantd.config import Settings, load
 from quantd.domain.numbers import decimal_from_text, use_exact_arithmetic
 from quantd.errors import ConfigError
+from quantd.feeds.recorded import Stamp
 from quantd.plugins.settings import interval_s
 from quantd.telemetry.logs import configure_logging
 from quantd.telemetry.redaction import Redactor
@@ -49,6 +50,9 @@ def backtest(
     ] = None,
     tick: Annotated[str | None, typer.Option(help="Price step of instruments that the configuration lacks.")] = None,
     lot: Annotated[str, typer.Option(help="Quantity step of instruments that the configuration lacks.")] = "0.0001",
+    stamp: Annotated[
+        Stamp | None, typer.Option(help="Which end of a bar its time in the files names.", show_default="open")
+    ] = None,
     margin_rate: Annotated[
         str, typer.Option(help="Share of a position's worth that margin accounts hold, of such instruments.")
     ] = "0.05",
@@ -68,6 +72,7 @@ def backtest(
             balances=dict(_amount(text) for text in balance or ()),
             tick=None if tick is None else _number("--tick", tick),
             lot=_number("--lot", lot),
+            stamp=stamp,
             margin_rate=_number("--margin-rate", margin_rate),
         )
         plan = plan_backtest(settings, options)

@@ -8,6 +8,8 @@ import pytest
 from quantd.app.backtest import Options, Plan, plan_backtest
 from quantd.backtest import Backtest, summarise
 from quantd.config.loader import load
+from quantd.errors import ConfigError
+from quantd.feeds.recorded import Stamp
 
 FROM_S = 1_600_002_000
 CONFIG = """
@@ -129,3 +131,28 @@ def test_exits_that_the_engine_holds_act_on_the_close_of_a_bar_and_the_command_s
     assert deals(plan.backtest.run()) == fills
     note = "strategy s: the engine holds stops and targets for v; they see each bar's close alone and fill at the next open"
     assert (note in plan.notes) is told
+
+
+def test_prices_that_the_price_step_would_move_are_refused(rig: Rig) -> None:
+    rates = [(price,) * 4 for price in (1.1216, 1.1217, 1.1219)]
+    with pytest.raises(
+        ConfigError, match=r"bars\.csv: found prices such as 1\.1216, and a price step of 0\.01 for v:BTC"
+    ):
+        rig.plan("self.target(bar.instrument, 1)", rates, paper())
+
+
+def test_prices_a_little_beside_the_price_step_are_rounded_and_the_command_says_so(rig: Rig) -> None:
+    rates = [(price,) * 4 for price in (2000.125, 2000.375, 2000.125)]
+    plan = rig.plan("self.target(bar.instrument, 1)", rates, paper())
+    assert f"prices of {rig.home}/bars.csv lie between the price steps of 0.01: they are rounded to them" in plan.notes
+
+
+@pytest.mark.parametrize(
+    ("recorded", "option", "first"), [("open", None, 0), ("close", None, -60), ("open", "close", -60)]
+)
+def test_the_time_of_a_bar_may_be_its_close(rig: Rig, recorded: str, option: str | None, first: int) -> None:
+    venue = paper().replace("lot: 0.001", f"lot: 0.001, stamp: {recorded}")
+    rig.plan("self.target(bar.instrument, 1)", [CALM] * 3, venue)
+    options = Options(data={"": rig.home / "bars.csv"}, stamp=None if option is None else Stamp(option))
+    run = plan_backtest(load([rig.home / "quantd.yaml"], {}), options).backtest.run()
+    assert run.started_at_ns // 1_000_000_000 == FROM_S + first

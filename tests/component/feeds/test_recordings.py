@@ -110,6 +110,7 @@ def test_joined_bars_do_not_move_the_market_a_second_time(tmp_path: Path) -> Non
     ("open,high,low,close", 10, "1m", "venues.paper.data.recorded.speed: found 10"),
     ("open,high,low,close", 1, "90s", "strategies.one.bars: found bars of 90 s of paper:BTC-USD, recorded in bars of 60 s"),
     ("bid,ask", 10, "90s", ""),
+    ("bid,ask", "1, tick: 3", "90s", "venues.paper.data.recorded.tick: found 3, and prices such as 100.0 in bars.csv"),
 ])  # fmt: skip
 def test_recorded_bars_that_cannot_serve_a_strategy_are_refused_by_check(
     tmp_path: Path,
@@ -117,7 +118,7 @@ def test_recorded_bars_that_cannot_serve_a_strategy_are_refused_by_check(
     capsys: pytest.CaptureFixture[str],
     *,
     columns: str,
-    speed: int,
+    speed: int | str,
     every: str,
     told: str,
 ) -> None:

@@ -84,9 +84,11 @@ class RecordedData(BaseModel):
     spread_bps: Decimal = Field(default=Decimal(2), ge=0, le=1_000)
     """Distance of bid and ask where the file has bars, in basis points: a market order pays half of it."""
     tick: Decimal = Field(default=Decimal("0.01"), gt=0)
-    """Price step."""
+    """Price step of all files. One that would move the recorded prices by more than a basis point is refused."""
     lot: Decimal = Field(default=Decimal("0.0001"), gt=0)
     """Quantity step."""
+    stamp: Literal["open", "close"] = "open"
+    """Which end of a bar its time in the files names."""
 
 
 class PaperData(BaseModel):
