@@ -36,6 +36,7 @@ from quantd.exchange import AccountSetup, Exchange, ExchangeRules
 from quantd.feeds.recorded import ReadOptions, Stamp, read_market
 from quantd.feeds.replay import merge_by_time
 from quantd.feeds.synthetic import SyntheticMarket
+from quantd.plugins.hooks import unheard
 from quantd.telemetry.metrics import NullObserver
 from quantd.venues.paper.rules import instruments_of, rules_of
 from quantd.venues.paper.settings import PaperSettings
@@ -127,6 +128,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     for venue in venues:
         engine.connect(venue.account.venue, venue.capabilities)
     engine.declare()
+    notes += [note for desk in engine.desks.values() for note in unheard(desk)]
     bar_limits.check_desks(engine.desks.values(), capabilities, data.bar_s, notes)
     run = RunStarted(quantd.__version__, settings.hash, source_hashes(prepared), "0", 1, 0)
     backtest = Backtest(

@@ -12,6 +12,7 @@ from quantd.app.venues import build_venues, over_http
 from quantd.clock import ManualClock
 from quantd.config import Settings
 from quantd.domain.instruments import InstrumentId
+from quantd.plugins.hooks import unheard
 from quantd.telemetry.metrics import NullObserver
 from quantd.venues.parts import Surroundings
 
@@ -56,7 +57,6 @@ def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:
         engine.connect(name, known)
     engine.declare()
     for desk in engine.desks.values():
-        if not desk.series and not desk.quotes and not desk.books and not desk.timers:
-            yield f"strategy {desk.id} asks for no data and no timer: it will never be called"
+        yield from unheard(desk)
     if not fast:
         yield from check_determinism(settings, preparation.strategies, venues)

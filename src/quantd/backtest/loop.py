@@ -12,6 +12,7 @@ from itertools import chain, islice
 import msgspec
 
 from quantd.backtest.equity import EquityCurve
+from quantd.backtest.jobs import do
 from quantd.backtest.orders import perform
 from quantd.clock import ManualClock
 from quantd.domain.capabilities import Capabilities
@@ -21,7 +22,6 @@ from quantd.domain.events import (
     AccountOpened,
     Event,
     InstrumentListed,
-    JobDone,
     MarketEvent,
     OutcomeReceived,
     StrategyStarted,
@@ -242,11 +242,7 @@ class Backtest:
     def _jobs(self, now_ns: int) -> None:
         """Do slow work on the spot; its result arrives a tick after it was asked for."""
         for job in self.engine.take_jobs():
-            try:
-                result, error = msgspec.json.encode(job.function(*job.args)), ""
-            except Exception as raised:  # noqa: BLE001 -- boundary: an author's code may raise anything
-                result, error = b"", f"{type(raised).__name__}: {raised}"
-            self._tell(JobDone(job.strategy, job.name, result, now_ns, error))
+            self._tell(do(job, now_ns))
 
     # -- events and commands -------------------------------------------------------------------------------------
 

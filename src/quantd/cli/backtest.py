@@ -26,9 +26,9 @@ from quantd.cli.check import EXIT_CONFIG, Files
 from quantd.clock import SystemClock
 from quantd.config import Settings, load
 from quantd.domain.numbers import decimal_from_text, use_exact_arithmetic
+from quantd.engine.authored import interval_s
 from quantd.errors import ConfigError
 from quantd.feeds.recorded import Stamp
-from quantd.plugins.settings import interval_s
 from quantd.telemetry.logs import configure_logging
 from quantd.telemetry.redaction import Redactor
 

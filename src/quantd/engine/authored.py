@@ -5,6 +5,7 @@ it came either cannot be written, which ends the daemon, or cannot be read, whic
 no such value at all raises in the author's own callback.
 """
 
+import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from quantd.domain.orders import How, Limit, Market, Protect, Stop, StopLimit, T
 
 _INT_MAX: Final = 1 << 63
 _SECONDS_MAX: Final = 1e9
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def text(value: object) -> str:
@@ -29,6 +31,20 @@ def fault(error: BaseException | None) -> str:
         return type(error).__name__
 
 
+def interval_s(value: object) -> int:
+    """Return the seconds of an interval such as ``2s``, ``1m``, ``4h`` or ``1d``; whole seconds pass through.
+
+    Raises:
+        ValueError: says what was expected.
+    """
+    if isinstance(value, int) and value > 0:
+        return value
+    match = re.fullmatch(r"([1-9]\d{0,6})([smhd])", str(value))
+    if match is None:
+        raise ValueError("an interval with its unit, such as 2s, 1m, 4h or 1d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def how_of(how: How) -> How:
     """Return how an order is to trade.
 
@@ -36,6 +52,10 @@ def how_of(how: How) -> How:
         TypeError: it is none of the four, or holds what is no number.
         ValueError: likewise, or a time in force that does not exist, or a time that no clock will show.
     """
+    if not isinstance(how, Market | Limit | Stop | StopLimit):
+        raise TypeError(
+            f"how: expected Market(), Limit(price), Stop(trigger) or StopLimit(trigger, price), found {how!r}"
+        )
     reduces, good_for_s = _flag(how.reduce_only), _seconds(how.good_for_s)
     if isinstance(how, Market):
         return Market(reduces, good_for_s)
@@ -51,9 +71,7 @@ def how_of(how: How) -> How:
         )
     if isinstance(how, StopLimit):
         return StopLimit(_price(how.trigger), _price(how.price), reduces, good_for_s)
-    if isinstance(how, Stop):
-        return Stop(_price(how.trigger), reduces, good_for_s)
-    raise TypeError(f"expected Market, Limit, Stop or StopLimit, found {type(how).__name__}")
+    return Stop(_price(how.trigger), reduces, good_for_s)
 
 
 def protect_of(protect: Protect | None) -> Protect | None:
@@ -65,6 +83,8 @@ def protect_of(protect: Protect | None) -> Protect | None:
     """
     if protect is None:
         return None
+    if not isinstance(protect, Protect):
+        raise TypeError(f"protect: expected Protect(stop=..., take=..., trail=...), found {protect!r}")
     stop, take, trail = (None if one is None else _price(one) for one in (protect.stop, protect.take, protect.trail))
     return Protect(stop, take, trail)
 

@@ -30,8 +30,6 @@ from quantd.engine.targets import Targets
 from quantd.engine.trading import Trading
 from quantd.engine.views import Instruments, Job, Random, StrategyLog, Timer
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
 
 class Desk(Callbacks):
     """One strategy in the engine."""
@@ -94,7 +92,10 @@ class Desk(Callbacks):
     def declare_bars(self, instrument: str | None, every: str | None, max_age_s: float | None) -> Series:
         """Make a series."""
         self._must_declare("bars")
-        every_s = self.setup.bars_s if every is None else int(every[:-1]) * _UNITS[every[-1]]
+        try:
+            every_s = self.setup.bars_s if every is None else authored.interval_s(every)
+        except ValueError as error:
+            raise ValueError(f"bars: every: expected {error}, found {every!r}") from None
         series = Series(self.read.resolve(instrument), every_s, max_gap_s=self.setup.max_gap_s, max_age_s=max_age_s)
         self.series.append(series)
         return series

@@ -51,20 +51,44 @@ def param(  # noqa: PLR0913 -- bounds are keywords
 
 
 def declared(cls: type) -> dict[str, tuple[type, Param]]:
-    """Return the parameters of a class by name, with their types, base classes first."""
+    """Return the parameters of a class by name, with their types, base classes first.
+
+    Raises:
+        TypeError: a parameter without a type, or of one that no text can be converted to.
+    """
     found: dict[str, tuple[type, Param]] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
             if isinstance(value, Param):
-                found[name] = (_annotation(base, name), value)
+                known = found[name][0] if name in found else None
+                found[name] = (_annotation(base, name, known), value)
     return found
 
 
-def _annotation(cls: type, name: str) -> type:
+def check_declared(cls: type) -> None:
+    """Hold the defaults of a class's parameters against their types and bounds, as what the configuration gives is held.
+
+    Raises:
+        TypeError: see `declared`.
+        ValueError: a default that does not fit.
+    """
+    for name, (kind, parameter) in declared(cls).items():
+        try:
+            _default(name, kind, parameter)
+        except ValueError as error:
+            _, found, expected = error.args
+            raise ValueError(f"default of {name}: found {found!r}, expected {expected}") from None
+
+
+def _annotation(cls: type, name: str, known: type | None) -> type:
     """Return the type of one attribute; only its own annotation is looked at, for others may need names not here."""
-    told = vars(cls).get("__annotations__", {}).get(name, str)
+    told = vars(cls).get("__annotations__", {}).get(name, known)
+    if told is None:
+        raise TypeError(f"found {name} = param(...) without a type, expected {name}: int = param(...), or {_KINDS}")
     lone = type(cls.__name__, (), {"__annotations__": {name: told}, "__module__": cls.__module__})
     kind: type = get_type_hints(lone)[name]
+    if kind not in _NAMES:
+        raise TypeError(f"found {name} of type {getattr(kind, '__name__', kind)}, expected int, or {_KINDS}")
     return kind
 
 
@@ -86,8 +110,16 @@ def fill(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
         elif parameter.default is _MISSING:
             raise KeyError(name)
         else:
-            filled[name] = parameter.default
+            filled[name] = _default(name, kind, parameter)
     return filled
+
+
+def _default(name: str, kind: type, parameter: Param) -> Any:
+    """Return a default as a value of its type; what is missing, or None, stays so."""
+    value = parameter.default
+    return (
+        value if value is _MISSING or value is None else _checked(name, kind, parameter, _converted(name, kind, value))
+    )
 
 
 def _converted(name: str, kind: type, value: Any) -> Any:
@@ -114,7 +146,8 @@ def _converted(name: str, kind: type, value: Any) -> Any:
         raise ValueError(name, value, _NAMES.get(kind, kind.__name__)) from None
 
 
-_NAMES = {int: "a whole number", float: "a number", Decimal: "a decimal number", bool: "true or false"}
+_NAMES = {int: "a whole number", float: "a number", Decimal: "a decimal number", bool: "true or false", str: "text"}
+_KINDS = "float, Decimal, bool or str"
 
 
 def _checked(name: str, kind: type, parameter: Param, value: Any) -> Any:

@@ -14,7 +14,7 @@ from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.orders import How, Market, Protect, Side
 from quantd.engine.orders import Order
-from quantd.engine.params import declared
+from quantd.engine.params import check_declared
 from quantd.engine.risk.wish import Denied
 from quantd.engine.series import Series
 
@@ -40,7 +40,7 @@ class Strategy:
     def __init_subclass__(cls) -> None:
         """Check the parameters' declarations."""
         super().__init_subclass__()
-        declared(cls)
+        check_declared(cls)
 
     # -- declare (in setup only) ---------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.strategy import Strategy
 from quantd.engine.views import Timer
 from quantd.plugins.cron import check_cron
+from quantd.plugins.hooks import check_class
 from quantd.plugins.importing import Folder, LoadFailure, NotLoadable, blame, line_of, source_hash
 from quantd.plugins.settings import StrategySettings
 
@@ -95,6 +96,7 @@ class StrategyLoader:
         """
         try:
             cls, file, digest = self._class(settings.use)
+            check_class(cls)
             values = _parameters(cls, settings, places)
             declared = _rehearse(_instance(cls, values, file), settings, file)
             return Loaded(settings.id, _instance(cls, values, file), file, digest, declared)

@@ -4,32 +4,15 @@ Read by the plugin loader and the composition root. Loads no code: `params` stay
 strategy's class says what they are.
 """
 
-import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
+from quantd.engine.authored import interval_s
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.stages import Stage
 from quantd.plugins.cron import check_cron
-
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def interval_s(value: object) -> int:
-    """Return the seconds of an interval such as ``2s``, ``1m``, ``4h`` or ``1d``; whole seconds pass through.
-
-    Raises:
-        ValueError: says what was expected.
-    """
-    if isinstance(value, int) and value > 0:
-        return value
-    match = re.fullmatch(r"([1-9]\d{0,6})([smhd])", str(value))
-    if match is None:
-        raise ValueError("an interval with its unit, such as 2s, 1m, 4h or 1d")
-    return int(match[1]) * _SECONDS[match[2]]
-
 
 Interval = Annotated[
     int,

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from quantd.backtest.jobs import do
 from quantd.backtest.orders import perform
 from quantd.clock import ManualClock
 from quantd.domain.commands import CancelAll, Command
@@ -23,7 +24,6 @@ from quantd.domain.events import (
     Event,
     HaltOrdered,
     InstrumentListed,
-    JobDone,
     OperationSent,
     OutcomeReceived,
     StrategyStarted,
@@ -34,6 +34,7 @@ from quantd.domain.facts import Fact, FillRecorded, RequestDenied
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.strategy_facts import StrategyFaulted
+from quantd.engine.authored import interval_s
 from quantd.engine.context import EngineSettings, StrategySetup
 from quantd.engine.core import Engine
 from quantd.engine.orders import Order, view_of
@@ -42,9 +43,10 @@ from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.strategy import Strategy
 from quantd.errors import StrategyError
 from quantd.exchange import AccountSetup, Exchange, ExchangeRules
-from quantd.feeds.bars import BarBuilder
+from quantd.feeds.bars import BarAggregator, BarBuilder
+from quantd.plugins.hooks import check_class
+from quantd.plugins.importing import NotLoadable
 from quantd.plugins.loader import LoadFailure, StrategyLoader
-from quantd.plugins.settings import interval_s
 from quantd.runtime.scheduler import Scheduler
 from quantd.testing.builders import make_account, make_capabilities, make_instrument
 from quantd.testing.observer import RecordingObserver
@@ -82,6 +84,9 @@ class Trial:
         limits: The strategy's own limits, as under ``risk:`` in its entry.
         risk: All other limits.
         quarantine: Let a strategy that raises be quarantined, as the daemon does, instead of failing the test.
+
+    Raises:
+        StrategyError: the daemon would not load the class.
     """
 
     def __init__(  # noqa: PLR0913 -- what surrounds a strategy, each with a default
@@ -98,6 +103,10 @@ class Trial:
         quarantine: bool = False,
     ) -> None:
         """Start the strategy; it has no data yet."""
+        try:
+            check_class(strategy)
+        except NotLoadable as error:
+            raise StrategyError(f"{error.file}:{error.line}: {error.what}") from None
         roles = instruments if isinstance(instruments, Mapping) else {}
         named = list(instruments.values()) if isinstance(instruments, Mapping) else list(instruments)
         self.rules = {one.id: one for one in map(_rules_of, named)}
@@ -164,7 +173,9 @@ class Trial:
             last_fired=self.engine.state.timers,
             observer=RecordingObserver(),
         )
-        self._builders = [BarBuilder(series.instrument, series.every_s) for series in self._desk.series]
+        wanted = sorted({(series.instrument, series.every_s) for series in self._desk.series})
+        self._builders = [BarBuilder(*one) for one in wanted]
+        self._aggregators = [BarAggregator(*one) for one in wanted]
         for rules in self.rules.values():
             self._handle(InstrumentListed(rules, self.now_ns))
         self._handle(AccountOpened(self._account, self.now_ns))
@@ -193,7 +204,10 @@ class Trial:
         volume: float = 1.0,
         instrument: str | None = None,
     ) -> "Trial":
-        """Let one bar pass: time moves on by its interval. Open, high and low are the close where nothing is said."""
+        """Let one bar pass: time moves on by its interval. Open, high and low are the close where nothing is said.
+
+        Longer bars that the strategy asks for are joined from these, as in the daemon.
+        """
         return self.bars({instrument or "": (open, high, low, close)}, volume=volume)
 
     def closes(self, *closes: float, instrument: str | None = None) -> "Trial":
@@ -229,9 +243,7 @@ class Trial:
             if isinstance(event, Quote):
                 for builder in self._builders:
                     if builder.instrument == event.instrument:
-                        for bar in builder.on_quote(event):
-                            if bar.complete:
-                                self._take(bar)
+                        self._tell_made(builder.on_quote(event))
             self._take(event)
             self._tick()
         return self
@@ -307,8 +319,10 @@ class Trial:
         self._pass_until(self.now_ns)
         self._handle(TimePassed(self.now_ns))
         for job in self.engine.take_jobs():
-            result = msgspec.json.encode(job.function(*job.args))
-            self._handle(JobDone(job.strategy, job.name, result, self.now_ns))
+            done = do(job, self.now_ns)
+            if done.error and type(self.strategy).on_job is Strategy.on_job:
+                raise StrategyError(f"job {job.name!r} failed, and no on_job hears of it: {done.error}")
+            self._handle(done)
         return self
 
     def _take(self, event: Bar | Quote | Book | StatusChanged) -> None:
@@ -319,6 +333,19 @@ class Trial:
         for told in self.exchange.handle(event):
             self._handle(told.report)
         self._handle(event)
+        if isinstance(event, Bar):
+            for joiner in self._aggregators:
+                length_ns = joiner.interval_s * _NS_PER_S
+                is_longer = length_ns > event.interval_ns and not length_ns % event.interval_ns
+                if joiner.instrument == event.instrument and is_longer:
+                    self._tell_made(joiner.on_bar(event))
+
+    def _tell_made(self, bars: Iterable[Bar]) -> None:
+        """Show the strategy bars that were made of others or of quotes, which have moved the market already."""
+        for bar in bars:
+            if bar.complete:
+                self._bars_seen.append(bar)
+                self._handle(bar)
 
     def _handle(self, event: Event) -> None:
         """Give an event to the engine, and carry out what it commands until nothing more is to be done."""

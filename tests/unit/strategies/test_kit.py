@@ -90,3 +90,53 @@ def test_a_class_that_cannot_be_loaded_is_told_with_its_file(tmp_path: Path) -> 
     (tmp_path / "bad.py").write_text("x = (\n")
     with pytest.raises(StrategyError, match=r"bad\.py:1: SyntaxError"):
         load_strategy("bad.Bad", tmp_path)
+
+
+def broken() -> None:
+    raise RuntimeError("no model")
+
+
+class Asking(Strategy):
+    """Gives work away that fails."""
+
+    def setup(self) -> None:
+        self.bars()
+        self.heard: list[tuple[str, Any, str]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        self.job("ask", broken)
+
+
+class Hearing(Asking):
+    """Hears of it."""
+
+    def on_job(self, name: str, result: Any, error: str) -> None:
+        self.heard.append((name, result, error))
+
+
+def test_a_job_that_fails_comes_to_on_job_as_it_does_in_the_daemon() -> None:
+    assert Trial(Hearing).closes(1).strategy.heard == [("ask", None, "RuntimeError: no model")]
+
+
+def test_a_job_that_fails_unheard_fails_the_test() -> None:
+    with pytest.raises(StrategyError, match="job 'ask' failed, and no on_job hears of it: RuntimeError: no model"):
+        Trial(Asking).closes(1)
+
+
+class Layered(Strategy):
+    """Takes two lengths of bars."""
+
+    def setup(self) -> None:
+        self.bars()
+        self.bars(every="5m")
+        self.seen: list[tuple[int, float, float, float]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        self.seen.append((bar.interval_ns // 60_000_000_000, bar.open, bar.high, bar.close))
+
+
+def test_longer_bars_are_joined_from_those_that_pass() -> None:
+    trial = Trial(Layered).closes(1, 2, 9, 4, 5)
+    assert trial.strategy.seen[-2:] == [(1, 5, 5, 5), (5, 1, 9, 5)]
+    trial.restart()
+    assert trial.closes(6).strategy.seen == [(1, 6, 6, 6)]
