@@ -161,7 +161,8 @@ class Backtest:
         handle, context = self.engine.handle, self.engine.context
         handlers = {instrument: venue.exchange.handle for instrument, venue in self._venue_of.items()}
         watched, equity, desks = self._bars.watched, self.equity, tuple(self.engine.desks.values())
-        add_time, add_value = equity.times.append, equity.values.append
+        add_time, add_value, values = equity.times.append, equity.values.append, equity.values
+        sampled_at_ns = equity.times[-1] if equity.times else -1
         for event in events:
             now_ns = event.received_at_ns
             if now_ns >= self._due_at_ns:
@@ -186,8 +187,12 @@ class Backtest:
                 value = equity.constant
                 for mark, weight in equity.terms:
                     value += weight * mark.last
-                add_time(now_ns)
-                add_value(value)
+                if now_ns == sampled_at_ns:
+                    values[-1] = value  # between two prices of one time, a hedge would look like a loss
+                else:
+                    sampled_at_ns = now_ns
+                    add_time(now_ns)
+                    add_value(value)
 
     def _start(self, now_ns: int) -> None:
         """Tell the engine of its accounts and start the strategies, a moment before the first event."""

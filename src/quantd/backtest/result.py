@@ -92,7 +92,7 @@ def summarise(backtest: Backtest) -> Result:
         closing_equity=closing,
         total_return=closing / opening - 1.0 if opening else 0.0,
         drawdown=drawdown(equity.values),
-        sharpe=sharpe(equity),
+        sharpe=sharpe(equity, backtest.started_at_ns),
         exposure=ledger.exposed_ns / span_ns,
         fills=len(backtest.fills),
         trades=sum(one.trades for one in strategies),
@@ -149,24 +149,30 @@ def drawdown(values: Sequence[float]) -> float:
     return max(falls, default=0.0)
 
 
-def sharpe(curve: EquityCurve) -> float | None:
-    """Return the annualised Sharpe ratio at a risk-free rate of 0: by days, or by hours where the days are few."""
+def sharpe(curve: EquityCurve, started_at_ns: int) -> float | None:
+    """Return the annualised Sharpe ratio at a risk-free rate of 0: by days, or by hours where the days are few.
+
+    None of a run that is too short, or whose returns are all the same.
+    """
     for period_ns in (_DAY_NS, _HOUR_NS):
-        returns = list(period_returns(curve, period_ns))
+        returns = list(period_returns(curve, period_ns, started_at_ns))
         if len(returns) >= _PERIODS_MIN:
             deviation = stdev(returns)
             return fmean(returns) / deviation * sqrt(_YEAR_NS / period_ns) if deviation > 0 else None
     return None
 
 
-def period_returns(curve: EquityCurve, period_ns: int) -> Iterable[float]:
-    """Yield the return of each whole period (UTC) from the last worth before its start to the last before its end."""
+def period_returns(curve: EquityCurve, period_ns: int, started_at_ns: int) -> Iterable[float]:
+    """Yield the return of each whole period (UTC) from the last worth before its start to the last before its end.
+
+    What lies before the first one's start, and behind the last one's end, is part of a period and left out.
+    """
     times, values = curve.times, curve.values
     if not times:
         return
-    ends = [values[0]]
-    at_ns = (times[0] // period_ns + 1) * period_ns
+    ends: list[float] = []
+    at_ns = -(-started_at_ns // period_ns) * period_ns
     while at_ns <= times[-1]:
-        ends.append(values[bisect_right(times, at_ns) - 1])
+        ends.append(values[max(bisect_right(times, at_ns) - 1, 0)])
         at_ns += period_ns
     yield from (after / before - 1.0 for before, after in pairwise(ends) if before > 0)

@@ -215,7 +215,7 @@ def _totals(result: Result) -> Iterable[tuple[str, str]]:
     yield "equity", f"{result.opening_equity:,.2f} to {result.closing_equity:,.2f} {currency}"
     yield "return", f"{result.total_return:+.3%}"
     yield "largest drawdown", f"{result.drawdown:.3%}"
-    yield "Sharpe ratio", "too short a run" if result.sharpe is None else f"{result.sharpe:.2f}"
+    yield "Sharpe ratio", "none: too short a run, or nothing moved" if result.sharpe is None else f"{result.sharpe:.2f}"
     yield "time in the market", f"{result.exposure:.1%}"
     yield "fills", f"{result.fills:,}"
     yield "round trips", f"{result.trades:,}"

@@ -9,6 +9,7 @@ import pytest
 
 from quantd import Bar, InstrumentId, Strategy
 from quantd.backtest import Backtest, SimulatedVenue
+from quantd.backtest.result import drawdown
 from quantd.domain.cash import AccountKind
 from quantd.domain.instruments import TickTier
 from quantd.engine.context import EngineSettings, StrategySetup
@@ -88,3 +89,21 @@ def test_curve_follows_the_price_of_what_is_held_also_where_its_worth_takes_a_ra
     exact = run.engine.state.equity("paper")
     assert exact is not None
     assert run.equity.values[-1] == pytest.approx(float(exact))
+
+
+class Hedge(Hold):
+    """Holds as much of one as it is short of another."""
+
+    def on_bar(self, bar: Bar) -> None:
+        self.target(self.instruments[0], self.quantity)
+        self.target(self.instruments[1], -self.quantity)
+
+
+def test_a_hedge_loses_nothing_between_two_prices_of_one_time() -> None:
+    fall = [100.0, 100.0, 100.0, 60.0, 60.0]
+    closes = {InstrumentId("paper:A-USD"): fall, InstrumentId("paper:B-USD"): fall}
+    strategy = Hedge(next(iter(closes)), 100)
+    run = held(strategy, closes, {"USD": Decimal(10_000)}, AccountKind.MARGIN)
+    assert [book.quantity for book in run.engine.state.portfolio.books()] == [100, -100]
+    assert len(run.equity.times) == len(set(run.equity.times)) == 5
+    assert drawdown(run.equity.values) == pytest.approx(0.0, abs=0.001)

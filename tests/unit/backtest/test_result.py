@@ -101,21 +101,27 @@ def _curve(values: list[float], step_ns: int) -> EquityCurve:
 
 def test_returns_are_taken_from_day_to_day() -> None:
     values = [100.0, 101.0, 102.0, 103.0, 104.0, 110.0, 99.0]
-    assert list(period_returns(_curve(values, _DAY_NS // 2), _DAY_NS)) == pytest.approx(
+    assert list(period_returns(_curve(values, _DAY_NS // 2), _DAY_NS, 0)) == pytest.approx(
         [102 / 100 - 1, 104 / 102 - 1, 99 / 104 - 1]
     )
 
 
+def test_what_comes_before_the_first_midnight_is_no_day() -> None:
+    curve = _curve([100.0, 50.0, 50.0, 51.0, 52.02], _DAY_NS // 2)
+    curve.times = array("q", [one + _DAY_NS // 2 for one in curve.times])
+    assert list(period_returns(curve, _DAY_NS, _DAY_NS // 2)) == pytest.approx([0.02])
+
+
 def test_the_sharpe_ratio_of_a_rise_with_noise_is_positive_and_of_few_days_is_taken_by_hours() -> None:
     rising = [100.0 * 1.001**day * (1.001 if day % 2 else 1.0) for day in range(30)]
-    assert (sharpe(_curve(rising, _DAY_NS)) or 0.0) > 5
+    assert (sharpe(_curve(rising, _DAY_NS), 0) or 0.0) > 5
     hours = [100.0 + hour % 3 for hour in range(10)]
-    assert sharpe(_curve(hours, _DAY_NS // 24)) is not None
+    assert sharpe(_curve(hours, _DAY_NS // 24), 0) is not None
 
 
 def test_too_short_or_still_a_run_has_no_sharpe_ratio() -> None:
-    assert sharpe(_curve([100.0, 101.0], MINUTE_NS)) is None
-    assert sharpe(_curve([100.0] * 30, _DAY_NS)) is None
+    assert sharpe(_curve([100.0, 101.0], MINUTE_NS), 0) is None
+    assert sharpe(_curve([100.0] * 30, _DAY_NS), 0) is None
 
 
 def test_the_times_of_the_curve_are_those_of_the_events() -> None:
