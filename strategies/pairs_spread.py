@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from math import isfinite, log
 
-from quantd import SMA, Bar, Denied, InstrumentId, Market, Strategy, ZScore, param
+from quantd import Bar, Denied, InstrumentId, Market, Strategy, ZScore, param
 
 PATIENCE = 2
 """Bars that one leg may stand alone before both are closed."""
@@ -29,10 +29,8 @@ class PairsSpread(Strategy):
         if self.exit_z >= self.enter_z:
             raise ValueError(f"exit_z is {self.exit_z} and enter_z {self.enter_z}: expected exit_z below enter_z")
         self.a, self.b = self.instruments["a"], self.instruments["b"]
-        self.bars_a, self.bars_b = self.bars("a"), self.bars("b")
-        # The score follows two series, so neither can track it; these make the warm-up as long as its window.
-        self.bars_a.track(SMA(self.window))
-        self.bars_b.track(SMA(self.window))
+        # The score follows two series, so neither can track it: the warm-up is as long as its window.
+        self.bars_a, self.bars_b = self.bars("a", warm_up=self.window), self.bars("b", warm_up=self.window)
         self.aligned(self.bars_a, self.bars_b)
         self.score = ZScore(self.window)
         self.seen_until_ns = 0

@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import quantd
 from quantd.app import bar_limits
@@ -108,6 +108,7 @@ def plan_backtest(settings: Settings, options: Options) -> Plan:
     files = _files(settings, options, wanted)
     sources = {one: _peeked(path, one, _stamp(settings, options, one)) for one, path in files.items()}
     rules = _rules(parts, options, sources, wanted, notes)
+    _check_effect(settings, options, rules, is_filed=bool(files))
     data = _synthetic(settings, options, rules) if not files else _recorded(files, sources)
     venues = _simulated(settings, options, parts, rules)
     risk, defaults = bar_limits.reference_age(settings.risk, data.bar_s, notes)
@@ -189,6 +190,27 @@ def _rules(
         notes.append(_assumed(plain))
         notes += _rounded(source, plain)
     return rules
+
+
+def _check_effect(
+    settings: Settings, options: Options, rules: Mapping[InstrumentId, Instrument], *, is_filed: bool
+) -> None:
+    """Refuse options that would change nothing, so that nobody takes the result for theirs."""
+    sections = {one: settings.venues[one.partition(":")[0]] for one in rules}
+    told = [one for one, section in sections.items() if isinstance(section, PaperSettings)]
+    described = [one for one in told if symbol_of(one) in instruments_of("", cast(PaperSettings, sections[one]))]
+    plain = Options()
+    if options.balances and len(told) == len(rules):
+        raise ConfigError("--balance: every account has its `balances` in the configuration; expected a change there")
+    rest = (options.tick, options.lot, options.margin_rate) != (plain.tick, plain.lot, plain.margin_rate)
+    if rest and len(described) == len(rules):
+        raise ConfigError(
+            "--tick, --lot, --margin-rate: the configuration describes every instrument; expected a change there"
+        )
+    if options.days != plain.days and is_filed:
+        raise ConfigError(
+            f"--days: found {options.days:g}, expected it for synthetic data alone: files run to their end"
+        )
 
 
 def _rounded(source: "_Source | None", rules: Instrument) -> list[str]:

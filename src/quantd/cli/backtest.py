@@ -63,10 +63,12 @@ def backtest(
     """Run the strategies over recorded or synthetic history and say what came of it."""
     use_exact_arithmetic()
     try:
+        for option, path in (("--fills", fills), ("--plot", plot)):
+            _check_writable(option, path)
         settings = load(files, os.environ)
         _log_to_standard_error(settings)
         options = Options(
-            data=dict(_named_file(text) for text in data or ()),
+            data=_named_files(data or ()),
             days=days,
             bars_s=None if bars is None else _interval(bars),
             balances=dict(_amount(text) for text in balance or ()),
@@ -98,11 +100,29 @@ def backtest(
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
+def _named_files(texts: Iterable[str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for text in texts:
+        name, path = _named_file(text)
+        if name in files:
+            raise ConfigError(f"--data {text}: found a second file for one instrument, expected one file for each")
+        files[name] = path
+    return files
+
+
 def _named_file(text: str) -> tuple[str, Path]:
     name, separator, path = text.partition("=")
     if separator and ":" in name:
         return name, _existing(Path(path))
+    if separator and not Path(text).exists() and Path(path).exists():
+        raise ConfigError(f"--data {text}: found {name}, expected an instrument with its venue, such as paper:{name}")
     return "", _existing(Path(text))
+
+
+def _check_writable(option: str, path: Path | None) -> None:
+    """Refuse a file that could not be written when the run is over."""
+    if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
+        raise ConfigError(f"{option} {path}: cannot be written: expected a file in a folder that is there")
 
 
 def _existing(path: Path) -> Path:

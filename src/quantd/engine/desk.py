@@ -23,7 +23,7 @@ from quantd.engine.orders import LiveOrder, Order, view_of
 from quantd.engine.reading import Reading
 from quantd.engine.reducing import only_reduces
 from quantd.engine.risk.wish import Denied
-from quantd.engine.series import Series
+from quantd.engine.series import HISTORY_MAX, Series
 from quantd.engine.strategy import Strategy
 from quantd.engine.tallies import SUPERVISION
 from quantd.engine.targets import Targets
@@ -89,7 +89,9 @@ class Desk(Callbacks):
         if not self._is_declaring:
             raise RuntimeError(f"{what} may be called in setup() only")
 
-    def declare_bars(self, instrument: str | None, every: str | None, max_age_s: float | None) -> Series:
+    def declare_bars(
+        self, instrument: str | None, every: str | None, max_age_s: float | None, warm_up: int = 1
+    ) -> Series:
         """Make a series."""
         self._must_declare("bars")
         try:
@@ -97,6 +99,9 @@ class Desk(Callbacks):
         except ValueError as error:
             raise ValueError(f"bars: every: expected {error}, found {every!r}") from None
         series = Series(self.read.resolve(instrument), every_s, max_gap_s=self.setup.max_gap_s, max_age_s=max_age_s)
+        if not 1 <= warm_up <= HISTORY_MAX:
+            raise ValueError(f"bars: warm_up: expected 1 to {HISTORY_MAX} bars, found {warm_up}")
+        series.needed = int(warm_up)
         self.series.append(series)
         return series
 

@@ -44,15 +44,24 @@ class Strategy:
 
     # -- declare (in setup only) ---------------------------------------------------------------------------------
 
-    def bars(self, instrument: str | None = None, every: str | None = None, max_age_s: float | None = None) -> Series:
+    def bars(
+        self,
+        instrument: str | None = None,
+        every: str | None = None,
+        max_age_s: float | None = None,
+        *,
+        warm_up: int = 1,
+    ) -> Series:
         """Ask for bars; the only instrument and the configured interval without arguments.
 
         Args:
             instrument: Instrument id or role.
             every: Interval such as ``"1m"``.
             max_age_s: Bars older than this when they arrive are not passed on.
+            warm_up: Bars that must have come before the first is passed on, that one counted; for work on `history`.
+                Tracked indicators ask for theirs by themselves.
         """
-        return self._desk.declare_bars(instrument, every, max_age_s)
+        return self._desk.declare_bars(instrument, every, max_age_s, warm_up)
 
     def quotes(self, instrument: str | None = None, max_age_s: float | None = None) -> None:
         """Ask for quotes of an instrument in `on_quote`."""

@@ -164,3 +164,22 @@ def test_a_strategy_that_fails_ends_with_1_and_says_where(home: Path) -> None:
     done = invoke(config(home), "--data", f"{home}/bars.csv")
     assert done.exit_code == 1
     assert "strategy swing was stopped: on_bar: KeyError: 'gone'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--fills", "nowhere/fills.csv"), "--fills nowhere/fills.csv: cannot be written"),
+        (("--plot", "."), "--plot .: cannot be written"),
+        (("--data", "{file}", "--data", "{file}"), "found a second file for one instrument"),
+        (("--data", "BTC-USD={file}"), "expected an instrument with its venue, such as paper:BTC-USD"),
+        (("--balance", "USD=5"), "--balance: every account has its `balances` in the configuration"),
+        (("--lot", "1"), "--tick, --lot, --margin-rate: the configuration describes every instrument"),
+        (("--data", "{file}", "--days", "3"), "--days: found 3, expected it for synthetic data alone"),
+    ],
+)
+def test_options_that_cannot_be_met_or_change_nothing_are_refused_before_the_run(
+    home: Path, options: tuple[str, ...], told: str
+) -> None:
+    done = invoke(config(home), *(one.format(file=home / "bars.csv") for one in options))
+    assert (done.exit_code, told in done.output) == (2, True), done.output

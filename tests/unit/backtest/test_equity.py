@@ -101,7 +101,7 @@ class Hedge(Hold):
 
 def test_a_hedge_loses_nothing_between_two_prices_of_one_time() -> None:
     fall = [100.0, 100.0, 100.0, 60.0, 60.0]
-    closes = {InstrumentId("paper:A-USD"): fall, InstrumentId("paper:B-USD"): fall}
+    closes: dict[InstrumentId, Sequence[float]] = {InstrumentId("paper:A-USD"): fall, InstrumentId("paper:B-USD"): fall}
     strategy = Hedge(next(iter(closes)), 100)
     run = held(strategy, closes, {"USD": Decimal(10_000)}, AccountKind.MARGIN)
     assert [book.quantity for book in run.engine.state.portfolio.books()] == [100, -100]

@@ -140,3 +140,30 @@ def test_longer_bars_are_joined_from_those_that_pass() -> None:
     assert trial.strategy.seen[-2:] == [(1, 5, 5, 5), (5, 1, 9, 5)]
     trial.restart()
     assert trial.closes(6).strategy.seen == [(1, 6, 6, 6)]
+
+
+class Looking(Strategy):
+    """Works on three bars of history."""
+
+    def setup(self) -> None:
+        self.series = self.bars(warm_up=3)
+        self.seen: list[list[float]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        self.seen.append([one.close for one in self.series.history(3)])
+
+
+def test_bars_come_once_the_history_that_was_asked_for_is_there() -> None:
+    assert Trial(Looking).closes(1, 2, 3, 4).strategy.seen == [[1, 2, 3], [2, 3, 4]]
+
+
+class Greedy(Looking):
+    """Asks for more bars than are kept."""
+
+    def setup(self) -> None:
+        self.bars(warm_up=1_001)
+
+
+def test_more_history_than_is_kept_is_refused() -> None:
+    with pytest.raises(ValueError, match="bars: warm_up: expected 1 to 1000 bars, found 1001"):
+        Trial(Greedy)
