@@ -73,6 +73,8 @@ class Result(msgspec.Struct, frozen=True):
     latched: tuple[str, ...]
     """Trading states that stood at the end, as ``scope: why``: a loss limit that tripped, a strategy that failed."""
     strategies: tuple[StrategyResult, ...]
+    unpriced: tuple[str, ...] = ()
+    """Currencies held, paid or traded in that no price brings to the base currency: what is in them is in no figure."""
 
 
 def summarise(backtest: Backtest) -> Result:
@@ -102,7 +104,19 @@ def summarise(backtest: Backtest) -> Result:
         facts=backtest.journal.count,
         latched=tuple(f"{scope}: {latch.why}" for scope, latch in state.latches.items()),
         strategies=strategies,
+        unpriced=_unpriced(backtest),
     )
+
+
+def _unpriced(backtest: Backtest) -> tuple[str, ...]:
+    state = backtest.engine.state
+    used = {
+        asset for account in state.portfolio.accounts.values() for asset, amount in account.totals.items() if amount
+    }
+    for fact in backtest.fills:
+        used.add(state.portfolio.instruments[fact.instrument].settlement_currency)
+        used.update(asset for asset, _ in fact.fill.fees)
+    return tuple(sorted(asset for asset in used if state.rates.rate_float(asset) is None))
 
 
 def _strategy(strategy: str, backtest: Backtest, ledger: Ledger, opening: float) -> StrategyResult:

@@ -220,13 +220,23 @@ def _print(result: Result, notes: Iterable[str]) -> None:
             _counts(one.denials),
         )
     console.print(table)
+    for colour, text in _cautions(result):
+        console.print(f"[{colour}]{escape(text)}[/{colour}]")
+
+
+def _cautions(result: Result) -> Iterable[tuple[str, str]]:
+    """Yield what is to be known about the figures, each with its colour."""
+    if result.unpriced:
+        missing = f"no price brings {', '.join(result.unpriced)} to {result.base_currency}: "
+        missing += "what is held, paid and traded in it is in none of these figures; "
+        yield "red", missing + "give data of an instrument that does, or another base_currency"
     for latch in result.latched:
-        console.print(f"[yellow]not trading at the end: {escape(latch)}[/yellow]")
+        yield "yellow", f"not trading at the end: {latch}"
     for one in result.strategies:
         for gap in one.gaps:
-            console.print(f"[yellow]strategy {one.strategy}: {escape(gap)}[/yellow]")
+            yield "yellow", f"strategy {one.strategy}: {gap}"
         if one.fault:
-            console.print(f"[red]strategy {one.strategy} was stopped: {escape(one.fault)}[/red]")
+            yield "red", f"strategy {one.strategy} was stopped: {one.fault}"
 
 
 def _totals(result: Result) -> Iterable[tuple[str, str]]:

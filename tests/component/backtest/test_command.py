@@ -183,3 +183,13 @@ def test_options_that_cannot_be_met_or_change_nothing_are_refused_before_the_run
 ) -> None:
     done = invoke(config(home), *(one.format(file=home / "bars.csv") for one in options))
     assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
+def test_a_currency_that_nothing_brings_to_the_base_currency_is_told(home: Path) -> None:
+    data = SYNTHETIC.replace("BTC-USD", "BTC-EUR")
+    path = Path(config(home, data=data))
+    path.write_text(path.read_text().replace("BTC-USD", "BTC-EUR").replace("{USD: 100000}", "{EUR: 100000}"))
+    done = invoke(str(path), "--days", "0.05")
+    assert "no price brings EUR to USD: what is held, paid and traded in it is in none of these figures" in done.output
+    assert json.loads(invoke(str(path), "--days", "0.05", "--json").output)["unpriced"] == ["EUR"]
+    assert json.loads(invoke(config(home), "--days", "0.05", "--json").output)["unpriced"] == []
