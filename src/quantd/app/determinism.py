@@ -51,7 +51,7 @@ def check_determinism(
     """Rehearse every strategy twice.
 
     Yields:
-        Warnings: a strategy that raised, or could not be rehearsed.
+        Warnings: a strategy that raised, could not be rehearsed, or has a hook that would be cut short.
 
     Raises:
         ConfigProblems: naming each strategy whose runs differ, with the first record that does.
@@ -60,11 +60,13 @@ def check_determinism(
         return
     first, second = _rehearsed(settings, strategies, venues)
     problems = []
+    deadlines = {one.setup.id: one.settings.callback_deadline_s for one in strategies}
     for one, again in zip(first, second, strict=True):
         if one.failure or again.failure:
             yield f"strategy {one.id} could not be replayed to the end: {one.failure or again.failure}"
         elif one.fault and again.fault:
             yield f"strategy {one.id} raised on synthetic data: {one.fault}"
+        yield from _slow(one, again, deadlines[one.id])
         found = difference(one, again)
         if found is not None:
             problems.append(
@@ -77,6 +79,16 @@ def check_determinism(
             )
     if problems:
         raise ConfigProblems(problems)
+
+
+def _slow(one: Told, again: Told, deadline_s: float) -> Iterator[str]:
+    """Yield a warning where both runs, beside which other things may have run, met a hook above its deadline."""
+    hook, took_s = min(one.longest, again.longest, key=lambda longest: longest[1])
+    if took_s > deadline_s:
+        yield (
+            f"strategy {one.id}: {hook} took {took_s:.2f} s on synthetic data; live it is cut short after {deadline_s:g} s "
+            "(callback_deadline_s), and the strategy stopped: slow work goes to self.job"
+        )
 
 
 def difference(one: Told, again: Told) -> Difference | None:

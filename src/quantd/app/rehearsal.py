@@ -20,7 +20,7 @@ import msgspec
 from quantd.app.storage import codec
 from quantd.backtest import Backtest, SimulatedVenue
 from quantd.backtest.loop import BacktestFailed
-from quantd.clock import ManualClock
+from quantd.clock import ManualClock, SystemClock
 from quantd.domain.capabilities import Capabilities, LotWrite
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.events import TimerFired
@@ -93,6 +93,27 @@ class Told(msgspec.Struct, frozen=True):
     """What it raised, if it was quarantined."""
     failure: str = ""
     """Why it could not be rehearsed to the end."""
+    longest: tuple[str, float] = ("", 0.0)
+    """Of the hooks that were timed, one of a sample: its name, and the seconds that it took."""
+
+
+class _Longest:
+    """Keeps the longest of the hooks that are timed; as the engine's meter."""
+
+    def __init__(self) -> None:
+        self.hook, self.took_s = "", 0.0
+        self._now_ns = SystemClock().monotonic_ns
+        self._began_ns = 0
+
+    def began(self) -> None:
+        """A hook begins."""
+        self._began_ns = self._now_ns()
+
+    def ended(self, strategy: str, hook: str) -> None:
+        """The hook that began last has returned."""
+        took_s = (self._now_ns() - self._began_ns) / 1e9
+        if took_s > self.took_s:
+            self.hook, self.took_s = hook, took_s
 
 
 def main() -> None:
@@ -128,6 +149,7 @@ def rehearse(part: Part, rehearsal: Rehearsal) -> Told:
     for venue in venues:
         engine.connect(venue.account.venue, venue.capabilities)
     engine.declare()
+    longest = engine.context.meter = _Longest()
     desk = engine.desks[id]
     step_s, duration_s = _extent(desk)
     market = SyntheticMarket(
@@ -147,6 +169,7 @@ def rehearse(part: Part, rehearsal: Rehearsal) -> Told:
         sum(isinstance(fact, OrderIntended) for fact in facts),
         next((f"{fact.hook}: {fact.error}" for fact in facts if isinstance(fact, StrategyFaulted)), ""),
         failure,
+        (longest.hook, longest.took_s),
     )
 
 

@@ -121,6 +121,12 @@ def test_a_strategy_that_raises_on_the_way_is_a_warning(folder: Path, capsys: py
     assert "warning: strategy planted raised on synthetic data: on_bar: ValueError: bar 1" in capsys.readouterr().err
 
 
+def test_a_hook_that_would_be_cut_short_live_is_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(folder, "time.sleep(0.02)", more="    callback_deadline_s: 0.01") == 0
+    told = r"strategy planted: on_bar took 0\.0\d s on synthetic data; live it is cut short after 0\.01 s"
+    assert re.search(told, capsys.readouterr().err)
+
+
 def test_a_strategy_that_ends_the_process_is_a_warning_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checked(folder, "import os; os._exit(3)") == 0
     assert "warning: strategy planted could not be replayed to the end: exit code 3" in capsys.readouterr().err
