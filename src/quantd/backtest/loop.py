@@ -44,6 +44,7 @@ from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar
 from quantd.domain.strategy_facts import StrategyFaulted
 from quantd.engine.core import Engine
+from quantd.engine.desk import Desk
 from quantd.errors import ConfigError, QuantdError
 from quantd.exchange import Exchange
 from quantd.feeds.bar_makers import NEVER, BarMakers
@@ -55,6 +56,7 @@ CHUNK = 2_048
 """Events between two reports of progress."""
 TICK_NS = 1_000_000_000
 """The engine's regular tick, in market time; left out while nothing waits for it."""
+_NS_PER_S = 1_000_000_000
 COMMANDS_MAX = 10_000
 """Commands at one instant, above which a strategy is taken to send for ever."""
 
@@ -171,6 +173,9 @@ class Backtest:
                 commands = handle(told.report)
                 if commands:
                     self._follow(commands)
+            for desk in desks:
+                if not desk.is_started and isinstance(event, Bar):
+                    self._start_ready(desk, now_ns, event)
             commands = handle(event)
             if commands or context.facts:
                 self._follow(commands)
@@ -179,9 +184,11 @@ class Backtest:
             for desk in desks:
                 if desk.jobs:
                     self._tick_soon(now_ns)
+                if not desk.is_started:
+                    self._start_ready(desk, now_ns)
             if event.instrument in watched:
                 for bar in self._bars.take(event):
-                    self._follow(handle(bar))
+                    self._tell_bar(bar, now_ns)
                 self._plan()
             if equity.is_steady or equity.refresh():
                 value = equity.constant
@@ -208,9 +215,29 @@ class Backtest:
             self._scheduler = self._make_scheduler(ManualClock(now_ns))
             for event in self._scheduler.due(now_ns):
                 self._tell(event)
-        for strategy in self.engine.desks:
-            self._tell(StrategyStarted(strategy, now_ns))
         self._plan()
+
+    def _start_ready(self, desk: Desk, now_ns: int, bar: Bar | None = None) -> None:
+        """Start a strategy, as live, once all its instruments have prices and all its series are warm.
+
+        A bar that is about to be told counts, so that the strategy gets the one that ends its warm-up.
+        """
+        marks, told = self.engine.state.rates.marks, bar.instrument if bar is not None else ""
+        if any(one != told and not (one in marks and marks[one].last > 0) for one in desk.instruments):
+            return
+        length_ns = bar.interval_ns if bar is not None else 0
+        for series in desk.series:
+            is_fed = series.instrument == told and series.every_s * _NS_PER_S == length_ns
+            if series.count + is_fed < series.needed:
+                return
+        self._tell(StrategyStarted(desk.id, now_ns))
+
+    def _tell_bar(self, bar: Bar, now_ns: int) -> None:
+        """Tell of a bar that the data do not have."""
+        for desk in self.engine.desks.values():
+            if not desk.is_started:
+                self._start_ready(desk, now_ns, bar)
+        self._tell(bar)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -220,7 +247,7 @@ class Backtest:
             at_ns = self._due_at_ns
             if self._bars.due_at_ns == at_ns:
                 for bar in self._bars.due(at_ns):
-                    self._tell(bar)
+                    self._tell_bar(bar, at_ns)
             elif self._timer_at_ns == at_ns:
                 assert self._scheduler is not None
                 for event in self._scheduler.due(at_ns):

@@ -14,7 +14,7 @@ import msgspec
 from quantd.backtest.equity import EquityCurve, by_strategy
 from quantd.backtest.loop import Backtest
 from quantd.backtest.trades import Ledger
-from quantd.engine.series import Series
+from quantd.engine.desk import Desk
 
 _HOUR_NS = 3_600_000_000_000
 _DAY_NS = 24 * _HOUR_NS
@@ -46,7 +46,7 @@ class StrategyResult(msgspec.Struct, frozen=True):
     fault: str = ""
     """Why it was stopped, where it was."""
     gaps: tuple[str, ...] = ()
-    """Series whose warm-up began anew behind gaps in their bars, and how often: what was between was not traded."""
+    """Series whose warm-up began anew behind gaps in their bars, and how often, or never ended: that was not traded."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -136,12 +136,17 @@ def _strategy(strategy: str, backtest: Backtest, ledger: Ledger, opening: float)
         exposure=tally.exposed_ns / span_ns,
         denials=_denials(backtest, strategy),
         fault=fault,
-        gaps=tuple(_gaps(backtest.engine.desks[strategy].series)),
+        gaps=tuple(_gaps(backtest.engine.desks[strategy])),
     )
 
 
-def _gaps(series: Iterable[Series]) -> Iterable[str]:
-    for one in series:
+def _gaps(desk: Desk) -> Iterable[str]:
+    for one in desk.series:
+        if not desk.is_started and not one.is_ready:
+            yield (
+                f"never began: it had {one.count} of the {one.needed} bars of {one.every_s} s of {one.instrument} that its "
+                "warm-up takes"
+            )
         if one.gaps:
             yield (
                 f"bars of {one.every_s} s of {one.instrument} began their warm-up anew {one.gaps} times, behind gaps "

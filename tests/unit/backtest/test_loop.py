@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from quantd import Bar, Denied, Fill, Limit, Order, Quote, Strategy
-from quantd.backtest import BacktestFailed
+from quantd import SMA, Bar, Denied, Fill, Limit, Order, Quote, Strategy
+from quantd.backtest import BacktestFailed, summarise
 from quantd.domain.facts import Fact
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.limits import Limits
@@ -107,7 +107,40 @@ def test_quote_driven_orders_take_the_next_quotes_far_side() -> None:
                 self.buy(quote.instrument, 1)
 
     run = backtest(Once(), quotes([100.0, 110.0, 120.0], step_s=1.0)).run()
-    assert [fact.fill.price for fact in run.fills] == [Decimal("110.01")]
+    assert [fact.fill.price for fact in run.fills] == [Decimal("120.01")]  # the first quote is what starts it
+
+
+def test_no_hook_is_called_before_all_series_are_warm_as_live() -> None:
+    class Layered(Recorder):
+        def setup(self) -> None:
+            super().setup()
+            self.slow = self.bars(every="5m").track(SMA(3))
+            self.timer("tick", every_s=20)
+
+        def note(self, what: str, value: Any) -> None:
+            super().note(what, self.slow.ready)
+
+        def on_start(self) -> None:
+            self.note("start", None)
+
+    strategy = Layered()
+    result = summarise(backtest(strategy, bars([100.0] * 30), scheduled=True).run())
+    assert strategy.seen[0][:2] == ("start", strategy.seen[1][1])
+    assert {told for _, _, told in strategy.seen[2:]} == {True}
+    assert len(strategy.seen) > 20
+    assert result.strategies[0].gaps == ()
+
+
+def test_a_strategy_whose_warm_up_never_ended_is_told() -> None:
+    class Slow(Recorder):
+        def setup(self) -> None:
+            super().setup()
+            self.series.track(SMA(50))
+
+    strategy = Slow()
+    (one,) = summarise(backtest(strategy, bars([100.0] * 30)).run()).strategies
+    assert strategy.seen == []
+    assert one.gaps == ("never began: it had 30 of the 50 bars of 60 s of paper:BTC-USD that its warm-up takes",)
 
 
 def test_longer_bars_are_joined_from_the_datas_and_do_not_reach_the_exchange() -> None:
@@ -141,10 +174,10 @@ def test_timers_fire_at_their_own_time_between_events_however_far_apart_these_ar
             self.timer("tick", every_s=20)
 
     strategy = Timed()
-    backtest(strategy, bars([100.0, 101.0]), scheduled=True).run()
+    backtest(strategy, bars([100.0, 101.0, 102.0]), scheduled=True).run()
     fired = [at for what, at, _ in strategy.seen if what == "timer"]
     assert fired == sorted(fired)
-    assert len(fired) == 6
+    assert len(fired) == 7  # the first with the bar that brings a price
     assert {later - earlier for earlier, later in pairwise(fired)} == {20_000_000_000}
 
 
