@@ -15,7 +15,7 @@ import quantd
 from quantd.app import bar_limits
 from quantd.app.engine import log_of
 from quantd.app.feeds import synthetic_specs
-from quantd.app.recordings import SAMPLE, between_steps, moves
+from quantd.app.recordings import SAMPLE, rounded
 from quantd.app.schedules import build_scheduler
 from quantd.app.strategies import Prepared, one_strategy_each, prepare, source_hashes
 from quantd.app.venues import build_venues, over_http
@@ -176,7 +176,7 @@ def _rules(
         source = sources.get(instrument)
         if symbol in known:
             rules[instrument] = known[symbol]
-            notes += _rounded(source, known[symbol])
+            notes += [] if source is None else rounded(source.path, source.first, known[symbol])
             continue
         tick = options.tick or (source.tick() if source is not None else Decimal("0.01"))
         plain = rules[instrument] = Instrument(
@@ -188,7 +188,7 @@ def _rules(
             margin_rate=options.margin_rate if part.connector.account.kind is AccountKind.MARGIN else None,
         )
         notes.append(_assumed(plain))
-        notes += _rounded(source, plain)
+        notes += [] if source is None else rounded(source.path, source.first, plain)
     return rules
 
 
@@ -211,24 +211,6 @@ def _check_effect(
         raise ConfigError(
             f"--days: found {options.days:g}, expected it for synthetic data alone: files run to their end"
         )
-
-
-def _rounded(source: "_Source | None", rules: Instrument) -> list[str]:
-    """Say that prices lie between the price steps.
-
-    Raises:
-        ConfigError: so far that rounding them would make another market of them.
-    """
-    price = None if source is None else between_steps(source.first, rules)
-    if source is None or price is None:
-        return []
-    tick = rules.ticks[0].tick
-    if moves(price, rules):
-        raise ConfigError(
-            f"{source.path}: found prices such as {price}, and a price step of {tick:f} for {rules.id}; expected the "
-            "step that they lie on, as `tick` of the venue's data or --tick"
-        )
-    return [f"prices of {source.path} lie between the price steps of {tick:f}: they are rounded to them"]
 
 
 def _currencies(instrument: InstrumentId) -> tuple[str, str]:

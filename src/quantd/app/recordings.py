@@ -106,6 +106,23 @@ def _check_tick(settings: Settings, instrument: InstrumentId) -> None:
         )
 
 
+def rounded(path: Path, events: Iterable[object], rules: Instrument) -> list[str]:
+    """Say that a file's prices lie between the price steps.
+
+    Raises:
+        ConfigError: so far that rounding them would make another market of them.
+    """
+    price, tick = between_steps(events, rules), rules.ticks[0].tick
+    if price is None:
+        return []
+    if moves(price, rules):
+        raise ConfigError(
+            f"{path}: found prices such as {price}, and a price step of {tick:f} for {rules.id}; expected the step that "
+            "they lie on, as `tick` of the venue's data or --tick"
+        )
+    return [f"prices of {path} lie between the price steps of {tick:f}: they are rounded to them"]
+
+
 def between_steps(events: Iterable[object], rules: Instrument) -> float | None:
     """Return a price that lies between an instrument's price steps, where more than half of the prices do."""
     prices = [price for event in events for price in _prices(event)]
