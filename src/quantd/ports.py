@@ -116,11 +116,16 @@ class Connector(Protocol):
 
     venue: str
     """The key of the venue in the configuration; instrument ids start with it."""
-    capabilities: Capabilities
-    account: Account
-    """What the account is. Until `start`, what the configuration says or expects: enough for a lock, a check and a
-    backtest. From then on what the venue says, renewed by `start` and `snapshot`; the engine is told of each change.
-    `id` is the configuration's and never changes, as the account's lock is taken under it."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the venue can do; never changes."""
+
+    @property
+    def account(self) -> Account:
+        """What the account is. Until `start`, what the configuration says or expects: enough for a lock, a check and a
+        backtest. From then on what the venue says, renewed by `start` and `snapshot`; the engine is told of each change.
+        `id` is the configuration's and never changes, as the account's lock is taken under it."""
 
     async def start(self) -> None:
         """Open the session, check the credentials and read what the account is.

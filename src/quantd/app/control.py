@@ -19,6 +19,7 @@ from quantd.control.receipts import Receipts
 from quantd.control.recent import Recent
 from quantd.control.routes import Services
 from quantd.control.trail import Trail
+from quantd.runtime.vouched import Vouched
 
 CONFIRMATION_BYTES = 18
 
@@ -84,6 +85,6 @@ def _venue(shared: Shared, name: str) -> VenueAccess:
     return VenueAccess(
         kind=parts.settings.type,
         readiness=readiness,
-        snapshot=parts.connector.snapshot,
+        snapshot=Vouched(parts.connector).snapshot,
         budget_left=dict if parts.budget is None else parts.budget.left,
     )

@@ -52,6 +52,7 @@ from quantd.runtime.jobs import Jobs
 from quantd.runtime.runner import Runner
 from quantd.runtime.stopwatch import Stopwatch
 from quantd.runtime.supervisor import Supervisor
+from quantd.runtime.vouched import Vouched, sound_only
 from quantd.runtime.wall import watch_wall
 from quantd.runtime.watcher import Watcher
 from quantd.runtime.writes import is_unknown, sent_at_ns, write_of
@@ -91,7 +92,7 @@ class Daemon:
         self.clock = clock
         self.observer = observer
         self.inbox = Inbox(settings.feeds.conflate_above, observer)
-        self.emit = self.inbox.put
+        self.emit = sound_only(self.inbox.put)
         self.stopping = asyncio.Event()
         self.stop_reason = ""
         self.failed = False
@@ -100,8 +101,7 @@ class Daemon:
         self.followers: dict[str, AccountFollower] = {}
         self.strategies: tuple[Prepared, ...] = ()
         self.failures: Sequence[object] = ()
-        self._transport = transport
-        self._clean = clean
+        self._transport, self._clean = transport, clean
         self._phase = "starting"
         self._storage: Storage
         self.engine: Engine
@@ -178,7 +178,7 @@ class Daemon:
         settings, clock, observer = self.settings, self.clock, self.observer
         self.safety = Safety(self.venues, self._storage.latch, self.engine, clock)
         self.executor = Executor(
-            {name: parts.connector for name, parts in self.venues.items()},
+            {name: Vouched(parts.connector) for name, parts in self.venues.items()},
             self.emit,
             clock=clock,
             observer=observer,

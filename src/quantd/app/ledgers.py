@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from quantd.app.shared import Shared
 from quantd.domain.cash import CashFlow
 from quantd.domain.events import CashMoved, CursorAdvanced
+from quantd.domain.soundness import flaw_of_flow, vouch
 
 CURSOR = "cash_flows_until"
 _EVERY_S = 60.0
@@ -26,6 +27,7 @@ async def follow_cash(shared: Shared, venue: str, read: Callable[[int, int], Awa
         if until_ns <= read_until_ns:
             continue
         flows = await read(read_until_ns, until_ns)
+        vouch(venue, "cash_flows", flows, flaw_of_flow)
         now_ns = shared.clock.now_ns()
         for flow in flows:
             shared.emit(CashMoved(flow, now_ns))

@@ -18,6 +18,7 @@ from quantd.domain.facts import Fact, OperationSettled
 from quantd.domain.instruments import symbol_of
 from quantd.ports import Clock, Emit
 from quantd.runtime.accounts import AccountFollower
+from quantd.runtime.vouched import Vouched
 
 _log = structlog.get_logger("quantd.app")
 _TAKEN = ("accepted", "scheduled")
@@ -48,7 +49,7 @@ class VenueKeeper:
         self._parts = shared.venues[name]
         settings = self._parts.settings
         self.follower = AccountFollower(
-            self._parts.connector,
+            Vouched(self._parts.connector),
             sorted({symbol_of(one) for one in wants(shared.engine, name).instruments}),
             held=self._held(),
             engine=shared.engine,

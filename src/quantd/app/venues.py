@@ -7,6 +7,7 @@ from quantd.config import Settings
 from quantd.config.venue_kinds import venue_kind
 from quantd.engine.state import State
 from quantd.ports import Transport
+from quantd.runtime.vouched import Vouched
 from quantd.venues.budget import AddressPool
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
@@ -35,7 +36,8 @@ def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenuePar
     for parts in built.values():
         if isinstance(parts.settings, PaperSettings) and isinstance(parts.connector, PaperConnector):
             source = parts.settings.data.venue
-            parts.connector.source = None if source is None else built[source].connector
+            # Vouched for here: the exchange under it would keep rules that cannot be.
+            parts.connector.source = None if source is None else Vouched(built[source].connector)
     return built
 
 

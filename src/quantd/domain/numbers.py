@@ -59,6 +59,24 @@ def decimal_from_text(text: str) -> Decimal:
     return value
 
 
+LARGEST = 21
+"""Amounts of money and quantities stay below ten to this power: a national economy in the least of currencies."""
+FINEST = -256
+"""No amount has a digit below ten to this power: no float that is written out in full is longer by much."""
+
+
+def is_sound(value: Decimal) -> bool:
+    """Tell whether a number from outside is one to reckon with: finite, and neither so large nor so fine that sums lose it.
+
+    ``1E+999999`` is finite as well, and overflows in the first product; ``0E-999999999`` fills the memory when it is written.
+    """
+    if not value.is_finite():
+        return False
+    exponent = int(value.as_tuple().exponent)
+    # A quotient of zero may be written with any exponent of a few digits.
+    return exponent >= FINEST and (value.adjusted() < LARGEST if value else exponent <= -FINEST)
+
+
 def snap(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     """Return `value` brought onto a multiple of `step` (> 0)."""
     return (value / step).to_integral_value(_MODES[rounding]) * step

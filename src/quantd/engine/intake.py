@@ -37,8 +37,9 @@ from quantd.engine.context import Context
 from quantd.engine.executions import corrections, derived, executed, is_told, likely_price, stood_for
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
+from quantd.engine.overfills import is_beyond
 from quantd.engine.settling import settlement_of
-from quantd.engine.snapshots import locks_are_stale, lots_to_take
+from quantd.engine.snapshots import locks_are_stale, lots_have_moved, lots_to_take
 from quantd.engine.trading import Trading
 
 OrderChanged = Callable[[LiveOrder, "Fill | None"], None]
@@ -205,6 +206,8 @@ class Intake:
             if order is None:
                 self._keep(report)
                 return
+        if is_beyond(context, order, report):
+            return
         named = bool(report.venue_order_id) and report.venue_order_id not in order.venue_order_ids
         if named:
             context.record(OrderAcknowledged(order.client_order_id, report.venue_order_id, context.now_ns))
@@ -380,11 +383,7 @@ class Intake:
         told = {balance.asset: balance.total for balance in snapshot.balances}
         ours = {asset: amount for asset, amount in account.totals.items() if amount or asset in told}
         lots = lots_to_take(context, snapshot)
-        known = context.state.lots.get(snapshot.venue)
-        held = known.all() if known is not None else ()
-        moved = lots is not None and (
-            set(lots) != {one.lot for one in held} or any(one.shown_at_ns <= one.set_at_ns for one in held)
-        )
+        moved = lots is not None and lots_have_moved(context.state, snapshot.venue, lots)
         told_anew = snapshot.balances != account.told or snapshot.margin_used != account.margin_used
         if told_anew or told != ours or moved or locks_are_stale(context.state, snapshot):
             context.record(

@@ -14,6 +14,7 @@ from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder
+from quantd.engine.overfills import is_beyond_lot
 from quantd.engine.risk.wish import Denial, Denied, Wish
 
 
@@ -75,7 +76,7 @@ def lot_exit(context: Context, report: OrderReport) -> LiveOrder | None:
     """
     lots = context.state.lots.get(report.instrument.partition(":")[0])
     held = None if lots is None or not report.lot or not report.filled_quantity else lots.get(report.lot)
-    if lots is None or held is None or _is_booked(context, lots, held):
+    if lots is None or held is None or _is_booked(context, lots, held) or is_beyond_lot(context, held, report):
         return None
     if report.kind not in (OrderKind.STOP, OrderKind.LIMIT) and any(
         order.lot == report.lot and order.operation is not None and not order.is_acknowledged

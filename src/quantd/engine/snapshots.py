@@ -43,6 +43,13 @@ def lots_to_take(context: Context, snapshot: AccountSnapshot) -> tuple[Lot, ...]
     )
 
 
+def lots_have_moved(state: State, venue: str, lots: tuple[Lot, ...]) -> bool:
+    """Tell whether lots are others than those that are known, or show exits that were set since as they are."""
+    known = state.lots.get(venue)
+    held = known.all() if known is not None else ()
+    return set(lots) != {one.lot for one in held} or any(one.shown_at_ns <= one.set_at_ns for one in held)
+
+
 def _with_untold(state: State, shown: Lot, ours: Lot | None) -> Lot:
     """Return a lot with what working orders of ours may have closed of it: their fills, once told, make it smaller."""
     net = state.portfolio.nets.get(shown.instrument)

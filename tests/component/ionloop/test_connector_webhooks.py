@@ -53,6 +53,17 @@ def test_a_webhook_before_the_answer_gives_the_answer_its_price() -> None:
     run(body)
 
 
+def test_an_average_that_cannot_be_is_not_remembered() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit(quantity="0.01"))
+        rig.connector.webhook(notice("ord_1", "0.01", "-64990.5"))
+        rig.connector.webhook(notice("ord_1", "0.01", "0"))
+        report = the_report(rig.connector.webhook(notice("ord_1", "0.01", "0")))
+        assert report.average_price is None
+
+    run(body)
+
+
 def test_a_webhook_of_a_part_ends_nothing() -> None:
     async def body(rig: Rig) -> None:
         await rig.connector.submit(rig.submit(quantity="0.01"))

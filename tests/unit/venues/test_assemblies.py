@@ -79,7 +79,7 @@ async def test_ionloop_takes_signed_notices_and_registers_only_where_it_is_told_
     assert webhook is not None
     assert webhook.register is None
     taken: list[Iterable[Event]] = []
-    body = b'{"id":"e1","type":"account.updated","createdAt":"2999-01-01T00:00:00Z","data":{}}'
+    body = b'{"id":"e1","type":"account.updated","createdAt":"2199-01-01T00:00:00Z","data":{}}'
     signature = hmac.new(b"w", body, hashlib.sha256).hexdigest()
     receiver = webhook.receiver(taken.append)
     assert receiver.receive({"x-ionloop-signature": "00"}, body) == (401, "bad_signature")

@@ -17,6 +17,7 @@ from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
 from quantd.venues.hummingbot import wire
 from quantd.venues.hummingbot.classify import classify, classify_read
+from quantd.venues.parsing import CANNOT_READ
 
 _T = TypeVar("_T")
 _Row = TypeVar("_Row", bound=wire.OrderRow | wire.TradeRow)
@@ -66,7 +67,7 @@ class Api:
         response = await self.http.read(operation, request, lane)
         try:
             return msgspec.json.decode(response.body, type=kind)
-        except (msgspec.DecodeError, ValueError) as error:
+        except CANNOT_READ as error:
             raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
 
     async def listed(

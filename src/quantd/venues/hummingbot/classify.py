@@ -13,6 +13,7 @@ from quantd.domain.outcomes import NotExecuted, Outcome, Rejected, Scheduled, Un
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
 from quantd.venues.http import retry_after_s
 from quantd.venues.hummingbot import wire
+from quantd.venues.parsing import CANNOT_READ
 
 RULES_PAUSE_S = 2.0
 """Pause after "trading rules not yet loaded"; the server says "in a moment"."""
@@ -62,7 +63,7 @@ def _scheduled(operation: str, status: int, body: bytes) -> Outcome:
     if operation == "place_order" and status == 201:
         try:
             return Scheduled(msgspec.json.decode(body, type=wire.Scheduled).order_id)
-        except (msgspec.DecodeError, ValueError):
+        except CANNOT_READ:
             return Unknown("scheduled_but_unreadable")
     if operation == "cancel_order" and status == 200 and detail_of(body) is not None:
         return Unknown(CANCEL_REQUESTED)
@@ -109,7 +110,7 @@ def detail_of(body: bytes) -> str | None:
         if not raw:
             return ""
         found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except CANNOT_READ:
         return None
     return str(found)[:300]
 

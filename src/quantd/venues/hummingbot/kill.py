@@ -15,6 +15,7 @@ from quantd.venues.hummingbot.api import LIST_LIMIT, cancel_path, headers_of
 from quantd.venues.hummingbot.classify import CANCEL_REQUESTED, NOT_TRACKED, classify
 from quantd.venues.hummingbot.options import HummingbotOptions
 from quantd.venues.hummingbot.search import CANCELS_MAX
+from quantd.venues.parsing import CANNOT_READ
 
 OPERATION = "cancel_order"
 QUEUE_S = 15.0
@@ -65,7 +66,7 @@ class HummingbotKillSwitch:
         response = self._transport.send(request)
         try:
             rows = msgspec.json.decode(response.body, type=wire.Page[wire.OrderRow]).data
-        except (msgspec.DecodeError, ValueError):
+        except CANNOT_READ:
             return KillAnswer(False, f"{reason}; the look answered {response.status}", _AGAIN_S)
         if any(row.order_id == order_id and translate.state_of(row)[0] in ENDS for row in rows):
             return KillAnswer(True)

@@ -11,6 +11,8 @@ import msgspec
 from quantd.venues.parsing import Finite
 
 _T = TypeVar("_T")
+_STAND_IN = 60
+"""No figure that stands for none has more places."""
 
 
 class Wire(Finite, frozen=True):
@@ -119,6 +121,13 @@ class Rules(Wire, frozen=True):
     min_order_value: Decimal | None = None
     supports_limit_orders: bool = True
     supports_market_orders: bool = True
+
+    def __post_init__(self) -> None:
+        """Take what stands for none as well, which is no number to reckon with."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) <= _STAND_IN):
+                raise ValueError(f"expected a sound, finite decimal in {name}, found {value!s:.32}")
 
 
 class Candle(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from quantd.venues.ionloop import wire
 from quantd.venues.ionloop.classify import classify_read, is_auth_failure, judge
 from quantd.venues.ionloop.limits import budget_route
 from quantd.venues.ionloop.routes import Route, route_table, target
-from quantd.venues.parsing import instant_ns
+from quantd.venues.parsing import CANNOT_READ, instant_ns
 
 _T = TypeVar("_T")
 
@@ -88,7 +88,7 @@ class Api:
         self._compare_clocks(answer.meta, received_at_ns)
         try:
             payload = wire.decode(kind, answer.data)
-        except (msgspec.DecodeError, ValueError) as error:
+        except CANNOT_READ as error:
             raise Unreadable(self.venue, operation, f"the answer cannot be read: {error}") from error
         return Answer(payload, answer.meta, received_at_ns)
 
@@ -107,7 +107,7 @@ class Api:
                 self._compare_clocks(answer.meta, self.http.clock.now_ns())
                 try:
                     payload = wire.decode(kind, answer.data)
-                except (msgspec.DecodeError, ValueError):
+                except CANNOT_READ:
                     outcome = Unknown(UNREADABLE)
             if is_auth_failure(operation, status, outcome) and self._auth_failed is not None:
                 self._auth_failed(f"{operation}: {outcome}")

@@ -7,8 +7,6 @@ engine makes everything else of them. It stores no client order id, so a lost cr
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from quantd.domain.cash import Account, AccountKind, PositionMode
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.events import Event
@@ -42,6 +40,7 @@ from quantd.venues.ionloop.orders import OPEN, OrderDesk
 from quantd.venues.ionloop.search import KnownIds, Search
 from quantd.venues.ionloop.translate import SECOND_NS
 from quantd.venues.market_reads import MarketReads
+from quantd.venues.parsing import CANNOT_READ
 
 CANCEL_PATIENCE_S = 30.0
 """Longest wait of a cancel for the rate budget."""
@@ -280,7 +279,7 @@ class IonloopConnector(MarketReads):
             return ()
         try:
             notice = wire.decode(wire.WebhookOrder, event.data)
-        except msgspec.DecodeError:
+        except CANNOT_READ:
             return ()  # only the notice of a fill is documented; the poller sees what the others mean
         self._hints.add(notice.order_id)
         while len(self._hints) > 10_000:

@@ -14,7 +14,7 @@ import msgspec
 
 from quantd.domain.orders import ENDS, ClientOrderId
 from quantd.domain.reports import OrderReport
-from quantd.errors import Refused
+from quantd.errors import Refused, Unavailable
 from quantd.ports import Clock
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
@@ -92,6 +92,8 @@ class OrderDesk:
             if error.code == "not_found":
                 return None
             raise
+        if answer.payload.id != order_id:
+            raise Unavailable(self._api.venue, "get_order", f"asked for order {order_id}, told of {answer.payload.id}")
         self.learn(answer.payload)
         return answer.payload
 
@@ -140,7 +142,7 @@ class OrderDesk:
         if filled is None or filled <= 0:
             return None
         told = self._averages.get(notice.order_id)
-        if average is not None and (told is None or told[0] <= filled):
+        if average is not None and average > 0 and (told is None or told[0] <= filled):
             _keep(self._averages, notice.order_id, (filled, average))
         ended, terms = self._ended.get(notice.order_id), self._terms.get(notice.order_id)
         if ended is not None:

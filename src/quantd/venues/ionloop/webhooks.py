@@ -12,7 +12,7 @@ import msgspec
 from quantd.ports import Clock, Observer
 from quantd.venues.ionloop import wire
 from quantd.venues.ionloop.verify import MAX_AGE_NS, EventIds, is_signed
-from quantd.venues.parsing import instant_ns
+from quantd.venues.parsing import CANNOT_READ, instant_ns
 
 SIGNATURE_HEADER = "x-ionloop-signature"
 EVENT_ID_HEADER = "x-ionloop-event-id"
@@ -64,7 +64,7 @@ class WebhookReceiver:
             return 401, "bad_signature"
         try:
             event = wire.decode(wire.WebhookEvent, body)
-        except msgspec.DecodeError:
+        except CANNOT_READ:
             return 400, "malformed"
         created_at_ns = instant_ns(event.created_at)
         if created_at_ns is None or not event.id or headers.get(EVENT_ID_HEADER, event.id) != event.id:

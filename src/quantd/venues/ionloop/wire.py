@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from quantd.venues.parsing import Finite
+from quantd.venues.parsing import CANNOT_READ, Finite
 
 Instant = str
 """ISO-8601 in UTC, read by `parsing.instant_ns`: a time that cannot be read must not make an order unreadable."""
@@ -238,7 +238,7 @@ def envelope(body: bytes) -> Envelope | None:
     """Return the envelope in `body`, None when there is none (HTML, empty, cut off)."""
     try:
         return _ENVELOPE.decode(body)
-    except (msgspec.DecodeError, ValueError):
+    except CANNOT_READ:
         return None
 
 

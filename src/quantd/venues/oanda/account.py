@@ -16,6 +16,7 @@ from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import ClientOrderId, OrderState
 from quantd.domain.reports import AccountSnapshot, OrderReport
+from quantd.domain.soundness import flaw_of_snapshot, vouch
 from quantd.venues.budget import Lane
 from quantd.venues.oanda import translate, wire
 from quantd.venues.oanda.api import Api
@@ -98,7 +99,6 @@ class AccountReader:
         self.unsure = {trade: keys for trade, keys in self.unsure.items() if shown_by_it.get(trade) != keys}
         newer = {trade: self.exits[trade] for trade in self._taken if trade in trades}
         self.exits = {trade: LotProtection() for trade in trades} | translate.exits_by_trade(shown.orders) | newer
-        self._shown_id = self._ledger.last_id
         news = tuple(self._ledger.news)
         reports = [
             *self._news(news),
@@ -124,6 +124,8 @@ class AccountReader:
             margin_closeout=shown.margin_closeout_percent,
             flows=flows,
         )
+        vouch(self._api.venue, "account", (snapshot,), flaw_of_snapshot)
+        self._shown_id = self._ledger.last_id
         return snapshot, shown
 
     def _add_up(self, shown: wire.Details) -> bool:

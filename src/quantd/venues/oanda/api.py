@@ -17,6 +17,7 @@ from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
 from quantd.venues.oanda.classify import classify, classify_read
 from quantd.venues.oanda.formats import DATETIME_FORMAT
+from quantd.venues.parsing import CANNOT_READ
 
 _T = TypeVar("_T")
 _REFUSED_AGAIN_S = 1.0
@@ -62,7 +63,7 @@ class Api:
             raise Unavailable(self.venue, operation, f"a token that was good is refused: {error.detail}") from error
         try:
             return msgspec.json.decode(response.body, type=kind)
-        except (msgspec.DecodeError, ValueError) as error:
+        except CANNOT_READ as error:
             raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
 
     async def _read(self, operation: str, request: HttpRequest, lane: Lane) -> HttpResponse:

@@ -9,12 +9,13 @@ from decimal import Decimal
 
 from quantd.domain.numbers import plain
 from quantd.domain.orders import OrderSpec, Side
+from quantd.venues.parsing import time_ns
 
 SECOND_NS = 1_000_000_000
 DATETIME_FORMAT = "RFC3339"
 """Asked for with every request; the answers may be in either format all the same."""
 _RFC3339 = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)$")
-_UNIX = re.compile(r"^(\d+)(?:\.(\d{1,9}))?$")
+_UNIX = re.compile(r"^(\d{1,18})(?:\.(\d{1,9}))?$")
 
 
 def instant_ns(text: str) -> int | None:
@@ -30,7 +31,7 @@ def instant_ns(text: str) -> int | None:
         if found is None:
             return None
         seconds = int(found[1])
-    return seconds * SECOND_NS + int((found[2] or "0").ljust(9, "0")) or None
+    return time_ns(seconds * SECOND_NS + int((found[2] or "0").ljust(9, "0")), 1)
 
 
 def instant_text(at_ns: int) -> str:

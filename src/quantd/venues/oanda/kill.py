@@ -14,6 +14,7 @@ from quantd.venues.oanda.api import account_path, headers_of, order_path
 from quantd.venues.oanda.classify import classify
 from quantd.venues.oanda.options import OandaOptions
 from quantd.venues.oanda.wire import OneOrder
+from quantd.venues.parsing import CANNOT_READ
 
 OPERATION = "cancel_order"
 _LOOK_AGAIN_S = 1.0
@@ -59,7 +60,7 @@ class OandaKillSwitch:
             return KillAnswer(True)
         try:
             order = msgspec.json.decode(response.body, type=OneOrder).order
-        except (msgspec.DecodeError, ValueError):
+        except CANNOT_READ:
             return KillAnswer(False, f"ended, and the look answered {response.status}", _LOOK_AGAIN_S)
         if order.replaced_by_order_id:
             return order.replaced_by_order_id

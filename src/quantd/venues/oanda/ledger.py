@@ -194,12 +194,15 @@ class Ledger:
 
     async def _order(self, order_id: str, lane: Lane) -> wire.Order | None:
         try:
-            return (await self._api.get("order", f"/orders/{order_id}", wire.OneOrder, lane)).order
+            order = (await self._api.get("order", f"/orders/{order_id}", wire.OneOrder, lane)).order
         except Refused as error:
             if error.code not in ("no_such_order", "not_found"):
                 raise
             self.alerts.note("order_not_shown", order_id)  # right after its creation a read may lag behind
             return None
+        if order.id != order_id:
+            raise Unavailable(self._api.venue, "order", f"asked for order {order_id}, told of {order.id}")
+        return order
 
     async def _entry(self, number: str, lane: Lane) -> wire.Transaction:
         answer = await self._api.get("transaction", f"/transactions/{number}", wire.TransactionAnswer, lane)

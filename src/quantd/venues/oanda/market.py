@@ -115,7 +115,7 @@ class MarketReader:
             bars.append(
                 Bar(
                     instrument.id, opened_at_ns, closed_at_ns, float(mid.o), float(mid.h), float(mid.l), float(mid.c),
-                    float(candle.volume), now_ns,
+                    candle.volume, now_ns,
                 )
             )  # fmt: skip
         return tuple(bars[-count:])

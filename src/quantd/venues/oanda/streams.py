@@ -20,6 +20,7 @@ from quantd.venues.oanda import wire
 from quantd.venues.oanda.api import account_path, headers_of
 from quantd.venues.oanda.classify import classify_read
 from quantd.venues.oanda.market import quote
+from quantd.venues.parsing import CANNOT_READ
 
 SILENCE_S = 10.0
 """Both streams send a heartbeat every 5 s; after twice that without a line they are dead."""
@@ -121,5 +122,5 @@ class Streams:
 def _read(line: bytes, kind: type[_T]) -> _T | None:
     try:
         return msgspec.json.decode(line, type=kind)
-    except (msgspec.DecodeError, ValueError):
+    except CANNOT_READ:
         return None

@@ -5,14 +5,18 @@ answers (docs/venues/oanda.md). Decimals are JSON strings; numbers are read as t
 """
 
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from quantd.domain.numbers import ZERO
-from quantd.venues.parsing import Finite
+from quantd.venues.parsing import CANNOT_READ, Finite
 
 T = TypeVar("T")
+Number = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")]
+MaybeNumber = Annotated[str, msgspec.Meta(pattern="^[0-9]{0,18}$")]
+"""Id of an entry of the log: they count up from 1, and an order's is its creation's. Empty where there is none."""
+Places = Annotated[int, msgspec.Meta(ge=-18, le=18)]
 _SPELT = {"id": "ID", "ids": "IDs", "pl": "PL", "vwap": "VWAP"}
 
 
@@ -63,7 +67,7 @@ class PositionFinancing(Wire, frozen=True):
 class Transaction(Wire, frozen=True):
     """One entry of the account's log, of whatever type; ids are decimal numbers, the order's is its creation's."""
 
-    id: str
+    id: Number
     type: str = ""
     time: str = ""
     reason: str = ""
@@ -98,10 +102,13 @@ class Transaction(Wire, frozen=True):
     position_financings: tuple[PositionFinancing, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse an id that is no number as well."""
+        """Refuse a price below zero, and an execution at none: it would stand in the order's log for ever."""
         super().__post_init__()
-        if not self.id.isdecimal():
-            raise ValueError(f"expected a number as id, found {self.id!r}")
+        average = self.full_vwap or self.price or ZERO
+        rows = (*self.trades_closed, *(one for one in (self.trade_reduced, self.trade_opened) if one is not None))
+        least = min([row.price or average for row in rows] or [average])
+        if least < 0 or (not least and self.type == "ORDER_FILL"):
+            raise ValueError(f"expected prices above zero in entry {self.id}, found {least}")
 
     @property
     def number(self) -> int:
@@ -118,14 +125,14 @@ class TransactionPage(Wire, frozen=True):
     """A range of the log; it is whole if it ends at `last_transaction_id`."""
 
     transactions: tuple[Transaction, ...]
-    last_transaction_id: str
+    last_transaction_id: Number
 
 
 class TransactionPages(Wire, frozen=True):
     """Addresses of the pages of a time range."""
 
     pages: tuple[str, ...] = ()
-    last_transaction_id: str = "0"
+    last_transaction_id: MaybeNumber = "0"
 
 
 class TransactionAnswer(Wire, frozen=True):
@@ -147,7 +154,7 @@ class OrderAnswer(Wire, frozen=True):
     order_cancel_reject_transaction: Transaction | None = None
     order_reissue_transaction: Transaction | None = None
     replacing_order_cancel_transaction: Transaction | None = None
-    last_transaction_id: str = ""
+    last_transaction_id: MaybeNumber = ""
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
@@ -165,7 +172,7 @@ class DependentAnswer(Wire, frozen=True):
     take_profit_order_created_cancel_transaction: Transaction | None = None
     stop_loss_order_created_cancel_transaction: Transaction | None = None
     guaranteed_stop_loss_order_created_cancel_transaction: Transaction | None = None
-    last_transaction_id: str = ""
+    last_transaction_id: MaybeNumber = ""
 
 
 class Failure(Wire, frozen=True):
@@ -181,7 +188,7 @@ class Failure(Wire, frozen=True):
 class Order(Wire, frozen=True):
     """An order as it stands; dependent ones have a trade instead of instrument and units."""
 
-    id: str
+    id: Number
     type: str
     state: str = "PENDING"
     create_time: str = ""
@@ -192,10 +199,10 @@ class Order(Wire, frozen=True):
     trade_id: str = ""
     client_extensions: Extensions | None = None
     trailing_stop_value: Decimal | None = None
-    filling_transaction_id: str = ""
-    cancelling_transaction_id: str = ""
-    replaces_order_id: str = ""
-    replaced_by_order_id: str = ""
+    filling_transaction_id: MaybeNumber = ""
+    cancelling_transaction_id: MaybeNumber = ""
+    replaces_order_id: MaybeNumber = ""
+    replaced_by_order_id: MaybeNumber = ""
 
 
 class OneOrder(Wire, frozen=True):
@@ -248,14 +255,14 @@ class Summary(Wire, frozen=True):
     margin_available: Decimal = ZERO
     margin_closeout_percent: Decimal | None = None
     nav: Decimal | None = msgspec.field(default=None, name="NAV")
-    last_transaction_id: str = ""
+    last_transaction_id: MaybeNumber = ""
 
 
 class SummaryAnswer(Wire, frozen=True):
     """The account without its lists."""
 
     account: Summary
-    last_transaction_id: str
+    last_transaction_id: Number
 
 
 class Details(Summary, frozen=True):
@@ -270,7 +277,7 @@ class DetailsAnswer(Wire, frozen=True):
     """The whole account."""
 
     account: Details
-    last_transaction_id: str
+    last_transaction_id: Number
 
 
 # -- the market --------------------------------------------------------------------------------------------------------
@@ -287,8 +294,8 @@ class Rules(Wire, frozen=True):
     """Trading rules of one instrument."""
 
     name: str
-    display_precision: int
-    trade_units_precision: int
+    display_precision: Places
+    trade_units_precision: Places
     minimum_trade_size: Decimal
     margin_rate: Decimal
     maximum_order_units: Decimal | None = None
@@ -304,7 +311,7 @@ class RulesAnswer(Wire, frozen=True):
     instruments: tuple[Rules, ...]
 
 
-class Level(msgspec.Struct, frozen=True):
+class Level(Finite, frozen=True):
     """One price of a ladder; text in polls, numbers in some places."""
 
     price: Decimal
@@ -332,7 +339,7 @@ class StreamedTransaction(Wire, frozen=True):
     """What of a line of the transaction stream tells how far the log has grown."""
 
     id: str = ""
-    last_transaction_id: str = ""
+    last_transaction_id: MaybeNumber = ""
     """Of a heartbeat."""
 
 
@@ -342,7 +349,7 @@ class Prices(Wire, frozen=True):
     prices: tuple[Price, ...]
 
 
-class Sides(msgspec.Struct, frozen=True):
+class Sides(Finite, frozen=True):
     """Open, high, low and close of one side."""
 
     o: Decimal
@@ -356,7 +363,7 @@ class Candle(Wire, frozen=True):
 
     time: str
     complete: bool
-    volume: int = 0
+    volume: float = 0
     mid: Sides | None = None
 
 
@@ -387,5 +394,5 @@ def dependent_answer(body: bytes) -> DependentAnswer | None:
 def _decoded(body: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+    except CANNOT_READ:
         return None

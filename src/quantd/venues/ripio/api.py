@@ -18,6 +18,7 @@ from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.final_state import UNREADABLE
 from quantd.venues.http import VenueHttp
+from quantd.venues.parsing import CANNOT_READ
 from quantd.venues.ripio import wire
 from quantd.venues.ripio.classify import CANCELS, classify, classify_read, is_auth_failure
 from quantd.venues.ripio.signing import Signer, stamp_of
@@ -134,7 +135,7 @@ class Api:
         assert told is not None, "the classification refuses what has no envelope"
         try:
             payload = read(told.data)
-        except (msgspec.DecodeError, ValueError) as error:
+        except CANNOT_READ as error:
             raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
         return Answer(payload, told.timestamp, received_at_ns)
 
@@ -174,7 +175,7 @@ class Api:
                 assert told is not None, "only an envelope is accepted"
                 try:
                     payload = read(told.data)
-                except (msgspec.DecodeError, ValueError):
+                except CANNOT_READ:
                     return Unknown(UNREADABLE)
             return outcome
 

@@ -6,10 +6,9 @@ is not whole. Prices and amounts stay exact here, since the checksum counts thei
 
 from decimal import Decimal
 
-import msgspec
-
 from quantd.domain.instruments import Instrument
 from quantd.domain.market import Book, Quote
+from quantd.venues.parsing import CANNOT_READ, time_ns
 from quantd.venues.ripio import wire
 from quantd.venues.ripio.checksum import checksum
 from quantd.venues.ripio.translate import MS_NS
@@ -58,7 +57,7 @@ class StreamBook:
         """
         try:
             self._apply(frame)
-        except (msgspec.DecodeError, ValueError) as error:
+        except CANNOT_READ as error:
             self.reset()
             raise OutOfStep("stream_unreadable") from error
         except OutOfStep:
@@ -91,7 +90,7 @@ class StreamBook:
         bids, asks = self._best
         if not self.is_whole or not bids or not asks or bids[0] >= asks[0]:
             return None
-        occurred_at_ns = self._venue_ms * MS_NS if self._venue_ms is not None else None
+        occurred_at_ns = time_ns(self._venue_ms, MS_NS)
         return Quote(
             instrument.id,
             float(bids[0]),
@@ -112,6 +111,6 @@ class StreamBook:
             tuple((float(price), float(self._bids[price])) for price in bids[:depth]),
             tuple((float(price), float(self._asks[price])) for price in asks[:depth]),
             self.heard_at_ns,
-            self._venue_ms * MS_NS if self._venue_ms is not None else None,
+            time_ns(self._venue_ms, MS_NS),
             self._sequence or 0,
         )

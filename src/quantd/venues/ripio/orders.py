@@ -16,7 +16,7 @@ from quantd.domain.instruments import InstrumentId, instrument_id
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import ENDS, ClientOrderId, OrderState
 from quantd.domain.reports import OrderReport
-from quantd.errors import Refused
+from quantd.errors import Refused, Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.ripio import translate, wire
@@ -67,7 +67,10 @@ class OrderReader:
         Raises:
             VenueError: when it could not be read.
         """
-        return await self._one("get_order", f"/orders/{part(order_id)}", lane)
+        row = await self._one("get_order", f"/orders/{part(order_id)}", lane)
+        if row is not None and row.id.upper() != order_id.upper():
+            raise Unavailable(self._api.venue, "get_order", f"asked for order {order_id}, told of {row.id}")
+        return row
 
     async def by_external_id(self, external_id: str, lane: Lane) -> wire.OrderRow | None:
         """Return an order under a client's id, None when there is none; of several the venue shows any.

@@ -8,7 +8,6 @@ to the private topics.
 import asyncio
 from collections.abc import Iterable
 
-import msgspec
 import structlog
 
 from quantd.domain.instruments import Instrument
@@ -18,6 +17,7 @@ from quantd.errors import Unavailable, VenueError
 from quantd.ports import Emit, Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.parsing import CANNOT_READ
 from quantd.venues.ripio import wire
 from quantd.venues.ripio.api import Api, Message
 from quantd.venues.ripio.books import OutOfStep, StreamBook
@@ -170,7 +170,7 @@ class Stream:
             text = await socket.receive(SILENCE_MAX_S)
             try:
                 frame = _FRAME(text)
-            except (msgspec.DecodeError, ValueError):
+            except CANNOT_READ:
                 self._alerts.note("stream_unreadable", "frame")
                 continue
             if not frame.body or bytes(frame.body) == b"null" or frame.id < 0:
@@ -224,7 +224,7 @@ class Stream:
                 row = _ORDER(frame.body).row()
                 if self._orders.is_ours(row):  # what others do shows in the snapshots
                     news.put_nowait(row)
-        except (msgspec.DecodeError, ValueError):
+        except CANNOT_READ:
             self._alerts.note("stream_unreadable", frame.topic)
 
     async def _tell(self, news: "asyncio.Queue[wire.OrderRow]", emit: Emit) -> None:

@@ -15,7 +15,7 @@ from quantd.domain.market import Book, Quote
 from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import ENDS, ClientOrderId, OrderKind, OrderSpec, OrderState, Side, TimeInForce
 from quantd.domain.reports import OrderReport
-from quantd.venues.parsing import EPOCH, instant_ns
+from quantd.venues.parsing import EPOCH, instant_ns, time_ns
 from quantd.venues.ripio import wire
 
 SECOND_NS = 1_000_000_000
@@ -132,7 +132,7 @@ def fills_of(trades: Iterable[wire.TradeRow]) -> tuple[Fill, ...]:
             price=row.price,
             fees=((row.fee_currency, row.fee),) if row.fee else (),
             liquidity=_LIQUIDITY.get(row.taker_or_maker, Liquidity.UNKNOWN),
-            occurred_at_ns=row.timestamp * MS_NS if row.timestamp is not None else instant_ns(row.date),
+            occurred_at_ns=time_ns(row.timestamp, MS_NS) or instant_ns(row.date),
         )
         for row in trades
     ]
@@ -227,7 +227,7 @@ def quote(instrument: Instrument, ticker: wire.Ticker, venue_ms: int | None, rec
     """Return a quote with the time of the answer, for the ticker's date is the last trade's; None where a side is empty."""
     if not ticker.bid or not ticker.ask:
         return None
-    occurred_at_ns = venue_ms * MS_NS if venue_ms is not None else None
+    occurred_at_ns = time_ns(venue_ms, MS_NS)
     return Quote(instrument.id, ticker.bid, ticker.ask, received_at_ns, occurred_at_ns)
 
 
@@ -235,7 +235,7 @@ def book(instrument: Instrument, told: wire.Book, depth: int, received_at_ns: in
     """Return a book of up to `depth` levels a side, best first whatever the venue's order."""
     bids = sorted(((level.price, level.amount) for level in told.bids if level.amount > 0), reverse=True)
     asks = sorted((level.price, level.amount) for level in told.asks if level.amount > 0)
-    occurred_at_ns = told.timestamp * MS_NS if told.timestamp is not None else None
+    occurred_at_ns = time_ns(told.timestamp, MS_NS)
     return Book(instrument.id, tuple(bids[:depth]), tuple(asks[:depth]), received_at_ns, occurred_at_ns)
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from quantd.venues.parsing import Finite
+from quantd.venues.parsing import CANNOT_READ, Finite, expect_above_zero
 
 _Payload = TypeVar("_Payload")
 Read = Callable[[bytes | msgspec.Raw], _Payload]
@@ -163,6 +163,11 @@ class TradeRow(Wire, frozen=True):
     timestamp: int | None = None
     date: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse an execution of nothing, or at no price."""
+        super().__post_init__()
+        expect_above_zero(self, "amount", "price")
+
     @property
     def order_id(self) -> str:
         """The id of our own order, upper case as the venue writes it."""
@@ -283,7 +288,7 @@ def envelope(body: bytes) -> Envelope | None:
     """Return the envelope in `body`, None when there is none (HTML, empty, cut off)."""
     try:
         return _ENVELOPE.decode(body)
-    except (msgspec.DecodeError, ValueError):
+    except CANNOT_READ:
         return None
 
 

@@ -13,7 +13,8 @@ from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.numbers import ONE
 from quantd.domain.orders import OrderKind
 from quantd.domain.reports import AccountSnapshot, OrderReport
-from quantd.errors import Refused
+from quantd.domain.soundness import flaw_of_snapshot, vouch
+from quantd.errors import Refused, Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.tradelocker.catalogue import Catalogue
@@ -23,6 +24,8 @@ from quantd.venues.tradelocker.orders import KnownIds, OrderReader
 from quantd.venues.tradelocker.translate import SECOND_NS, ExecutionRow, OrderRow, PositionRow
 
 _PERCENT = ONE / 100
+_SUMS = frozenset({"balance", "projectedBalance", "initialMarginReq", "availableFunds"})
+"""Columns of the account's state that a snapshot needs."""
 _TOLD_MAX = 20
 """Snapshots that tell of a closing which the engine does not take."""
 _RECENT_NS = 3_600 * SECOND_NS
@@ -77,10 +80,12 @@ class AccountReader:
             self._check_netting(positions)
         exits = exit_orders(positions, working)
         reports = [self._orders.report(row, lot=exits.get(row.id, "")) for row in working.values()]
-        reports += self._tell(working, executions)
+        missing = _SUMS - sums.keys()
+        if missing:
+            raise Unavailable(account.venue, "state", f"the server tells no {', '.join(sorted(missing))}")
         balance, equity, used = sums["balance"], sums["projectedBalance"], sums["initialMarginReq"]
         stop_out = sums.get("stopOutLevel")
-        return AccountSnapshot(
+        shown = AccountSnapshot(
             venue=account.venue,
             asked_at_ns=asked_at_ns,
             answered_at_ns=answered_at_ns,
@@ -94,6 +99,9 @@ class AccountReader:
             equity=equity,
             margin_closeout=used * stop_out * _PERCENT / equity if stop_out and equity > 0 else None,
         )
+        vouch(account.venue, "snapshot", (shown,), flaw_of_snapshot)
+        # Last: what is told here counts as taken in.
+        return msgspec.structs.replace(shown, orders=(*shown.orders, *self._tell(working, executions)))
 
     def _tell(self, working: Mapping[str, OrderRow], executions: Sequence[ExecutionRow]) -> list[OrderReport]:
         """Return the ended orders that changed positions: ours that opened them first, then what closed them.

@@ -19,6 +19,7 @@ from quantd.errors import AuthFailed, Refused, Temporary, Unavailable, VenueErro
 from quantd.ports import HttpRequest, HttpResponse
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
+from quantd.venues.parsing import CANNOT_READ
 from quantd.venues.tradelocker.classify import UNAUTHORIZED, Envelope, classify, classify_read, envelope
 from quantd.venues.tradelocker.wire import AccountItem, AccountItems
 
@@ -226,7 +227,7 @@ class Api:
     def _decoded(self, operation: str, body: bytes, kind: type[_T]) -> _T:
         try:
             return decode(kind, body)
-        except (msgspec.DecodeError, ValueError) as error:
+        except CANNOT_READ as error:
             raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
 
     # --- session ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unk
 from quantd.errors import AuthFailed, RateLimited, Refused, Unavailable, VenueError
 from quantd.venues.final_state import ASK_FINAL_STATE
 from quantd.venues.http import retry_after_s
+from quantd.venues.parsing import CANNOT_READ
 
 RATE_PAUSE_S = 1.0
 """Pause after a 429 that names none."""
@@ -53,7 +54,7 @@ def envelope(body: bytes) -> Envelope | None:
     """Return an answer's envelope, None where it has none."""
     try:
         return msgspec.json.decode(body, type=Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except CANNOT_READ:
         return None
 
 
@@ -62,7 +63,7 @@ def order_id(body: bytes) -> str:
     told = envelope(body)
     try:
         return "" if told is None or not told.d else str(msgspec.json.decode(told.d, type=_OrderId).orderId)
-    except msgspec.DecodeError:
+    except CANNOT_READ:
         return ""
 
 
@@ -154,7 +155,7 @@ def _pause_s(headers: Mapping[str, str], body: bytes) -> float:
 def _is_json(body: bytes) -> bool:
     try:
         return isinstance(msgspec.json.decode(body), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except CANNOT_READ:
         return False
 
 

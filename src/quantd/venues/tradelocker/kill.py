@@ -14,6 +14,7 @@ from quantd.domain.outcomes import Accepted, NotExecuted, Rejected, Unknown
 from quantd.ports import HttpRequest, KillAnswer, NotSent, ReplyLost
 from quantd.venues.blocking import BlockingTransport
 from quantd.venues.final_state import ASK_FINAL_STATE
+from quantd.venues.parsing import CANNOT_READ
 from quantd.venues.tradelocker.api import BASE, Credentials, encode, headers_of, log_in_body
 from quantd.venues.tradelocker.classify import UNAUTHORIZED, classify
 from quantd.venues.tradelocker.wire import AccountItems
@@ -102,7 +103,7 @@ class TradeLockerKillSwitch:
                 headers = headers_of(token, "", self._credentials.developer_key)
                 listed = self._transport.send(HttpRequest("GET", f"{BASE}/auth/jwt/all-accounts", headers))
                 accounts = msgspec.json.decode(listed.body, type=AccountItems).accounts
-            except msgspec.DecodeError:
+            except CANNOT_READ:
                 return "", ""
             mine = [str(one.acc_num) for one in accounts if str(one.id) == self._credentials.account_id]
             self._own = (token, mine[0]) if mine else None

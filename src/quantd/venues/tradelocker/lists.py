@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
-from quantd.domain.numbers import decimal_from_text
 from quantd.errors import Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.parsing import sound_decimal
 from quantd.venues.tradelocker import wire
 from quantd.venues.tradelocker.api import Api
 from quantd.venues.tradelocker.columns import ColumnMap
@@ -148,7 +148,7 @@ class Lists:
         (sums,) = self._rows(
             "accountDetailsConfig",
             (found.account_details_data,),
-            lambda cells: {name: decimal_from_text(text) for name, text in cells.items()},
+            lambda cells: {name: sound_decimal(text) for name, text in cells.items()},
         )
         return sums
 

@@ -22,13 +22,16 @@ from quantd.domain.instruments import (
     instrument_id,
 )
 from quantd.domain.lots import LotProtection
-from quantd.domain.numbers import ONE, ZERO, decimal_from_text, plain
+from quantd.domain.numbers import ONE, ZERO, plain
 from quantd.domain.orders import ClientOrderId, OrderKind, OrderState, Side
 from quantd.domain.reports import OrderReport
+from quantd.venues.parsing import sound_decimal, time_ns
 from quantd.venues.tradelocker.wire import InstrumentWire
 
 SECOND_NS: Final = 1_000_000_000
 MS_NS: Final = 1_000_000
+_TIME_DIGITS: Final = 20
+"""More digits are no time: Python would refuse to read thousands of them."""
 
 Commission = tuple[str, Decimal]
 """Currency, and amount for each lot that trades."""
@@ -104,7 +107,7 @@ def order_row(cells: Mapping[str, str], *, final: bool) -> OrderRow:
     return OrderRow(
         id=_needed(cells, "id"),
         instrument=_needed(cells, "tradableInstrumentId"),
-        quantity=decimal_from_text(_needed(cells, "qty")),
+        quantity=sound_decimal(_needed(cells, "qty")),
         side=_SIDES.get(cells.get("side", "").lower()),
         kind=_KINDS.get(cells.get("type", "").lower()),
         status=cells.get("status", "").lower(),
@@ -133,8 +136,8 @@ def position_row(cells: Mapping[str, str]) -> PositionRow:
         id=_needed(cells, "id"),
         instrument=_needed(cells, "tradableInstrumentId"),
         side=side,
-        quantity=decimal_from_text(_needed(cells, "qty")),
-        price=decimal_from_text(_needed(cells, "avgPrice")),
+        quantity=sound_decimal(_needed(cells, "qty")),
+        price=sound_decimal(_needed(cells, "avgPrice")),
         stop_order=cells.get("stopLossId", ""),
         take_order=cells.get("takeProfitId", ""),
         opened_ns=_instant_ns(cells, "openDate"),
@@ -151,8 +154,8 @@ def execution_row(cells: Mapping[str, str]) -> ExecutionRow:
     return ExecutionRow(
         id=_needed(cells, "id"),
         order=_needed(cells, "orderId"),
-        quantity=decimal_from_text(_needed(cells, "qty")),
-        price=decimal_from_text(_needed(cells, "price")),
+        quantity=sound_decimal(_needed(cells, "qty")),
+        price=sound_decimal(_needed(cells, "price")),
         occurred_ns=_instant_ns(cells, "createdDate"),
         position=cells.get("positionId", ""),
     )
@@ -167,12 +170,12 @@ def _needed(cells: Mapping[str, str], name: str) -> str:
 
 def _number(cells: Mapping[str, str], name: str) -> Decimal | None:
     text = cells.get(name)
-    return None if text is None else decimal_from_text(text)
+    return None if text is None else sound_decimal(text)
 
 
 def _instant_ns(cells: Mapping[str, str], name: str) -> int | None:
     text = cells.get(name, "")
-    return int(text) * MS_NS if text.isascii() and text.isdigit() else None
+    return time_ns(int(text), MS_NS) if text.isascii() and text.isdigit() and len(text) < _TIME_DIGITS else None
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------

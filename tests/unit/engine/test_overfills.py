@@ -1,0 +1,80 @@
+"""What a venue says was filled beyond what an order can have traded is never booked."""
+
+from decimal import Decimal
+
+import pytest
+
+from quantd.domain.events import TradingState
+from quantd.domain.facts import FillRecorded, StateSet
+from quantd.domain.fills import Fill
+from quantd.domain.orders import OrderKind, OrderState, Side
+from quantd.domain.reports import OrderReport
+from quantd.testing.builders import BTC, Rig
+from tests.unit.engine.acts import buy
+from tests.unit.engine.lots import enter, make_rig
+
+D = Decimal
+
+
+@pytest.mark.parametrize("state", [OrderState.PARTIALLY_FILLED, OrderState.FILLED, OrderState.CANCELLED])
+def test_a_fill_beyond_the_order_is_refused_and_the_instrument_may_only_reduce(state: OrderState) -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    rig.report(order, filled_quantity=D(3000), state=state)
+    assert not rig.of(FillRecorded)
+    assert rig.live(order).is_open
+    (latched,) = rig.of(StateSet)
+    assert (latched.scope, latched.state) == (f"instrument:{BTC}", TradingState.REDUCING)
+    assert "3000 filled, and at most 3 can be" in latched.why
+    rig.report(order, filled_quantity=D(3000), state=state)
+    assert len(rig.of(StateSet)) == 1
+    rig.report(order, filled_quantity=D(3), state=OrderState.FILLED)
+    assert [fact.fill.quantity for fact in rig.of(FillRecorded)] == [D(3)]
+
+
+@pytest.mark.parametrize("fee", [("BTC", D(3)), ("BTC", D(-3)), ("USD", D(300))])
+def test_a_fee_as_large_as_what_was_traded_is_refused(fee: tuple[str, Decimal]) -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    fills = (Fill("t1", D(3), D(100), fees=(fee,)),)
+    rig.report(order, filled_quantity=D(3), fills=fills, state=OrderState.FILLED)
+    assert not rig.of(FillRecorded)
+    assert f"a fee of {fee[1]} {fee[0]} for 3 at 100" in rig.of(StateSet)[0].why
+
+
+def test_a_rounding_of_less_than_a_lot_is_booked() -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    rig.report(order, filled_quantity=D("3.001"), state=OrderState.FILLED)
+    assert rig.of(FillRecorded)
+    assert not rig.of(StateSet)
+
+
+def test_an_amendment_under_way_may_have_been_filled() -> None:
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    assert rig.do(lambda s: s.amend(order, quantity=5))
+    rig.report(order, filled_quantity=D(5), state=OrderState.PARTIALLY_FILLED)
+    assert [fact.fill.quantity for fact in rig.of(FillRecorded)] == [D(5)]
+
+
+def test_an_exit_of_the_venue_takes_no_more_than_its_lot_holds() -> None:
+    rig = make_rig()
+    enter(rig, None, quantity=2)
+    told = OrderReport(
+        rig.instruments[0].id, "x9", OrderState.FILLED, D(2000), rig.now_ns, side=Side.SELL, quantity=D(2000),
+        average_price=D(100), kind=OrderKind.STOP, lot="7",
+    )  # fmt: skip
+    before = len(rig.of(FillRecorded))
+    rig.handle(told)
+    assert len(rig.of(FillRecorded)) == before
+    assert rig.of(StateSet)
+    rig.handle(OrderReport(
+        rig.instruments[0].id, "x9", OrderState.FILLED, D(2), rig.now_ns, side=Side.SELL, quantity=D(2),
+        average_price=D(100), kind=OrderKind.STOP, lot="7",
+    ))  # fmt: skip
+    assert len(rig.of(FillRecorded)) == before + 1
