@@ -10,6 +10,7 @@ from quantd.app.shared import Shared
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
 from quantd.errors import VenueError
+from quantd.feeds.quality import sound_bars
 
 _log = structlog.get_logger("quantd.app")
 
@@ -52,4 +53,8 @@ async def history(shared: Shared, instrument: InstrumentId, every_s: int, needed
             _log.warning("history_not_read", venue=rules.venue, instrument=instrument, error=str(error))
         except Exception:  # noqa: BLE001 -- boundary: one venue's code must not end what trades at the others
             _log.exception("history_not_read", venue=rules.venue, instrument=instrument)
-    return [msgspec.structs.replace(bar, is_history=True) for bar in bars]
+    sound = sound_bars(bars, until_ns=shared.clock.now_ns())
+    dropped = sum(bar.complete for bar in bars) - len(sound)
+    if dropped:
+        _log.warning("history_not_sound", venue=parts.connector.venue, instrument=instrument, count=dropped)
+    return [msgspec.structs.replace(bar, is_history=True) for bar in sound]

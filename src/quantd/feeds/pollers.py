@@ -11,6 +11,7 @@ from quantd.domain.events import MarketEvent
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
 from quantd.domain.market import Bar, StatusChanged
 from quantd.feeds.polling import NS_PER_S, FeedChange, FeedState, MarketSource, Poller, PollSupport, PollTiming, Target
+from quantd.feeds.quality import sound_bars
 from quantd.ports import Emit
 
 __all__ = [
@@ -130,7 +131,8 @@ class BarPoller(Poller):
         missing = (self._clock.now_ns() - last) // (target.detail * NS_PER_S) + 1
         count = min(max(missing, 1), _CATCH_UP_MAX)
         bars = await self._connector.bars(target.instrument, target.detail, count)
-        fresh = [bar for bar in bars if bar.complete and bar.closed_at_ns > last]
+        # One that cannot be is asked for again; taken for known, one of the year 2100 would be the last that is ever seen.
+        fresh = [bar for bar in sound_bars(bars, until_ns=self._clock.now_ns()) if bar.closed_at_ns > last]
         if fresh:
             self._closed_at_ns[key] = fresh[-1].closed_at_ns
         return fresh

@@ -5,9 +5,8 @@ the same judgement of values (`flaw_of_quote`, `flaw_of_bar`, `flaw_of_book`). I
 about trading: what is withheld makes an instrument stale, and the risk gate denies on that.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from math import isfinite
 
 import msgspec
 import structlog
@@ -15,9 +14,15 @@ import structlog
 from quantd.domain.events import Event, MarketEvent
 from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.domain.numbers import LARGEST
 from quantd.ports import Clock, Emit, Observer
 
 NS_PER_S = 1_000_000_000
+_LARGEST = 10.0**LARGEST
+_AHEAD_NS = 60 * NS_PER_S
+"""How far a venue's clock may be ahead of ours."""
+_RESTART_NS = 30 * NS_PER_S
+"""After this time without a higher one a book's sequence has begun anew, or the last one was wrong."""
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +31,7 @@ class Anomaly(Enum):
     """What can be wrong with a piece of market data."""
 
     NOT_FINITE = "not_finite"
-    """A price or quantity is NaN or infinite."""
+    """A price or quantity is NaN, infinite, or of a size that none is."""
     NON_POSITIVE = "non_positive"
     """A price is zero or less, or a quantity is negative."""
     CROSSED = "crossed"
@@ -221,10 +226,15 @@ class QualityGate:
             self._on_anomaly(event, anomaly)
 
 
+def is_sized(value: float) -> bool:
+    """Tell whether a price or size is a number, and one that money arithmetic can take."""
+    return -_LARGEST < value < _LARGEST
+
+
 def flaw_of_quote(quote: Quote) -> Anomaly | None:
     """Return what is wrong with the values of a quote."""
     bid, ask = quote.bid, quote.ask
-    if not (isfinite(bid) and isfinite(ask) and isfinite(quote.bid_size) and isfinite(quote.ask_size)):
+    if not (is_sized(bid) and is_sized(ask) and is_sized(quote.bid_size) and is_sized(quote.ask_size)):
         return Anomaly.NOT_FINITE
     if bid <= 0 or ask <= 0 or quote.bid_size < 0 or quote.ask_size < 0:
         return Anomaly.NON_POSITIVE
@@ -233,12 +243,20 @@ def flaw_of_quote(quote: Quote) -> Anomaly | None:
 
 def flaw_of_bar(bar: Bar) -> Anomaly | None:
     """Return what is wrong with the values of a bar."""
-    if not all(map(isfinite, (bar.open, bar.high, bar.low, bar.close, bar.volume))):
+    if not all(map(is_sized, (bar.open, bar.high, bar.low, bar.close, bar.volume))):
         return Anomaly.NOT_FINITE
     if min(bar.open, bar.high, bar.low, bar.close) <= 0 or bar.volume < 0:
         return Anomaly.NON_POSITIVE
     ordered = bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
     return None if ordered and bar.opened_at_ns < bar.closed_at_ns else Anomaly.INCONSISTENT
+
+
+def sound_bars(bars: Iterable[Bar], *, until_ns: int) -> list[Bar]:
+    """Return the complete bars whose values can be and that closed until a moment of our clock, oldest first, each once."""
+    last_ns = until_ns + _AHEAD_NS
+    known = (bar for bar in bars if bar.complete and bar.closed_at_ns <= last_ns)
+    found = {bar.closed_at_ns: bar for bar in known if flaw_of_bar(bar) is None}
+    return [found[at_ns] for at_ns in sorted(found)]
 
 
 def flaw_of_book(book: Book) -> Anomaly | None:
@@ -247,7 +265,7 @@ def flaw_of_book(book: Book) -> Anomaly | None:
         return Anomaly.EMPTY
     for levels in (book.bids, book.asks):
         for price, quantity in levels:
-            if not (isfinite(price) and isfinite(quantity)):
+            if not (is_sized(price) and is_sized(quantity)):
                 return Anomaly.NOT_FINITE
             if price <= 0 or quantity < 0:
                 return Anomaly.NON_POSITIVE
@@ -264,7 +282,7 @@ def _quote_order(quote: Quote, last: Quote) -> Anomaly | None:
 
 
 def _book_order(book: Book, last: Book) -> Anomaly | None:
-    if book.sequence < last.sequence:
+    if book.sequence < last.sequence and book.received_at_ns - last.received_at_ns < _RESTART_NS:
         return Anomaly.OUT_OF_ORDER
     same = book.sequence == last.sequence and book.bids == last.bids and book.asks == last.asks
     return _time_order(_times(book), _times(last), same)

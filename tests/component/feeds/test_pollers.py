@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from random import Random
 
+import msgspec
 import pytest
 
 from quantd.clock import LoopClock
@@ -348,6 +349,24 @@ def test_a_late_bar_is_asked_for_again_soon() -> None:
         await run.poll(BarPoller(run.venue, [(A, 60)], timing=PollTiming(), support=run.support), 75)
         assert closes(run) == [1_600_000_020]
         assert [at_s for at_s, _, _ in run.venue.asked] == [20.5, 21.6, 23.7]
+
+    virtual(scenario)
+
+
+def test_a_bar_of_the_next_century_or_without_a_price_is_not_the_last_one_that_is_seen() -> None:
+    class Odd(SmallVenue):
+        async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
+            *told, forming = await super().bars(instrument, interval_s, count)
+            if self.now_s > 100:
+                return (*told, forming)
+            far, last = told[-1], told[-1]
+            far = msgspec.structs.replace(far, opened_at_ns=4_102_444_800 * S, closed_at_ns=4_102_444_860 * S)
+            return (*told[:-1], msgspec.structs.replace(last, close=float("nan")), far)
+
+    async def scenario(run: Run) -> None:
+        run.venue = Odd(run.clock)
+        await run.poll(BarPoller(run.venue, [(A, 60)], timing=PollTiming(), support=run.support), 200)
+        assert closes(run) == [1_600_000_020, 1_600_000_080, 1_600_000_140]
 
     virtual(scenario)
 

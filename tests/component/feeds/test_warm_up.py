@@ -14,16 +14,18 @@ import pytest
 from quantd import Strategy
 from quantd.app.feeds import FeedBuilder, wants
 from quantd.app.warm_up import history, warm_up
-from quantd.clock import LoopClock
+from quantd.clock import LoopClock, ManualClock
 from quantd.domain.events import Event
 from quantd.domain.instruments import Instrument
 from quantd.domain.market import Bar
 from quantd.feeds.settings import FeedSettings
-from quantd.testing.builders import BTC, Rig, make_capabilities
+from quantd.testing.builders import BTC, STARTED_AT_NS, Rig, make_capabilities
 from quantd.testing.loop import run_virtual
 from quantd.testing.observer import RecordingObserver
 from tests.component.feeds.test_pollers import A, B, S, SmallVenue
 from tests.component.feeds.test_store import bar, opened
+
+NAN = float("nan")
 
 
 class Venue:
@@ -40,7 +42,8 @@ async def test_bars_that_warm_up_a_series_are_no_price_of_now(tmp_path: Path) ->
         kept = bar(3, instrument=BTC, interval_s=300)
         store.append(kept)
         venues = {"paper": SimpleNamespace(connector=Venue())}
-        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine)
+        clock = ManualClock(STARTED_AT_NS)
+        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine, clock=clock)
         (native,) = await history(shared, BTC, 60, 1)
         (stored,) = await history(shared, BTC, 300, 1)
     assert native == msgspec.structs.replace(bar(7, instrument=BTC), is_history=True)
@@ -62,9 +65,34 @@ async def test_a_fault_of_a_connector_s_own_in_its_history_leaves_the_kept_bars_
         kept = bar(3, instrument=BTC, interval_s=60)
         store.append(kept)
         venues = {"paper": SimpleNamespace(connector=Faulty())}
-        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine)
+        clock = ManualClock(STARTED_AT_NS)
+        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine, clock=clock)
         (told,) = await history(shared, BTC, 60, 1)
     assert told == msgspec.structs.replace(kept, is_history=True)
+
+
+class OddVenue(Venue):
+    """Has a bar without a price, one of the year 2100, and one good one, told twice and last first."""
+
+    venue = "paper"
+
+    async def bars(self, instrument: Instrument, every_s: int, count: int) -> tuple[Bar, ...]:
+        good, early = bar(7, instrument=instrument.id), bar(6, instrument=instrument.id)
+        return (
+            bar(68_374_080, instrument=instrument.id),
+            good,
+            good,
+            bar(8, instrument=instrument.id, close=NAN),
+            early,
+        )
+
+
+async def test_history_that_cannot_be_warms_nothing_up() -> None:
+    """An average over a price that is no number would be none for ever, and so would every stop that is made of it."""
+    clock, venues = ManualClock(STARTED_AT_NS), {"paper": SimpleNamespace(connector=OddVenue())}
+    shared: Any = SimpleNamespace(bars=NoBars(), venues=venues, engine=Rig().engine, clock=clock)
+    told = await history(shared, BTC, 60, 3)
+    assert [one.closed_at_ns // (60 * S) for one in told] == [7, 8]
 
 
 class Watcher(Strategy):
@@ -100,7 +128,11 @@ def test_a_bar_that_closes_during_the_warm_up_is_in_no_series_a_hole(second: int
         engine = Rig(instruments=[A, B], strategies={"s": Watcher()}).engine
         settings: Any = SimpleNamespace(feeds=FeedSettings(), quotes_every_s=None, status_every_s=15.0)
         shared: Any = SimpleNamespace(
-            bars=NoBars(), venues={"sim": SimpleNamespace(connector=venue)}, engine=engine, emit=emitted.append
+            bars=NoBars(),
+            venues={"sim": SimpleNamespace(connector=venue)},
+            engine=engine,
+            emit=emitted.append,
+            clock=clock,
         )
         fed = await warm_up(shared, "sim")
         builder = FeedBuilder(

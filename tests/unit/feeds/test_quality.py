@@ -68,6 +68,9 @@ class Door:
         (book([], [(2, 1), (1, 1)]), Anomaly.INCONSISTENT),
         (book([(1, NAN)], []), Anomaly.NOT_FINITE),
         (book([(0, 1)], []), Anomaly.NON_POSITIVE),
+        (quote(1e39, 1e39, 1), Anomaly.NOT_FINITE),
+        (bar(0, 1e39, open=1e39, high=1e39, low=1e39), Anomaly.NOT_FINITE),
+        (book([(1, 1e39)], []), Anomaly.NOT_FINITE),
     ],
 )
 def test_impossible_data_are_counted_and_never_passed_on(event: Quote | Bar | Book, anomaly: Anomaly) -> None:
@@ -119,6 +122,14 @@ def test_a_book_whose_sequence_falls_is_out_of_order() -> None:
     assert not door(book([(1, 2)], [], 2, sequence=6))
     assert door(book([(1, 2)], [], 3, sequence=7))
     assert door.anomalies == [Anomaly.OUT_OF_ORDER]
+
+
+def test_a_book_whose_sequence_begins_anew_is_taken_after_a_while() -> None:
+    door = Door()
+    assert door(book([(1, 1)], [], 1, sequence=2**63))
+    assert not door(book([(1, 2)], [], 20, sequence=8))
+    assert door(book([(1, 2)], [], 40, sequence=9))
+    assert not door(book([(1, 2)], [], 41, sequence=8))
 
 
 def test_age_is_limited_while_the_market_is_open_only() -> None:
