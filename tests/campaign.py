@@ -58,6 +58,11 @@ STAGES = (
         (*PYTEST, "tests/process/test_watchdog_process.py", "-k", "thousand"),
         {},
     ),
+    Stage(
+        "1,000 odd values in each venue's answers",
+        (*PYTEST, "tests/contract/test_odd_answers.py"),
+        {"QUANTD_ODD": "1000", "QUANTD_SEED": "2"},
+    ),
     Stage("every control inverted or disabled: some test must fail", ("-m", "tests.mutation.invert_controls"), {}),
     Stage("faults planted on purpose: the simulation must find each", ("-m", "tests.sim", "--planted"), {}),
     Stage(

@@ -1,7 +1,8 @@
 """Whatever stands in one place of a venue's answers: no error but a `VenueError` leaves a connector's read and none its write,
 nothing that cannot be reaches the engine or the journal, all that is written is read again, and nothing is traded on it.
 
-A sample of all places and values each time. ``QUANTD_SEED`` repeats a failed one, ``QUANTD_ODD`` says how many of each venue.
+A sample of all places and values, the same each time: `make campaign` takes a large one. ``QUANTD_SEED`` draws another,
+``QUANTD_ODD`` says how many of each venue.
 """
 
 import os
@@ -18,7 +19,7 @@ from tests.contract.odd_answers import Oddity, oddities
 from tests.contract.odd_session import Session
 
 SAMPLE = int(os.environ.get("QUANTD_ODD", "14"))
-SEED = int(os.environ.get("QUANTD_SEED", str(random.SystemRandom().randrange(1_000_000))))
+SEED = int(os.environ.get("QUANTD_SEED", "1"))
 OVER_HTTP = [rig for rig in RIGS if rig.routes]
 
 
