@@ -69,6 +69,7 @@ VENUES = Board(
             lines("Events", "Market data taken in.", "ops", rate("quantd_feed_events_total", "venue, kind", VENUE)),
             lines("Refused and failed", "Data that were wrong, and polls that failed.", "ops", rate("quantd_feed_anomalies_total", "venue, kind", VENUE), rate("quantd_feed_failures_total", "venue", VENUE, "{{venue}} polls failed")),
             lines("Feeds up", "1 while the source answers for all that it is asked.", "none", (f"min by (venue, endpoint) (quantd_feed_up{{{VENUE}}})", "{{venue}} {{endpoint}}")),
+            lines("Exits only", "1 for each cause that lets the venue take exits only.", "none", (f"max by (venue, cause) (quantd_venue_exits_only{{{VENUE}}})", "{{venue}} {{cause}}")),
         )),
         Row("Requests", (
             number("Ready", "Reconciled, and may be traded.", "none", f"min(quantd_venue_ready{{{VENUE}}})", words=YES),
