@@ -220,8 +220,11 @@ class Protection:
 
     def look(self) -> None:
         """Look at every guard: after a snapshot, after an answer of the venue, and with every tick."""
-        for guard in list(self._context.state.protections.values()):
-            self._look(guard)
+        guards = self._context.state.protections
+        for parent in list(guards):
+            guard = guards.get(parent)
+            if guard is not None:
+                self._look(guard)
 
     def _look(self, guard: ProtectionHeld) -> None:
         self.exits.look(guard)
@@ -235,10 +238,12 @@ class Protection:
         """Try again what was due, set what is not shown, and count the seconds of what is naked."""
         for order in [one for held in self._stops.values() for one in held.values() if is_stop_again(one)]:
             self._release(order)
-        if not self._context.state.protections:
+        guards = self._context.state.protections
+        if not guards:
             return
-        for guard in list(self._context.state.protections.values()):
-            if guard.due is not None and self._way_out.may_try(guard.parent):
+        for parent in list(guards):
+            guard = guards.get(parent)
+            if guard is not None and guard.due is not None and self._way_out.may_try(parent):
                 self._way_out.exit(guard, guard.due)
         self.look()
 
@@ -260,12 +265,16 @@ class Protection:
         if held:
             for order in list(held.values()):
                 if not order.is_open or not order.held:
-                    del held[order.client_order_id]
+                    held.pop(
+                        order.client_order_id, None
+                    )  # the end of one before it may have ended it, and taken it out
                 elif _reached(order, mark):
                     self._release(order)
-        if self._context.state.protections:
-            for guard in list(self._context.state.protections.values()):
-                if guard.instrument == instrument:
+        guards = self._context.state.protections
+        if guards:
+            for parent in list(guards):
+                guard = guards.get(parent)  # as it is now: one before it may have changed it
+                if guard is not None and guard.instrument == instrument:
                     self._watch(guard, mark)
 
     def _watch(self, guard: ProtectionHeld, mark: Mark) -> None:

@@ -12,6 +12,7 @@ from quantd.domain.outcomes import NotExecuted, Outcome, Rejected
 from quantd.engine.images import dump, restore
 from quantd.engine.orders import LiveOrder
 from quantd.engine.rates import Rates
+from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.state import State
 from quantd.testing.builders import BTC, Rig, make_instrument, make_plain_capabilities
 from quantd.testing.portrait import portrait
@@ -20,9 +21,9 @@ D = Decimal
 PLAIN = make_plain_capabilities()
 
 
-def make_rig(facts: Iterable[Fact] = ()) -> Rig:
+def make_rig(facts: Iterable[Fact] = (), risk: RiskSettings | None = None) -> Rig:
     rules = make_instrument(margin_rate=D("0.1"))
-    return Rig(capabilities=PLAIN, margin=True, instruments=[rules], facts=facts)
+    return Rig(capabilities=PLAIN, margin=True, instruments=[rules], facts=facts, risk=risk)
 
 
 def triggered() -> tuple[Rig, LiveOrder]:
@@ -169,3 +170,16 @@ def test_a_stop_that_is_denied_again_is_not_asked_for_with_every_quote() -> None
     rig.quote(94)
     rig.wait()
     assert sells(rig) == [1, 1]
+
+
+def test_a_stop_that_goes_with_one_before_it_at_the_same_price_is_no_fault() -> None:
+    risk = RiskSettings(base_currency="USD", order=Limits(max_order_notional=D(215)))
+    rig = make_rig(risk=risk)
+    rig.hold(-1)
+    rig.do(lambda s: s.target(BTC, 0))
+    rig.answer(rig.sent(Submit)[-1].client_order_id, NotExecuted("rate_limited"))
+    first, second = rig.do(lambda s: [s.buy(BTC, 2, Stop(105)), s.buy(BTC, 2, Stop(106))])
+    rig.quote(120)  # the first is too large by now; its end lets the target go on, which cancels the second
+    assert (rig.live(first).state, rig.live(second).state) == (OrderState.DENIED, OrderState.CANCELLED)
+    rig.quote(121)
+    assert [one.spec.quantity for one in rig.state.orders.open_orders(BTC)] == [1]
