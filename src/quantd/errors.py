@@ -76,6 +76,10 @@ class AuthFailed(VenueError):
     """The venue does not accept our credentials."""
 
 
+class ListenFailed(QuantdError):
+    """A port of ours cannot be had; names the key of the configuration and why."""
+
+
 class JournalError(QuantdError):
     """The journal cannot be used."""
 
@@ -94,3 +98,10 @@ class JournalLocked(JournalError):
 
 class JournalFailed(JournalError):
     """An append did not reach the disk; memory is ahead of the journal."""
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return what a group of errors began with, without the groups around it; another error as it is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

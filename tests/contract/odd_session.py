@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, Command, SetProtection, Submit
+from quantd.domain.commands import Cancel, CancelAll, Command, Submit
 from quantd.domain.events import (
     AccountOpened,
     Event,
@@ -45,7 +45,7 @@ from quantd.journal.projections import projections
 from quantd.journal.records import RecordCodec
 from quantd.runtime.vouched import Vouched
 from quantd.runtime.watcher import Watcher
-from quantd.runtime.writes import write_of
+from quantd.runtime.writes import send, write_of
 from quantd.testing.observer import RecordingObserver
 from tests.contract.conformance.rig import Rig
 from tests.contract.odd_answers import Oddity, OddTransport
@@ -256,20 +256,11 @@ class Session:
         )
 
     async def _sent(self, command: Command) -> Outcome | None:
-        connector = self.connector
-        match command:
-            case Submit():
-                return await connector.submit(command)
-            case Amend():
-                return await connector.amend(command)
-            case Cancel():
-                return await connector.cancel(command) if command.operation else None
-            case CancelAll():
-                return await connector.cancel_all(command)
-            case CloseLot():
-                return await connector.close_lot(command)
-            case SetProtection():
-                return await connector.set_protection(command)
+        if isinstance(command, CancelAll):
+            return await self.connector.cancel_all(command)
+        if isinstance(command, Cancel) and not command.operation:
+            return None
+        return await send(self.connector, command)
 
     async def _asked(self, name: str, read: Awaitable[_T]) -> _T | None:
         try:

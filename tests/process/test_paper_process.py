@@ -1,6 +1,7 @@
 """The daemon as a real process on the embedded paper venue: start, fills, health, signals, kill, locks, halts."""
 
 import json
+import socket
 from functools import partial
 from pathlib import Path
 
@@ -144,3 +145,17 @@ def test_the_instrument_that_converts_into_the_base_currency_is_watched_without_
         assert daemon.wait_line("venue_ready")["instruments"] == ["BTC-USDT", "USDT-USD"]
         assert daemon.metric("quantd_equity", scope="venue:paper", currency="USD") > 90_000
         assert daemon.signal(SIGTERM) == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_port_that_is_taken_is_named_in_one_line_and_ends_the_run(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = (config / "q.yaml").read_text().replace("health: {port: 0}", f"health: {{port: {port}}}")
+        (config / "q.yaml").write_text(taken)
+        with quantd(["run", "q.yaml"], config) as daemon:
+            assert daemon.popen.wait(20) == 1
+            told = daemon.text()
+    assert f"quantd: health.port: cannot listen on {port}: " in told
+    assert "address already in use" in told
+    assert "Traceback" not in told

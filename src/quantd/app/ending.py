@@ -13,6 +13,7 @@ from quantd.domain.events import Event, OutcomeReceived, ShutDown, Stopping
 from quantd.domain.orders import ClientOrderId
 from quantd.domain.outcomes import Accepted, Scheduled
 from quantd.engine.reducing import only_reduces
+from quantd.errors import first_of
 from quantd.feeds.conflation import Inbox
 
 SETTLE_S = 8.0
@@ -97,6 +98,5 @@ async def _cancel(shared: Shared, working: Mapping[ClientOrderId, str]) -> None:
 
 def fault_of(error: BaseException) -> str:
     """Return in words what brought a task down, without the groups around it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    first = first_of(error)
+    return f"{type(first).__name__}: {first}"

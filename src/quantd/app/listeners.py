@@ -5,6 +5,7 @@ import structlog
 from quantd.control.api import ControlListener
 from quantd.control.dead_man import DeadMan
 from quantd.control.webhooks import WebhookListener
+from quantd.errors import ListenFailed
 from quantd.telemetry.health import HealthListener
 
 _log = structlog.get_logger("quantd.app")
@@ -36,16 +37,22 @@ class Listeners:
         """Listen.
 
         Raises:
-            OSError: when an address is taken or not ours; `stop` ends those that listen already.
+            ListenFailed: an address is taken or not ours; `stop` ends those that listen already.
         """
         named = (
-            ("health_listens", self.health),
-            ("webhooks_listen", self._webhooks),
-            ("control_listens", self._control),
+            ("health", "health_listens", self.health),
+            ("webhooks", "webhooks_listen", self._webhooks),
+            ("control", "control_listens", self._control),
         )
-        for told, listener in named:
+        for section, told, listener in named:
             if listener is not None:
-                await listener.start()
+                try:
+                    await listener.start()
+                except OSError as error:
+                    why = f"{section}.port: cannot listen on {listener.port}: {error.strerror or error}"
+                    raise ListenFailed(
+                        f"{why}; expected a free port of this machine: another daemon may hold it"
+                    ) from error
                 self._started.append(listener)
                 _log.info(told, port=listener.port)
 

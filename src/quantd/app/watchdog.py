@@ -15,9 +15,9 @@ from quantd.domain.instruments import InstrumentId
 from quantd.engine.core import Engine
 from quantd.journal.latch import Halt, HaltLatch
 from quantd.ports import Clock
-from quantd.runtime.executor import Write
 from quantd.runtime.kill import KillPath, WorkingOrders
 from quantd.runtime.watchdog import Watchdog
+from quantd.runtime.writes import Write
 from quantd.venues.parts import VenueParts
 
 KILL_FILE = "kill"

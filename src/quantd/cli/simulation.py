@@ -21,7 +21,7 @@ from quantd.clock import SystemClock
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import decimal_from_text
-from quantd.errors import ConfigError
+from quantd.errors import ConfigError, first_of
 from quantd.feeds.replay import ReplayFeed
 from quantd.feeds.synthetic import SyntheticFeed
 from quantd.ports import Clock, Feed
@@ -190,18 +190,12 @@ async def _serve(venue: Shown, feeds: Sequence[Feed], plan: FaultPlan, *, place:
             await session.run()
             told.cancel()
     except* OSError as errors:
-        failure = f"cannot listen on {place.host}:{place.port}: {_first(errors)}"
+        failure = f"cannot listen on {place.host}:{place.port}: {first_of(errors)}"
     except* ConfigError as errors:
-        failure = str(_first(errors))
+        failure = str(first_of(errors))
     if failure:
         raise ConfigError(failure)
     console.print(f"stopped: {line(venue)}", highlight=False, soft_wrap=True)
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _tell(venue: Shown, session: Session, console: Console) -> None:

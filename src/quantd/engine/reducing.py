@@ -41,8 +41,8 @@ def only_reduces(state: State, order: LiveOrder) -> bool:
 def must_go(state: State, order: LiveOrder, now_ns: int, forsaken: Collection[str]) -> bool:
     """Tell whether a latched state demands that an idle order be cancelled, or that nobody looks after it any more.
 
-    An entry of a forsaken strategy would open what no strategy closes. Latching cancels, and that cancel may be lost with the process, refused, or come to nothing at the venue. Orders that
-    others placed are told off once, when the state is latched: whoever repairs by hand is left alone.
+    An entry of a forsaken strategy would open what no strategy closes. Latching cancels, and that cancel may be lost with the
+    process, refused, or come to nothing at the venue. Orders that others placed are told off once, when the state is latched: whoever repairs by hand is left alone.
     """
     if order.origin is Origin.EXTERNAL or now_ns - state.last_order_event_ns.get(order.instrument, 0) < _AGAIN_NS:
         return False

@@ -9,7 +9,7 @@ end the process.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import structlog
 
@@ -18,7 +18,6 @@ from quantd.domain.events import OperationResolved, OperationSent, OutcomeReceiv
 from quantd.domain.outcomes import (
     Accepted,
     NotExecuted,
-    Outcome,
     Rejected,
     Resolution,
     Scheduled,
@@ -27,8 +26,8 @@ from quantd.domain.outcomes import (
 )
 from quantd.errors import VenueError
 from quantd.ports import Clock, Connector, Emit, Observer
+from quantd.runtime.writes import Write, send
 
-Write = Submit | Amend | Cancel | CloseLot | SetProtection
 Scopes = Callable[[Write], tuple[str, ...]]
 """The scopes whose halts concern a write."""
 Halted = Callable[[tuple[str, ...]], TradingState]
@@ -192,7 +191,7 @@ class Executor:
         began_ns = self._clock.monotonic_ns()
         connector = self._connectors[venue_of(command)]
         try:
-            outcome = await self._send(connector, command)
+            outcome = await send(connector, command)
         except Exception as error:  # noqa: BLE001 -- boundary: one venue's code must not end what trades at the others
             outcome = Unknown(self._fault(command, error))
         finally:
@@ -211,21 +210,6 @@ class Executor:
                 "quantd_order_ack_seconds", took_s, command.client_order_id, venue=venue, operation=operation
             )
         self._emit(OutcomeReceived(command.client_order_id, command.operation, outcome, self._clock.now_ns()))
-
-    async def _send(self, connector: Connector, command: Write) -> Outcome:
-        match command:
-            case Submit():
-                return await connector.submit(command)
-            case Amend():
-                return await connector.amend(command)
-            case Cancel():
-                return await connector.cancel(command)
-            case CloseLot():
-                return await connector.close_lot(command)
-            case SetProtection():
-                return await connector.set_protection(command)
-            case _:
-                assert_never(command)
 
     async def _cancel_all(self, command: CancelAll) -> None:
         outcome = await self._connectors[command.venue].cancel_all(command)

@@ -1,10 +1,32 @@
-"""The write that an order has in flight, as it was sent: what a venue of which nobody knows the answer is asked after."""
+"""Writes of orders: which one has left, as it was sent, and by which method of a connector each leaves."""
 
-from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
+from typing import assert_never
+
+from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
 from quantd.domain.orders import OperationKind
+from quantd.domain.outcomes import Outcome
 from quantd.engine.core import Engine
 from quantd.engine.orders import LiveOrder
-from quantd.runtime.executor import Write
+from quantd.ports import Connector
+
+Write = Submit | Amend | Cancel | CloseLot | SetProtection
+
+
+async def send(connector: Connector, write: Write) -> Outcome:
+    """Carry a write out and return what came of it."""
+    match write:
+        case Submit():
+            return await connector.submit(write)
+        case Amend():
+            return await connector.amend(write)
+        case Cancel():
+            return await connector.cancel(write)
+        case CloseLot():
+            return await connector.close_lot(write)
+        case SetProtection():
+            return await connector.set_protection(write)
+        case _:
+            assert_never(write)
 
 
 def sent_at_ns(order: LiveOrder) -> int:

@@ -1,21 +1,19 @@
 """A paper venue on another venue's data: what the data's source says of itself is said of the paper venue."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from quantd.app.feeds import FeedBuilder, Wants
+from quantd.app.feeds import Wants
 from quantd.clock import LoopClock
 from quantd.domain.events import Event, TradingState, VenueChanged
 from quantd.errors import AuthFailed
-from quantd.feeds.settings import FeedSettings
 from quantd.testing.builders import make_instrument
 from quantd.testing.loop import run_virtual
-from quantd.testing.observer import RecordingObserver
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
+from tests.component.feeds.building import feed_builder
 from tests.component.feeds.test_pollers import SmallVenue
 
 
@@ -31,16 +29,7 @@ def test_prices_that_another_venue_refuses_hold_the_paper_venue_and_not_the_othe
         connector = PaperConnector("paper", venue, clock)
         borrowed: Any = source
         connector.source = borrowed
-        settings: Any = SimpleNamespace(feeds=FeedSettings())
-        builder = FeedBuilder(
-            settings,
-            emitted.append,
-            clock=clock,
-            observer=RecordingObserver(),
-            on_bar=lambda bar: None,
-            on_change=lambda change: None,
-            fed={},
-        )
+        builder = feed_builder(emitted.append, clock)
         rules = make_instrument("paper:BTC-USD")
         tasks = dict(builder.venue(venue, connector, [rules], Wants((rules.id,), {}, {})))
         with pytest.raises(TimeoutError):

@@ -3,23 +3,21 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from quantd.app.check import check
-from quantd.app.feeds import FeedBuilder, Wants
+from quantd.app.feeds import Wants
 from quantd.cli.check import run_check
 from quantd.clock import LoopClock
 from quantd.domain.events import Event
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
-from quantd.feeds.settings import FeedSettings
 from quantd.ports import Emit
 from quantd.testing.loop import run_virtual
-from quantd.testing.observer import RecordingObserver
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
+from tests.component.feeds.building import feed_builder
 
 S = 1_000_000_000
 MINUTES = 20
@@ -63,22 +61,13 @@ def played(path: Path, lengths: set[int]) -> tuple[list[Bar], Counter[int]]:
     data: Any = {"recorded": {"files": {"BTC-USD": path}}}
     venue = PaperSettings(data=data, balances=balances)
     emitted: list[Event] = []
-    settings: Any = SimpleNamespace(feeds=FeedSettings())
 
     async def main(clock: LoopClock) -> Counter[int]:
         connector = WatchedVenue("paper", venue, clock)
         connector.moved = Counter()
         await connector.start()
         (rules,) = await connector.instruments(["BTC-USD"])
-        builder = FeedBuilder(
-            settings,
-            emitted.append,
-            clock=clock,
-            observer=RecordingObserver(),
-            on_bar=lambda bar: None,
-            on_change=lambda change: None,
-            fed={},
-        )
+        builder = feed_builder(emitted.append, clock)
         tasks = dict(builder.venue(venue, connector, [rules], Wants((rules.id,), {rules.id: lengths}, {})))
         await asyncio.sleep(17)  # inside a minute, as clocks stand
         with pytest.raises(TimeoutError):

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from quantd import Strategy
-from quantd.app.feeds import FeedBuilder, wants
+from quantd.app.feeds import wants
 from quantd.app.warm_up import history, warm_up
 from quantd.clock import LoopClock, ManualClock
 from quantd.domain.events import Event
@@ -21,7 +21,7 @@ from quantd.domain.market import Bar
 from quantd.feeds.settings import FeedSettings
 from quantd.testing.builders import BTC, STARTED_AT_NS, Rig, make_capabilities
 from quantd.testing.loop import run_virtual
-from quantd.testing.observer import RecordingObserver
+from tests.component.feeds.building import feed_builder
 from tests.component.feeds.test_pollers import A, B, S, SmallVenue
 from tests.component.feeds.test_store import bar, opened
 
@@ -37,15 +37,18 @@ class Venue:
         return (bar(7, instrument=instrument.id),)
 
 
+def around(venue: Venue, store: Any) -> Any:
+    """Return what a warm-up sees of a daemon with one venue."""
+    venues = {"paper": SimpleNamespace(connector=venue)}
+    return SimpleNamespace(bars=store, venues=venues, engine=Rig().engine, clock=ManualClock(STARTED_AT_NS))
+
+
 async def test_bars_that_warm_up_a_series_are_no_price_of_now(tmp_path: Path) -> None:
     async with opened(tmp_path / "bars.db") as store:
         kept = bar(3, instrument=BTC, interval_s=300)
         store.append(kept)
-        venues = {"paper": SimpleNamespace(connector=Venue())}
-        clock = ManualClock(STARTED_AT_NS)
-        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine, clock=clock)
-        (native,) = await history(shared, BTC, 60, 1)
-        (stored,) = await history(shared, BTC, 300, 1)
+        (native,) = await history(around(Venue(), store), BTC, 60, 1)
+        (stored,) = await history(around(Venue(), store), BTC, 300, 1)
     assert native == msgspec.structs.replace(bar(7, instrument=BTC), is_history=True)
     assert stored == msgspec.structs.replace(kept, is_history=True)
 
@@ -64,10 +67,7 @@ async def test_a_fault_of_a_connector_s_own_in_its_history_leaves_the_kept_bars_
     async with opened(tmp_path / "bars.db") as store:
         kept = bar(3, instrument=BTC, interval_s=60)
         store.append(kept)
-        venues = {"paper": SimpleNamespace(connector=Faulty())}
-        clock = ManualClock(STARTED_AT_NS)
-        shared: Any = SimpleNamespace(bars=store, venues=venues, engine=Rig().engine, clock=clock)
-        (told,) = await history(shared, BTC, 60, 1)
+        (told,) = await history(around(Faulty(), store), BTC, 60, 1)
     assert told == msgspec.structs.replace(kept, is_history=True)
 
 
@@ -89,9 +89,7 @@ class OddVenue(Venue):
 
 async def test_history_that_cannot_be_warms_nothing_up() -> None:
     """An average over a price that is no number would be none for ever, and so would every stop that is made of it."""
-    clock, venues = ManualClock(STARTED_AT_NS), {"paper": SimpleNamespace(connector=OddVenue())}
-    shared: Any = SimpleNamespace(bars=NoBars(), venues=venues, engine=Rig().engine, clock=clock)
-    told = await history(shared, BTC, 60, 3)
+    told = await history(around(OddVenue(), NoBars()), BTC, 60, 3)
     assert [one.closed_at_ns // (60 * S) for one in told] == [7, 8]
 
 
@@ -135,15 +133,7 @@ def test_a_bar_that_closes_during_the_warm_up_is_in_no_series_a_hole(second: int
             clock=clock,
         )
         fed = await warm_up(shared, "sim")
-        builder = FeedBuilder(
-            settings,
-            emitted.append,
-            clock=clock,
-            observer=RecordingObserver(),
-            on_bar=lambda bar: None,
-            on_change=lambda change: None,
-            fed=fed,
-        )
+        builder = feed_builder(emitted.append, clock, fed)
         connector: Any = venue
         feeds = dict(builder.venue(settings, connector, [A, B], wants(engine, "sim")))
         with pytest.raises(TimeoutError):

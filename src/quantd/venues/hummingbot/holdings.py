@@ -115,9 +115,9 @@ class Holdings:
             self._readings.add(reading, _open(look, filled), self._api.http.clock.now_ns())
         return rows, look
 
-    def seen_before(self, client_order_id: ClientOrderId) -> frozenset[str]:
+    def seen_before(self, client_order_id: ClientOrderId, sent_at_ns: int) -> frozenset[str]:
         """Return orders at the server that were there before the placement of ours."""
-        before = self._readings.before(client_order_id)
+        before = self._readings.before(client_order_id, sent_at_ns)
         return frozenset(before.filled if before is not None else ())
 
     async def trace(

@@ -74,9 +74,8 @@ class Readings:
             at_ns: When it was complete, wall time.
         """
         self._last = reading
-        kept = Kept(
-            self._account, self._number + 1, at_ns, dict(reading.units), dict(open_orders), reading.newest_ns
-        )  # fmt: skip
+        units, still_open = dict(reading.units), dict(open_orders)
+        kept = Kept(self._account, self._number + 1, at_ns, units, still_open, reading.newest_ns)
         known = self._written
         if self._write is None or (known and _content(known) == _content(kept)):
             return
@@ -90,14 +89,14 @@ class Readings:
             if len(self._before) > _PLACEMENTS_MAX:
                 self._before.popitem(last=False)
 
-    def before(self, client_order_id: ClientOrderId, sent_at_ns: int | None = None) -> Reading | None:
+    def before(self, client_order_id: ClientOrderId, sent_at_ns: int) -> Reading | None:
         """Return the reading from before a placement; of one by an earlier process, which left at `sent_at_ns` at the earliest,
         the newest that is surely older."""
         known = self._before.get(client_order_id)
-        if known is None and sent_at_ns is not None:
-            older = [one for one in self._left if one.at_ns < sent_at_ns]
-            known = Reading(older[-1].units, older[-1].open, older[-1].newest_ns) if older else None
-        return known
+        if known is not None:
+            return known
+        older = [one for one in self._left if one.at_ns < sent_at_ns]
+        return Reading(older[-1].units, older[-1].open, older[-1].newest_ns) if older else None
 
 
 def _content(kept: Kept) -> tuple[object, ...]:

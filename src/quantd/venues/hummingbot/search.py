@@ -72,7 +72,8 @@ class Search:
         spec = command.spec
         rules = self._orders.rules(symbol_of(spec.instrument))
         known = frozenset(self._known_ids(spec.instrument))
-        ids = {*look.active, *look.recorded} - known - self._holdings.seen_before(command.client_order_id)
+        seen = self._holdings.seen_before(command.client_order_id, sent_at_ns)
+        ids = {*look.active, *look.recorded} - known - seen
         fitting = [row for one in ids if (row := look.row(one)) is not None and _is_it(row, command, rules)]
         rows = [row for row in fitting if _is_since(look, row, sent_at_ns, AHEAD_NS)]
         if len(rows) > 1:

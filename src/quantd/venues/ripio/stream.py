@@ -13,7 +13,7 @@ import structlog
 from quantd.domain.instruments import Instrument
 from quantd.domain.market import Book, Quote
 from quantd.domain.outcomes import Accepted
-from quantd.errors import Unavailable, VenueError
+from quantd.errors import Unavailable, VenueError, first_of
 from quantd.ports import Emit, Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
@@ -140,7 +140,7 @@ class Stream:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from group
-            raise _first(group) from group
+            raise first_of(group) from group
         finally:
             await socket.close()
 
@@ -237,8 +237,3 @@ class Stream:
                 emit(await self._orders.report(row, Lane.ACCOUNT))
             except VenueError as error:
                 _log.warning("stream_order_unread", venue=self._api.venue, error=str(error))  # the poller will
-
-
-def _first(group: BaseExceptionGroup[SocketLost | VenueError]) -> SocketLost | VenueError:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
