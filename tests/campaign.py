@@ -3,10 +3,9 @@
 Each stage is a command with its counts in the environment. A stage that passed at this commit is not run again; the
 table goes to `docs/campaign.md`, and so does what a stage hands over by `tests.report`. Words after the
 command run only the stages that have one of them in their name: `python -m tests.campaign planted soak`. Each row says at
-which commit it was run.
+which commit it was run; rows of stages that are not run stay as the page tells them.
 """
 
-import json
 import os
 import re
 import signal
@@ -18,9 +17,9 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.report import PAGE, ROOT, VARIABLE, commit, table
+from tests.campaign_page import Row, read, written
+from tests.report import PAGE, ROOT, VARIABLE, commit
 
-STATE = ROOT / ".campaign.json"
 SECTION = ROOT / ".campaign.section.md"
 """Where a running stage puts what the page shall show of it."""
 
@@ -102,8 +101,8 @@ STAGES = (
 )
 
 
-def run(stage: Stage, console: Console) -> dict[str, object]:
-    """Run one stage with its output on the terminal; return its row."""
+def run(stage: Stage, at: str, console: Console) -> Row:
+    """Run one stage at a commit with its output on the terminal; return its row."""
     console.rule(stage.name)
     began = time.monotonic()
     SECTION.unlink(missing_ok=True)
@@ -130,30 +129,7 @@ def run(stage: Stage, console: Console) -> dict[str, object]:
     words = re.sub(r"\x1b\[[0-9;]*m", "", last).strip("= ")
     section = SECTION.read_text(encoding="utf-8") if SECTION.exists() else ""
     SECTION.unlink(missing_ok=True)
-    return {"ok": code == 0, "seconds": round(time.monotonic() - began), "last": words, "section": section}
-
-
-def page(rows: dict[str, dict[str, object]]) -> str:
-    """Return the table as Markdown."""
-    lines = [
-        "# The campaign",
-        "",
-        "Written by `make campaign`. Samples of each stage run with every `make test`.",
-        "",
-    ]
-    summary, sections = [], []
-    for stage in STAGES:
-        row = rows.get(stage.name)
-        if row is None:
-            summary.append((stage.name, "not run", "", "", ""))
-            continue
-        result = "passed" if row["ok"] else "**failed**"
-        last = "see below" if row["ok"] and row["section"] else str(row["last"])
-        summary.append((stage.name, result, f"`{row['commit']}`", str(row["seconds"]), last))
-        if row["section"]:
-            sections += ["", f"## {stage.name[0].upper()}{stage.name[1:]}", "", str(row["section"]).strip()]
-    lines += [table(("stage", "result", "at commit", "seconds", "last line"), summary), *sections]
-    return "\n".join(lines) + "\n"
+    return Row(code == 0, round(time.monotonic() - began), words, section, at)
 
 
 def main() -> int:
@@ -161,17 +137,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console, at, wanted = Console(), commit(), sys.argv[1:]
     chosen = [stage for stage in STAGES if not wanted or any(word in stage.name for word in wanted)]
-    rows: dict[str, dict[str, object]] = json.loads(STATE.read_text()) if STATE.exists() else {}
+    names = [stage.name for stage in STAGES]
+    rows = read(names, PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
     for number, stage in enumerate(chosen, 1):
-        known = rows.get(stage.name, {})
-        if known.get("ok") and known.get("commit") == at:
+        known = rows.get(stage.name)
+        if known is not None and known.ok and known.commit == at:
             console.print(f"{number}/{len(chosen)} {stage.name}: passed at this commit already")
             continue
-        rows[stage.name] = {**run(stage, console), "commit": at}
-        STATE.write_text(json.dumps(rows, indent=1))
-        PAGE.write_text(page(rows))
+        rows[stage.name] = run(stage, at, console)
+        PAGE.write_text(written(names, rows), encoding="utf-8")
     console.print(f"written: {PAGE.relative_to(ROOT)}")
-    return 0 if all(rows[stage.name]["ok"] for stage in chosen) else 1
+    return 0 if all(rows[stage.name].ok for stage in chosen) else 1
 
 
 if __name__ == "__main__":
