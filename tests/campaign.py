@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -34,18 +35,21 @@ class Stage(NamedTuple):
 
 ELSEWHERE = ("hummingbot", "ripio", "tradelocker", "oanda")
 """Venues of the simulations and of the kills beside ionloop; a test holds them against the scenes."""
+RECORDED = Path(os.environ.get("QUANTD_MARKET_DATA", "no-market-data")) / "btc-usd-perp-1m-2022-01.csv.gz"
+PRICES = {"QUANTD_PRICES": str(RECORDED)} if RECORDED.exists() else {}
+"""A recorded month where there is one; else the tests make prices up."""
 PYTEST = ("-m", "pytest", "-q", "-p", "no:randomly", "--timeout=3600")
 PROCESS = "tests/process/test_ionloop_process.py"
 STAGES = (
     Stage(
         "two minutes against the simulated venue, without and with webhooks: agreement to the last digit",
         (*PYTEST, PROCESS, "-k", "agrees or webhooks_confirm"),
-        {"QUANTD_RUN_S": "120"},
+        {"QUANTD_RUN_S": "120", **PRICES},
     ),
     Stage(
         "SIGKILL at random moments, 20 times with keys and 5 times by search",
         (*PYTEST, PROCESS, "-k", "killed"),
-        {"QUANTD_KILLS": "20"},
+        {"QUANTD_KILLS": "20", **PRICES},
     ),
     Stage(
         "SIGKILL from within the venue's handler, before and after each kind of write",
