@@ -43,8 +43,10 @@ def executed(report: OrderReport) -> Iterator[Fill]:
 
 def stood_for(order: LiveOrder, report: OrderReport) -> frozenset[str]:
     """Return the ids of fills that a report tells and derived ones stand for already: the first, where it tells them all."""
+    if not order.fills:
+        return frozenset()
     fills = tuple(executed(report))
-    if not order.fills or sum((fill.quantity for fill in fills), ZERO) != report.filled_quantity:
+    if sum((fill.quantity for fill in fills), ZERO) != report.filled_quantity:
         return frozenset()
     left = order.filled - sum((fill.quantity for fill in fills if fill.id in order.fills), ZERO)
     found = []

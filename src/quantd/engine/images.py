@@ -65,9 +65,13 @@ class BookImage(msgspec.Struct, frozen=True):
 
 
 class NetImage(msgspec.Struct, frozen=True):
-    """What an instrument's books come to where they close each other; the quantity is theirs."""
+    """What an instrument's books come to where they close each other.
+
+    The quantity is the sum of theirs, but for the digits of a zero, which all that is summed later would inherit.
+    """
 
     instrument: InstrumentId
+    quantity: Decimal
     cost: Decimal
     realised: Decimal
 
@@ -141,6 +145,7 @@ def shape() -> str:
 def dump(state: State) -> bytes:
     """Return the state as msgspec JSON."""
     portfolio = state.portfolio
+    booked = {book.instrument.id for book in portfolio.books()}
     image = StateImage(
         instruments=tuple(portfolio.instruments.values()),
         orders=tuple(_order_image(order) for order in state.orders.all_orders()),
@@ -150,9 +155,9 @@ def dump(state: State) -> bytes:
             for book in portfolio.books()
         ),
         nets=tuple(
-            NetImage(instrument, net.cost, net.realised)
+            NetImage(instrument, net.quantity, net.cost, net.realised)
             for instrument, net in portfolio.nets.items()
-            if net.cost or net.realised
+            if instrument in booked
         ),
         accounts=tuple(
             AccountImage(
@@ -216,11 +221,10 @@ def restore(state: State, data: bytes) -> None:
         book = portfolio.book(book_image.strategy, book_image.instrument)
         book.quantity, book.cost, book.realised = book_image.quantity, book_image.cost, book_image.realised
         book.costs = book_image.costs
-        portfolio.nets[book_image.instrument].quantity += book_image.quantity
         portfolio.exposed[book_image.instrument] = None
     for net_image in image.nets:
         net = portfolio.nets[net_image.instrument]
-        net.cost, net.realised = net_image.cost, net_image.realised
+        net.quantity, net.cost, net.realised = net_image.quantity, net_image.cost, net_image.realised
     for order_image in image.orders:
         state.take_in(_order(order_image))
     state.orders.arrange(*image.sequence)

@@ -58,6 +58,8 @@ def _fee_beyond(rules: Instrument, report: OrderReport) -> str:
 
 
 def _refused(context: Context, report: OrderReport, known: Decimal, most: Decimal) -> bool:
+    if not report.filled_quantity and not report.fills:
+        return False
     rules = context.state.portfolio.instruments.get(report.instrument)
     slack = ZERO if rules is None else rules.lot
     words = "" if rules is None else _fee_beyond(rules, report)

@@ -27,11 +27,13 @@ def place_again(context: Context, order: LiveOrder) -> LiveOrder | None:
     None where somebody wanted it gone, where something follows it already, and where nothing is held any more
     that no other order closes.
     """
+    if not _is_spent(order):
+        return None
     spec = order.spec
     book = context.state.portfolio.book(order.strategy, order.instrument)
     closable = book.worst_short if spec.side is Side.SELL else -book.worst_long
     left = context.instrument(order.instrument).quantity(min(spec.quantity - order.filled, closable))
-    if left <= 0 or not _is_spent(order):
+    if left <= 0:
         return None
     if spec.expires_at_ns is not None:  # a market order that was sent as a capped limit
         spec = msgspec.structs.replace(spec, kind=OrderKind.MARKET, price=None, expires_at_ns=None)

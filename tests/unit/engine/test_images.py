@@ -4,7 +4,7 @@ import random
 from decimal import Decimal
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quantd.domain.cash import Account, AccountKind, Balance, PositionMode
@@ -100,6 +100,7 @@ class Teller:
         return FillRecorded(id, "s1", spec.instrument, spec.side, fill, filled + 1, self.now_ns)
 
 
+@example(seed=883656697, before=58, after=14)  # a net of zero with a digit
 @given(seed=st.integers(0, 2**32), before=st.integers(0, 60), after=st.integers(0, 40))
 def test_a_restored_state_goes_on_as_the_one_that_was_never_stored(seed: int, before: int, after: int) -> None:
     teller, state = Teller(seed), empty()
