@@ -16,6 +16,8 @@ from quantd.domain.reports import AccountSnapshot
 from quantd.engine.context import Context
 
 _INFERRED_MAX = 100
+_TAKEN_LOOKS = 2
+"""For how many looks a flow may explain what it does to our balance: until one has shown it, and the next its doubling."""
 
 
 class _Drift(msgspec.Struct, frozen=True):
@@ -43,6 +45,8 @@ class CashFlows:
         """(venue, asset) -> what one quiet look showed, until the next."""
         self._owed: dict[tuple[str, str], list[_Owed]] = {}
         """(venue, asset) -> what was told and no balance has shown yet, oldest first."""
+        self._taken: dict[tuple[str, str], list[_Owed]] = {}
+        """(venue, asset) -> what was told and left our balance at once; a balance from before may have shown it already."""
         self._inferred: dict[tuple[str, str, Decimal], None] = {}
         """What was recorded before the venue told it."""
 
@@ -63,14 +67,15 @@ class CashFlows:
             return
         before = context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO)
         context.record(CashFlowRecorded(flow, context.now_ns))
-        if context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO) != before:
-            return  # it is in our balance by now
+        is_taken = context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO) != before
+        if is_taken:  # it went out after the last look by the venue's clock; where that is ahead of ours, before it
+            self._taken.setdefault(key, []).append(_Owed(flow.amount, is_due=False))
         drift = self._drifts.get(key)
         if drift is not None and drift.amount == flow.amount:
             del self._drifts[key]
         elif (*key, flow.amount) in self._inferred:
             del self._inferred[*key, flow.amount]
-        else:
+        elif not is_taken:
             self._owed.setdefault(key, []).append(_Owed(flow.amount, flow.occurred_at_ns >= since_ns))
 
     def drifted(self, snapshot: AccountSnapshot) -> dict[str, Decimal]:
@@ -105,6 +110,8 @@ class CashFlows:
         A balance shows flows in their order, so that those of one look follow each other.
         """
         owed = self._owed.pop(key, [])
+        if self._is_of_taken(key, change):
+            change = ZERO
         shown = _run(owed, change) if change else 0
         if change and not shown:
             return change - sum((one.amount for one in owed if one.is_due), ZERO)
@@ -112,6 +119,14 @@ class CashFlows:
         if left:
             self._owed[key] = [_Owed(one.amount, one.is_due, one.looks + 1) for one in left]
         return ZERO
+
+    def _is_of_taken(self, key: tuple[str, str], change: Decimal) -> bool:
+        """Whether a change is money that had left our balance already: shown now, or given back, as it was shown before."""
+        taken = self._taken.pop(key, [])
+        left = [_Owed(one.amount, one.is_due, one.looks + 1) for one in taken if one.looks < _TAKEN_LOOKS]
+        if left:
+            self._taken[key] = left
+        return bool(change) and bool(_run(taken, change) or _run(taken, -change))
 
     def _infer(self, venue: str, asset: str, drift: _Drift) -> None:
         name = f"inferred-{asset}-{drift.asked_at_ns}"

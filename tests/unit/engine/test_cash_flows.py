@@ -176,3 +176,36 @@ def test_a_flow_that_was_shown_before_it_was_told_explains_only_the_next_look() 
     for _ in range(3):
         look(rig, 1_100, old)
     assert flows(rig) == [(CashFlowKind.DEPOSIT, D(100), False), (CashFlowKind.ADJUSTMENT, D(100), True)]
+
+
+def withdrawal_ahead(rig: Rig, ahead_s: int = 14) -> CashFlow:
+    """Money that went out by a clock ahead of ours."""
+    return CashFlow("paper", "w1", CashFlowKind.WITHDRAWAL, "USD", D(-250), rig.now_ns + ahead_s * 10**9)
+
+
+@pytest.mark.parametrize("shown", [(750,), (1_000, 750), (1_000, 1_000, 750)], ids=["with it", "after it", "later"])
+def test_a_withdrawal_by_a_clock_ahead_of_ours_is_counted_once(shown: tuple[int, ...]) -> None:
+    """It is taken from our balance when it is told; the balance told with it may be from after it, or from before it."""
+    rig = house()
+    went = withdrawal_ahead(rig)
+    for usd in (*shown, 750, 750, 750):
+        look(rig, usd, went)
+    assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False)]
+    assert rig.state.portfolio.account("paper").totals["USD"] == 750
+
+
+def test_it_is_so_too_when_it_is_told_by_itself() -> None:
+    rig = house()
+    look(rig, 750)
+    rig.handle(CashMoved(withdrawal_ahead(rig), rig.now_ns))
+    for _ in range(3):
+        look(rig, 750)
+    assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False)]
+
+
+def test_the_same_amount_coming_back_later_is_money_of_its_own() -> None:
+    rig = house()
+    went = withdrawal_ahead(rig)
+    for usd in (750, 750, 750, 1_000, 1_000, 1_000):
+        look(rig, usd, went)
+    assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False), (CashFlowKind.ADJUSTMENT, D(250), True)]
