@@ -10,6 +10,7 @@ import random
 import re
 import sqlite3
 from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import closing
 from typing import Any, Final, TypeVar
 
 from quantd.domain.commands import Cancel, CancelAll, Command, Submit
@@ -79,6 +80,10 @@ class Session:
         rig.move(rig.bid, rig.ask)
         self._tamper()
         self._build()
+        with closing(self.database):
+            await self._play()
+
+    async def _play(self) -> None:
         await self._bring_up()
         for _ in range(_LOOKS):
             if self.is_over:
