@@ -18,6 +18,7 @@ from quantd.clock import LoopClock
 from quantd.domain.events import CancelOrdered, TradingState
 from quantd.domain.facts import OrderIntended
 from quantd.domain.numbers import use_exact_arithmetic
+from quantd.domain.orders import Origin
 from quantd.journal.backup import mint_epoch
 from quantd.journal.latch import Halt
 from quantd.testing.loop import Deadlock, run_virtual
@@ -207,8 +208,7 @@ async def _phases(world: World) -> float:
     await _until(world, begun_s, _is_settled, "nothing unknown")
     world.is_resting = True
     world.disk.latch.halt(Halt("all", TradingState.HALTED, "harness", "the end", world.clock.now_ns()))
-    if world.daemon is not None:  # a halt that stood before a foreign order was adopted leaves it to a person
-        world.daemon.emit(CancelOrdered("all", "harness", world.clock.now_ns()))
+    _cancel_all(world)
     await _until(world, begun_s, _is_at_rest, "no order open, no write under way")
     world.scene.close(world.true_clock.now_ns())
     await _agreed(world, begun_s)
@@ -263,8 +263,16 @@ def _is_at_rest(world: World) -> bool:
     daemon = _alive(world)
     if daemon is None or "all" not in daemon.engine.state.latches or daemon.executor.in_flight or len(daemon.inbox):
         return False
-    orders = daemon.engine.state.orders
-    return not any(order.is_open or order.operation is not None for order in orders.all_orders())
+    busy = [one for one in daemon.engine.state.orders.all_orders() if one.is_open or one.operation is not None]
+    if any(one.origin is Origin.EXTERNAL and one.operation is None for one in busy):
+        _cancel_all(world)
+    return not busy
+
+
+def _cancel_all(world: World) -> None:
+    """Be the person to whom a halt leaves the foreign orders that were adopted before it, or that are after it."""
+    if world.daemon is not None:
+        world.daemon.emit(CancelOrdered("all", "harness", world.clock.now_ns()))
 
 
 def _why_not(world: World) -> str:

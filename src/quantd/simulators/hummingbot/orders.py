@@ -152,6 +152,8 @@ class OrderDesk:
         order.updated_at_ns = now_ns
         if state is OrderState.FILLED:
             order.status = "FILLED"
+        elif order.ended:
+            pass  # fills that were heard after the cancel's own answer
         elif state is OrderState.PARTIALLY_FILLED:
             order.status = "PARTIALLY_FILLED"
         elif state is not OrderState.WORKING:

@@ -27,9 +27,9 @@ from quantd.venues.hummingbot.classify import CANCEL_REQUESTED, NOT_TRACKED
 from quantd.venues.hummingbot.holdings import Holdings
 from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import HummingbotOptions, capabilities
-from quantd.venues.hummingbot.orders import OrderReader
+from quantd.venues.hummingbot.orders import KnownIds, OrderReader
 from quantd.venues.hummingbot.readings import Readings
-from quantd.venues.hummingbot.search import KnownIds, Search
+from quantd.venues.hummingbot.search import Search
 from quantd.venues.hummingbot.strays import Doubtful, Strays
 from quantd.venues.hummingbot.translate import SECOND_NS
 from quantd.venues.market_reads import MarketReads
@@ -213,7 +213,7 @@ class HummingbotConnector(MarketReads):
         return await self._orders.reports(working)
 
     async def snapshot(self) -> AccountSnapshot:
-        """Return balances, asked afresh from the exchange, and all open orders."""
+        """Return balances, asked afresh from the exchange, all open orders, and ended ones of which more had traded."""
         asked_at_ns = self._clock.now_ns()
         rows, look = await self._holdings.with_orders(Lane.ACCOUNT)
         answered_at_ns = self._clock.now_ns()
@@ -224,13 +224,14 @@ class HummingbotConnector(MarketReads):
         unread = sorted({row.trading_pair for row in look.active.values()} - self._markets.known.keys())
         if unread:
             await self._markets.instruments(unread)
+        late = await self._orders.late_reports(look, self._known_ids, Lane.ACCOUNT)
         return AccountSnapshot(
             self.venue,
             asked_at_ns,
             answered_at_ns,
             answered_at_ns,
             balances,
-            orders=tuple(self._orders.report(row) for row in look.active.values()),
+            orders=(*map(self._orders.report, look.active.values()), *late),
             orders_complete=look.complete,
         )
 

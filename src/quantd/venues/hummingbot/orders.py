@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from quantd.domain.instruments import Instrument, symbol_of
+from quantd.domain.instruments import Instrument, InstrumentId, instrument_id, symbol_of
 from quantd.domain.orders import OrderRef
 from quantd.domain.reports import OrderReport
 from quantd.errors import Unavailable
@@ -29,6 +29,10 @@ STALE_NS = 360 * SECOND_NS
 _BACK_MAX = 20
 """Pages of the database that one look goes back."""
 _CONCLUDED_MAX = 200
+_TOLD_MAX = 1_000
+
+KnownIds = Callable[[InstrumentId], Iterable[str]]
+"""Venue ids of all orders of an instrument that the engine has, ended ones too."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -63,6 +67,8 @@ class OrderReader:
         since when."""
         self._concluded = OrderedDict[str, None]()
         """Strays of which it is known that they have traded in full; the server repairs none before its own restart."""
+        self._told = OrderedDict[str, Decimal]()
+        """By ended order: what was last told that had traded of it."""
         self.on_conclusion: Callable[[str], None] | None = None
         """Given all of them as text, to be kept over a restart of ours, when one has come."""
 
@@ -172,6 +178,33 @@ class OrderReader:
                 reports.append(report)
         return tuple(reports)
 
+    async def late_reports(self, look: Look, known_ids: KnownIds, lane: Lane) -> tuple[OrderReport, ...]:
+        """Return what had traded of orders before their end, and is told only now.
+
+        A cancel's own answer ends an order. While the exchange's stream is mute, what it has traded before comes with the
+        server's next pass, minutes later. After a start each ended order with a trade is told once more.
+
+        Args:
+            look: The lists as they were read last.
+            known_ids: Which orders are ours, also those that have ended.
+            lane: Of the request that this may need.
+
+        Raises:
+            VenueError: when the trades could not be read; then they are told next time.
+        """
+        late = [
+            row
+            for one, row in look.recorded.items()
+            if row.status in translate.ENDED
+            and row.trading_pair in self._markets.known
+            and translate.filled(row) not in (0, self._told.get(one))
+            and one in known_ids(instrument_id(self._api.venue, row.trading_pair))
+        ]
+        if not late:
+            return ()
+        trades = await self.trades(lane)
+        return tuple(self.report(row, trades.get(row.order_id, ())) for row in late)
+
     def report(self, row: wire.OrderRow, trades: Iterable[wire.TradeRow] = (), *, pair: str = "") -> OrderReport:
         """Return the report of an order; `pair` where a refused row does not tell it."""
         rules = self.rules(row.trading_pair if row.trading_pair in self._markets.known else pair)
@@ -182,6 +215,10 @@ class OrderReader:
         report = translate.report(row, rules, fills, received_at_ns=now_ns)
         if sum(fill.quantity for fill in fills) != report.filled_quantity:
             self._alerts.note("fills_missing", row.order_id)
+        if row.status in translate.ENDED:
+            self._told[row.order_id] = translate.filled(row)
+            if len(self._told) > _TOLD_MAX:
+                self._told.popitem(last=False)
         return report
 
     def rules(self, pair: str) -> Instrument:

@@ -5,10 +5,9 @@ that nobody here knows. "Not placed" needs what `absence` asks for, and balances
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
 
 from quantd.domain.commands import Cancel, Submit
-from quantd.domain.instruments import Instrument, InstrumentId, symbol_of
+from quantd.domain.instruments import Instrument, symbol_of
 from quantd.domain.numbers import Rounding
 from quantd.domain.orders import OrderKind, OrderSpec, Side
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
@@ -19,7 +18,7 @@ from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.holdings import Holdings
 from quantd.venues.hummingbot.market import MarketReader
 from quantd.venues.hummingbot.options import QUIET_PERIOD_S
-from quantd.venues.hummingbot.orders import STALE_NS, Look, OrderReader
+from quantd.venues.hummingbot.orders import STALE_NS, KnownIds, Look, OrderReader
 from quantd.venues.hummingbot.translate import SECOND_NS
 from quantd.venues.parsing import instant_ns
 
@@ -34,9 +33,6 @@ CANCELS_MAX = 3
 """Cancels of one order without an effect; the fourth answer "unknown order" would mark it FAILED though it may live."""
 _RETRY_S = 5.0
 _KEPT_MAX = 1_000
-
-KnownIds = Callable[[InstrumentId], Iterable[str]]
-"""Venue ids of all orders of an instrument that the engine has, ended ones too: they cannot be the lost one."""
 
 
 class Search:
@@ -71,7 +67,7 @@ class Search:
         look = await self._orders.look(Lane.RECONCILE, since_ns=sent_at_ns - STALE_NS)
         spec = command.spec
         rules = self._orders.rules(symbol_of(spec.instrument))
-        known = frozenset(self._known_ids(spec.instrument))
+        known = frozenset(self._known_ids(spec.instrument))  # they cannot be the lost one
         seen = self._holdings.seen_before(command.client_order_id, sent_at_ns)
         ids = {*look.active, *look.recorded} - known - seen
         fitting = [row for one in ids if (row := look.row(one)) is not None and _is_it(row, command, rules)]
