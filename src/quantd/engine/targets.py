@@ -10,7 +10,20 @@ from decimal import Decimal
 from quantd.domain.facts import TargetSet
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ZERO, Rounding
-from quantd.domain.orders import Effect, How, Limit, Market, OrderKind, Origin, Protect, Role, Side, StopLimit
+from quantd.domain.orders import (
+    Effect,
+    How,
+    Limit,
+    Market,
+    OrderKind,
+    OrderState,
+    Origin,
+    Protect,
+    Role,
+    Side,
+    StopLimit,
+)
+from quantd.engine.backoff import Backoff
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.exit_size import is_dust
@@ -39,6 +52,8 @@ class Targets:
         """The order that works for a target."""
         self._retries: dict[tuple[str, InstrumentId], int] = {}
         """Targets without an order -> when they are tried again, engine time."""
+        self._backoff = Backoff()
+        """By target: how long to wait after its order was refused."""
         self._outgoing: dict[tuple[str, InstrumentId], set[str]] = {}
         """Orders that were working when a book was to be closed: each may trade until its end is known."""
         self._strategies: Collection[str] | None = None
@@ -130,9 +145,12 @@ class Targets:
             self._orders[key] = successor.client_order_id
         elif order.filled or order.client_order_id in self._replacing:
             self._replacing.discard(order.client_order_id)
+            self._backoff.forget(key)
             self.pursue(*key)
+        elif order.state is OrderState.REJECTED:
+            self._retries[key] = self._context.now_ns + self._backoff.refused(key)
         else:
-            self._retries[key] = 0  # refused, expired or gone without a trade: not again at once
+            self._retries[key] = 0  # expired or gone without a trade: not again at once
 
     def _successor(self, order: LiveOrder) -> LiveOrder | None:
         """Return the order that an emulated amendment put in the place of an ended one."""
@@ -281,6 +299,7 @@ class Targets:
 
     def _end(self, target: TargetSet) -> None:
         self._retries.pop((target.strategy, target.instrument), None)
+        self._backoff.forget((target.strategy, target.instrument))
         self._outgoing.pop((target.strategy, target.instrument), None)
         self._context.record(
             TargetSet(

@@ -11,6 +11,7 @@ from quantd.domain.capabilities import LotWrite
 from quantd.domain.commands import CloseLot
 from quantd.domain.orders import Effect, Market, OrderKind, OrderState, Origin, Role, Side
 from quantd.domain.protection_facts import ProtectionHeld
+from quantd.engine.backoff import Backoff
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
 from quantd.engine.exit_size import is_dust
@@ -19,7 +20,6 @@ from quantd.engine.orders import LiveOrder
 from quantd.engine.trading import Trading
 
 _AGAIN_NS = 1_000_000_000
-_AGAIN_MAX_NS = 16_000_000_000
 
 
 class WayOut:
@@ -41,8 +41,8 @@ class WayOut:
         self._end = end
         self._again_at_ns: dict[str, int] = {}
         """Order or entry -> when an exit that was denied may be tried again: not with every quote."""
-        self._refused_ns: dict[str, int] = {}
-        """Entry -> how long to wait after its exit was refused once more."""
+        self._backoff = Backoff()
+        """By entry: how long to wait after its exit was refused."""
 
     def may_try(self, key: str) -> bool:
         """Whether an exit of an order or entry may leave again."""
@@ -53,22 +53,17 @@ class WayOut:
         self._wait(key, _AGAIN_NS)
 
     def ended(self, order: LiveOrder) -> None:
-        """Wait longer each time that a venue refuses an exit outright.
-
-        What it says "no" to may be closed already. Only a calm look at the account tells, and no look is calm while
-        orders come and go.
-        """
+        """Wait longer each time that a venue refuses an exit outright."""
         if order.origin is not Origin.PROTECTION:
             return
-        wait_ns = self._refused_ns.pop(order.parent, 0)
         if order.state is OrderState.REJECTED and not order.filled:
-            self._refused_ns[order.parent] = min(max(2 * wait_ns, _AGAIN_NS), _AGAIN_MAX_NS)
-            self._wait(order.parent, wait_ns)
+            self._wait(order.parent, self._backoff.refused(order.parent))
+        else:
+            self._backoff.forget(order.parent)
 
     def _wait(self, key: str, wait_ns: int) -> None:
         if len(self._again_at_ns) > 1_000:
             self._again_at_ns.clear()
-            self._refused_ns.clear()
         self._again_at_ns[key] = self._context.now_ns + wait_ns
 
     def leave(self, guard: ProtectionHeld, role: Role) -> None:

@@ -186,6 +186,26 @@ def test_a_refused_order_is_not_sent_again_at_once_but_at_the_next_tick(end: Any
     assert shown(working(rig)) == (Side.BUY, D(1))
 
 
+def test_an_order_that_a_venue_refuses_on_and_on_leaves_it_calm_for_longer_and_longer() -> None:
+    """A close of less than the venue takes, for one: sent twice a second it used up the budget that reads need."""
+    rig = Rig()
+    buy(rig, 1, 100)
+    rig.fill(working(rig))
+    target(rig, 0)
+    for _ in range(80):
+        for order in list(rig.state.orders.open_orders(BTC)):
+            rig.answer(order, Rejected("below_minimum"))
+        rig.wait(0.5)
+    assert len(rig.sent(Submit)) == 1 + 7, "at 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 s"
+    rig.wait(8)
+    rig.accept(working(rig))
+    rig.fill(working(rig))
+    target(rig, 1)
+    rig.answer(working(rig), Rejected("busy"))
+    rig.wait(0.5)
+    assert working(rig), "a target that was reached begins anew"
+
+
 def test_a_market_order_that_the_venue_kills_unfilled_is_not_sent_in_a_loop() -> None:
     rig = Rig()
     target(rig, 1)
