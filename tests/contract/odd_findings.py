@@ -38,7 +38,8 @@ def unsound(value: Any) -> Iterator[str]:
 
 
 def booked(image: bytes) -> Any:
-    """Return an image without books that were only looked at."""
+    """Return an image without books, and nets of them, that were only looked at."""
     tree = msgspec.json.decode(image)
-    tree["books"] = [book for book in tree["books"] if book["quantity"] != "0" or book["realised"] != "0"]
+    for part in ("books", "nets"):
+        tree[part] = [one for one in tree[part] if one["quantity"] != "0" or one["realised"] != "0"]
     return tree
