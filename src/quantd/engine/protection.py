@@ -96,13 +96,15 @@ class Protection:
             Whether it holds anything.
 
         Raises:
-            ValueError: when a price is not finite.
+            ValueError: when a price or distance is not finite, or not above 0: such an exit would never be reached, or at once.
         """
         context = self._context
         held = context.state.portfolio.book(strategy, instrument).quantity
         if not held:
             return False
         exits = self.exits.prices(context.instrument(instrument), protect)
+        if any(price is not None and price <= 0 for price in msgspec.structs.astuple(exits)):
+            raise ValueError(f"protect: expected exits above 0, found {protect}")
         mark = context.state.rates.marks[instrument].exact()
         guards = self._guards(strategy, instrument)
         changed: set[str] = {guard.parent for guard in guards if _exits_of(guard) != exits}

@@ -71,7 +71,7 @@ class Trading:
             spec = _terms(rules, ticket)
         except (ValueError, ArithmeticError) as error:
             return self._denied(ticket, Denied(Denial.MALFORMED, 1, "order", "finite numbers", str(error)))
-        wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
+        wish = self._wish(ticket.strategy, spec, rules, ticket.origin, protect=ticket.protect)
         held = False
         capabilities = context.capabilities.get(rules.venue)
         if capabilities is not None:
@@ -81,7 +81,7 @@ class Trading:
             sent, held = emulated
             if sent is not spec:
                 spec = sent
-                wish = self._wish(ticket.strategy, spec, rules, ticket.origin)
+                wish = self._wish(ticket.strategy, spec, rules, ticket.origin, protect=ticket.protect)
         wish, denied = self._check_fitted(wish)
         spec = wish.spec
         waits_s = 0.0 if denied is None or held else denied.wait_s
@@ -330,7 +330,7 @@ class Trading:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    def _wish(  # noqa: PLR0913 -- the order's terms and whom it replaces
+    def _wish(  # noqa: PLR0913 -- the order's terms, its exits and whom it replaces
         self,
         strategy: str,
         spec: OrderSpec,
@@ -339,6 +339,7 @@ class Trading:
         *,
         amends: LiveOrder | None = None,
         replaces: LiveOrder | None = None,
+        protect: Protect | None = None,
     ) -> Wish:
         state = self._context.state
         portfolio, instrument = state.portfolio, rules.id
@@ -355,6 +356,7 @@ class Trading:
             origin=origin,
             operation=OperationKind.SUBMIT if amends is None else OperationKind.AMEND,
             amends=amends or replaces,
+            protect=protect,
         )
 
     def _check_fitted(self, wish: Wish) -> tuple[Wish, Denied | None]:

@@ -38,7 +38,7 @@ _OUTCOMES: Final = ("accepted", "scheduled", "rejected", "not_executed", "unknow
 _LANES: Final = ("cancel", "flatten", "reconcile", "submit", "account", "market_data")
 _FEEDS: Final = ("quote", "book", "bar")
 _DENIALS: Final = (
-    "malformed", "order_quantity", "order_notional", "price_collar", "reference", "order_type", "session",
+    "malformed", "wrong_side", "order_quantity", "order_notional", "price_collar", "reference", "order_type", "session",
     "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "daily_orders",
     "daily_notional", "daily_fees", "order_to_trade", "market_pause", "margin_ratio", "open_orders", "open_notional",
     "position", "gross", "net", "leverage", "concentration", "balance", "capital", "loss", "drawdown",

@@ -4,6 +4,6 @@
 prices are text; the market is at 100, the lot 0.001, the tick 0.01.
 """
 
-from tests.unit.risk import budget_cases, exposure_cases, order_cases
+from tests.unit.risk import budget_cases, exit_cases, exposure_cases, order_cases
 
-CASES = (*order_cases.cases.found, *exposure_cases.cases.found, *budget_cases.cases.found)
+CASES = (*order_cases.cases.found, *exit_cases.cases.found, *exposure_cases.cases.found, *budget_cases.cases.found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from quantd.domain.orders import Limit, Market, Side
+from quantd.domain.orders import Limit, Market, Protect, Side
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.wish import Denial, Denied
@@ -33,12 +33,20 @@ def rig_with(scope: str, limits: Limits, **rig: Any) -> Rig:
     return Rig(risk=RiskSettings(**plain, account=limits), **rig)
 
 
-def place(rig: Rig, side: Side, quantity: str, price: str | None, strategy: str = "s1", **how: Any) -> Answer:
+def place(
+    rig: Rig,
+    side: Side,
+    quantity: str,
+    price: str | None,
+    strategy: str = "s1",
+    protect: Protect | None = None,
+    **how: Any,
+) -> Answer:
     """Send an order at a limit, or at market without a price."""
     wanted = Market(**how) if price is None else Limit(D(price), **how)
 
     def script(strategy: Any) -> Any:
-        return (strategy.buy if side is Side.BUY else strategy.sell)(BTC, D(quantity), wanted)
+        return (strategy.buy if side is Side.BUY else strategy.sell)(BTC, D(quantity), wanted, protect=protect)
 
     answer: Answer = rig.do(script, strategy)
     return answer

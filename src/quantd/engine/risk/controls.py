@@ -6,6 +6,7 @@ from decimal import Decimal
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
+from quantd.engine.risk.exit_sides import exit_sides
 from quantd.engine.risk.exposure import VenuePosition, exposure_controls
 from quantd.engine.risk.flow import Flow
 from quantd.engine.risk.gate import Builder, Control, Scoped
@@ -33,6 +34,6 @@ def builders_of(capabilities: dict[str, Capabilities], guards: Guards, flow: Flo
     def venue_positions(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield VenuePosition()
 
-    one_order = (order_controls, twins, guards.markets.controls)
+    one_order = (order_controls, exit_sides, twins, guards.markets.controls)
     watched = (guards.losses.controls, margin_controls)
     return (*one_order, flow.controls, throttle, daily_budgets, venue_positions, exposure_controls, *watched)

@@ -11,7 +11,7 @@ import msgspec
 
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ONE, ZERO
-from quantd.domain.orders import OperationKind, OrderSpec, Origin, Side
+from quantd.domain.orders import OperationKind, OrderSpec, Origin, Protect, Side
 from quantd.engine.books import Book, Net
 from quantd.engine.orders import LiveOrder
 from quantd.engine.portfolio import AccountBalances
@@ -23,6 +23,8 @@ class Denial(Enum):
     """The stable codes of a refusal; each is one value of the metric's label `reason`."""
 
     MALFORMED = "malformed"
+    WRONG_SIDE = "wrong_side"
+    """An entry's stop or target would be reached as soon as the entry has filled."""
     ORDER_QUANTITY = "order_quantity"
     ORDER_NOTIONAL = "order_notional"
     PRICE_COLLAR = "price_collar"
@@ -126,6 +128,7 @@ class Wish:
         "operation",
         "origin",
         "price",
+        "protect",
         "reduces",
         "reference",
         "spec",
@@ -150,6 +153,7 @@ class Wish:
         origin: Origin,
         operation: OperationKind = OperationKind.SUBMIT,
         amends: LiveOrder | None = None,
+        protect: Protect | None = None,
     ) -> None:
         self.state = state
         self.strategy = strategy
@@ -164,6 +168,8 @@ class Wish:
         self.origin = origin
         self.operation = operation
         self.amends = amends
+        self.protect = protect if amends is None else amends.protect
+        """The exits that stand with it once it has filled."""
         self.reference: Decimal | None = mark.exact()
         self.price: Decimal | None = self._worst_price()
         self.reduces = self._reduces()
