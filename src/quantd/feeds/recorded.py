@@ -9,7 +9,7 @@ import csv
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from itertools import chain, islice, pairwise
@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 TIME_NAMES = ("timestamp", "time", "datetime", "date", "ts")
 _BAR_COLUMNS = ("open", "high", "low", "close")
 _QUOTE_COLUMNS = ("bid", "ask")
+_SIZE_COLUMNS = ("bid_size", "ask_size")
 _SAMPLE_ROWS = 100
 _DISORDER_MAX = 0.1
 """Share of rows that may be older than one before them; a file with more is in another order than that of time."""
@@ -151,8 +152,8 @@ class _Table(NamedTuple):
     rows: _Rows
     is_text: bool
     """Rows are lines: splitting them in the loop takes half the time of csv.reader."""
-    timestamps: frozenset[str] = frozenset()
-    """Columns that hold nanoseconds since 1970, by their type."""
+    units: Mapping[str, int] = {}
+    """Columns that hold times since 1970 by their type -> the nanoseconds of their unit."""
 
 
 class _Source:
@@ -167,7 +168,7 @@ class _Source:
         if time is None:
             raise ConfigError(f"{path}: row 1: expected a time column ({', '.join(TIME_NAMES)}), found {self.names}")
         self.time_at = self.names.index(time)
-        self._is_timestamp = table.header[self.time_at] in table.timestamps
+        self._unit = table.units.get(table.header[self.time_at])
         self.heads = Heads()
         self.tails = Tails()
         self.factor: int | None = None
@@ -190,7 +191,7 @@ class _Source:
         """Learn from the first row whether times are numbers, and of what."""
         fields = self.fields(row)
         if len(fields) > self.time_at:
-            self.factor = 1 if self._is_timestamp else epoch_factor(fields[self.time_at])
+            self.factor = self._unit or epoch_factor(fields[self.time_at])
 
     def at_ns(self, value: Any) -> int:
         """Return a row's time."""
@@ -200,10 +201,18 @@ class _Source:
 
     def error(self, number: int, row: Row, cause: Exception) -> ConfigError:
         """Return the error for a row that cannot be read."""
-        found = len(self.fields(row))
-        if found != len(self.names):
-            return ConfigError(f"{self.path}: row {number}: expected {len(self.names)} columns, found {found}")
-        return ConfigError(f"{self.path}: row {number}: {cause}")
+        fields, where = self.fields(row), f"{self.path}: row {number}"
+        if len(fields) != len(self.names):
+            return ConfigError(f"{where}: expected {len(self.names)} columns, found {len(fields)}")
+        numbers = (*_BAR_COLUMNS, "volume") if self.has(_BAR_COLUMNS) else (*_QUOTE_COLUMNS, *_SIZE_COLUMNS)
+        for name in numbers:
+            value = fields[self.names.index(name)] if name in self.names else 0
+            if not _is_number(value):
+                return ConfigError(f"{where}: {name}: expected a number, found {_shown(value)}")
+        time = fields[self.time_at]
+        if isinstance(cause, TypeError):
+            cause = ValueError(f"expected a time like 2022-01-31 17:00:00 or a number since 1970, found {_shown(time)}")
+        return ConfigError(f"{where}: {self.names[self.time_at]}: {cause}")
 
 
 def _read_bars(source: _Source, rows: _Rows, options: ReadOptions, tally: RowTally) -> Iterator[Bar]:
@@ -247,7 +256,7 @@ def _read_quotes(source: _Source, rows: _Rows, tally: RowTally) -> Iterator[Quot
     first, rows = _peek(rows, 1)
     if first:
         source.find_unit(first[0])
-    sizes = ("bid_size", "ask_size") if source.has(("bid_size", "ask_size")) else ()
+    sizes = _SIZE_COLUMNS if source.has(_SIZE_COLUMNS) else ()
     pick = source.pick((*_QUOTE_COLUMNS, *sizes))
     instrument, factor = source.instrument, source.factor
     heads, tails = source.heads, source.tails
@@ -312,6 +321,18 @@ def _peek(rows: _Rows, count: int) -> tuple[list[Row], _Rows]:
     return first, chain(first, rows)
 
 
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    return "no value" if value is None else repr(value.strip() if isinstance(value, str) else value)
+
+
 def _is_blank(row: Row) -> bool:
     return not (row.strip() if isinstance(row, str) else any(str(field).strip() for field in row))
 
@@ -321,8 +342,8 @@ def _opened(path: Path) -> Iterator[_Table]:
     if path.suffix == ".parquet":
         from quantd.feeds.columnar import read_parquet  # the extra is asked for only where it is needed
 
-        header, records, timestamps = read_parquet(path)
-        yield _Table(header, records, is_text=False, timestamps=timestamps)
+        header, records, units = read_parquet(path)
+        yield _Table(header, records, is_text=False, units=units)
         return
     with _text(path) as lines:
         head = next(lines, "")

@@ -6,6 +6,7 @@ Used by `recorded` alone. Text without an offset is UTC. Never guesses a local t
 import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 _HOUR_NS = 3_600_000_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -72,7 +73,7 @@ class Tails(dict[str, int]):
         return ns
 
 
-def epoch_factor(first: str | float) -> int | None:
+def epoch_factor(first: Any) -> int | None:
     """Return the nanoseconds in one unit of a numeric time, told by its size; None when it is no number."""
     try:
         size = abs(Decimal(str(first).strip()))
@@ -86,7 +87,7 @@ def epoch_factor(first: str | float) -> int | None:
     return 1
 
 
-def epoch_ns(value: str | float, factor: int) -> int:
+def epoch_ns(value: Any, factor: int) -> int:
     """Return a numeric time in nanoseconds.
 
     Raises:
@@ -97,16 +98,17 @@ def epoch_ns(value: str | float, factor: int) -> int:
         ns = value * factor
     else:
         try:
-            ns = int(value) * factor if isinstance(value, str) else int(Decimal(repr(value)) * factor)
-        except ValueError:
+            ns = int(value) * factor if isinstance(value, str) else int(Decimal(str(value)) * factor)
+        except (ValueError, ArithmeticError):
             ns = _exact_ns(value, factor)  # a fraction or no number
     if not -_END_NS <= ns < _END_NS:
         raise ValueError(f"expected {_UNITS[factor]} since 1970, as in the first row, found {value!r}")
     return ns
 
 
-def _exact_ns(value: str | float, factor: int) -> int:
+def _exact_ns(value: Any, factor: int) -> int:
     try:
         return int(Decimal(str(value).strip()) * factor)
     except (InvalidOperation, OverflowError, ValueError):
-        raise ValueError(f"expected a number since 1970, found {value!r}") from None
+        found = "no value" if value is None else repr(value)
+        raise ValueError(f"expected a number since 1970, found {found}") from None

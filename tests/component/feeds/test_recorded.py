@@ -100,17 +100,20 @@ def test_impossible_bars_are_skipped_and_counted(tmp_path: Path) -> None:
         ("", r"row 1: expected a header"),
         ("price,size\n1,2\n", r"row 1: expected a time column"),
         ("time,price\n1,2\n", r"row 1: expected columns open, high, low, close or bid, ask; found time, price"),
-        (BARS + "1970-01-01 00:03:00,1,2,x,2,1\n", r"row 4: could not convert string to float: 'x'"),
+        (BARS + "1970-01-01 00:03:00,1,2,x,2,1\n", r"row 4: low: expected a number, found 'x'"),
         (BARS + "1970-01-01 00:03:00,1,2\n", r"row 4: expected 6 columns, found 3"),
-        (BARS + "1970-01-01 25:03:00,1,2,1,2,1\n", r"row 4: expected an hour up to 23"),
-        (BARS + "soon,1,2,1,2,1\n", r"row 4: expected a time like"),
+        (BARS + "1970-01-01 25:03:00,1,2,1,2,1\n", r"row 4: timestamp: expected an hour up to 23"),
+        (BARS + "soon,1,2,1,2,1\n", r"row 4: timestamp: expected a time like"),
         ("time,open,high,low,close\n60,1,1,1,1\n", r"expected interval_s or at least two rows"),
-        ("time,bid,ask\n1,2,3\nx,2,3\n", r"row 3: expected a number since 1970, found 'x'"),
+        ("time,bid,ask\n1,2,3\nx,2,3\n", r"row 3: time: expected a number since 1970, found 'x'"),
         (
             "time,bid,ask\n1735689540000,2,3\n1735689600000000,2,3\n",
-            r"row 3: expected milliseconds since 1970, as in the first row, found '1735689600000000'",
+            r"row 3: time: expected milliseconds since 1970, as in the first row, found '1735689600000000'",
         ),
-        ("time,bid,ask\n2025-01-01,2,3\n9999-12-31,2,3\n", r"row 3: expected a year up to 2261, found '9999-12-31'"),
+        (
+            "time,bid,ask\n2025-01-01,2,3\n9999-12-31,2,3\n",
+            r"row 3: time: expected a year up to 2261, found '9999-12-31'",
+        ),
     ],
 )
 def test_an_unreadable_file_is_named_with_its_row(tmp_path: Path, text: str, message: str) -> None:
