@@ -86,7 +86,8 @@ class BarPoller(Poller):
 
     Every complete bar that closes after `run` began, or after `mark`, is emitted once, in order; a bar missed in an
     outage is caught up. Venues are asked at UTC-aligned times, at least hourly, so that a bar with a close of its own
-    (17:00 in New York) is seen within the hour.
+    (17:00 in New York) is seen within the hour. Where bars of several lengths close at once the shorter ones are asked for,
+    and emitted, first, as a backtest has them; only one that the venue is late with comes after a longer one.
     """
 
     endpoint: ClassVar[str] = "bars"
@@ -104,6 +105,8 @@ class BarPoller(Poller):
         super().__init__(connector, targets, timing=_one_by_one(timing), support=support)
         self._closed_at_ns: dict[tuple[InstrumentId, int], int] = {}
         self._looks: dict[tuple[InstrumentId, int], int] = {}
+        lengths = sorted({target.detail for target in targets})
+        self._turn_ns = {length: turn * _TURN_NS for turn, length in enumerate(lengths)}
 
     def mark(self, instrument: InstrumentId, interval_s: int, closed_at_ns: int) -> None:
         """Say that bars up to `closed_at_ns` are known already (from the warm-up)."""
@@ -137,6 +140,10 @@ class BarPoller(Poller):
             self._closed_at_ns[key] = fresh[-1].closed_at_ns
         return fresh
 
+    def _urgency(self, target: Target) -> tuple[int, int]:
+        """Ask in the order in which they fell due: the stalest first would be the longest bars."""
+        return target.due_at_ns, target.detail
+
     def _schedule(self, target: Target, now_ns: int) -> None:
         """Ask again soon for a bar that should be there, else after the next close."""
         key = (target.instrument.id, target.detail)
@@ -152,7 +159,7 @@ class BarPoller(Poller):
 
     def _until_close_ns(self, target: Target, wall_ns: int) -> int:
         cadence_ns = min(target.detail, _CADENCE_MAX_S) * NS_PER_S
-        settle_ns = min(_SETTLE_NS, cadence_ns // 4)
+        settle_ns = min(_SETTLE_NS, cadence_ns // 4) + self._turn_ns[target.detail]
         return cadence_ns - (wall_ns - settle_ns) % cadence_ns
 
 
@@ -161,6 +168,8 @@ _LATE_LOOKS_MAX = 4
 _CADENCE_MAX_S = 3_600
 _SETTLE_NS = 500_000_000
 """Venues need a moment to close a bar."""
+_TURN_NS = 20_000_000
+"""By how much longer bars fall due later: more than a clock that is slewed shifts what was planned at different times."""
 
 
 def _newest_close_ns(target: Target, wall_ns: int) -> int:

@@ -189,16 +189,20 @@ class Poller(ABC):
                 await self._rest()
 
     def _take(self) -> list[Target]:
-        """Return what to ask now, the stalest first; empty when nothing is due."""
+        """Return what to ask now, the most urgent first; empty when nothing is due."""
         now = self._clock.monotonic_ns()
         due = [t for t in self._targets if t.due_at_ns <= now and not t.busy]
         if not due:
             return due
-        due.sort(key=lambda target: (target.answered_at_ns, target.due_at_ns))
+        due.sort(key=self._urgency)
         if due[0].alone:
             return due[:1]
         together = [target for target in due if not target.alone]
         return together[: self._timing.batch_max or None]
+
+    def _urgency(self, target: Target) -> tuple[int, int]:
+        """Return what is asked first among what is due: the least."""
+        return target.answered_at_ns, target.due_at_ns
 
     async def _rest(self) -> None:
         """Sleep until something falls due; when all was refused, for no longer than until `restart`."""

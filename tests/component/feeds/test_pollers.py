@@ -343,6 +343,21 @@ def test_each_bar_is_emitted_once_shortly_after_its_close() -> None:
     virtual(scenario)
 
 
+@pytest.mark.parametrize("bar_delay_s", [0.0, 2.5])
+def test_of_bars_that_close_at_once_the_shorter_come_first(bar_delay_s: float) -> None:
+    async def scenario(run: Run) -> None:
+        run.venue.bar_delay_s = bar_delay_s
+        wanted = [(one, length) for one in (A, B) for length in (60, 300, 3_600)]
+        await run.poll(BarPoller(run.venue, wanted, timing=PollTiming(), support=run.support), 7_300)
+        for one in (A, B):
+            bars = [bar for bar in run.events if isinstance(bar, Bar) and bar.instrument == one.id]
+            order = [(bar.closed_at_ns, bar.interval_ns) for bar in bars]
+            assert order == sorted(order)
+            assert [sum(bar.interval_ns == length * S for bar in bars) for length in (60, 300, 3_600)] == [122, 24, 2]
+
+    virtual(scenario)
+
+
 def test_a_late_bar_is_asked_for_again_soon() -> None:
     async def scenario(run: Run) -> None:
         run.venue.bar_delay_s = 2.5
