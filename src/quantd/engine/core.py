@@ -320,7 +320,7 @@ class Engine:
         """Follow up a change: protection, targets, loss limits, and the strategy's hooks once it may be called."""
         if fill is not None:
             signed = fill.quantity if order.spec.side is Side.BUY else -fill.quantity
-            self.protection.filled(order, signed)
+            self.protection.filled(order, signed, fill)
             if self.guards.watches:
                 self.guards.marked(order.instrument)
         if order.state in ENDS:

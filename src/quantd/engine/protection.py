@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from quantd.domain.events import OutcomeReceived
-from quantd.domain.instruments import InstrumentId
+from quantd.domain.fills import Fill, Quality
+from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.lots import LotProtection
 from quantd.domain.numbers import ZERO, Rounding
 from quantd.domain.orders import ClientOrderId, Protect, Role, Side
@@ -70,7 +71,7 @@ class Protection:
 
     # -- following the entries ------------------------------------------------------------------------------------
 
-    def filled(self, order: LiveOrder, signed: Decimal) -> None:
+    def filled(self, order: LiveOrder, signed: Decimal, fill: Fill) -> None:
         """Guard what an entry got; shrink the guards when the strategy itself got out."""
         context = self._context
         if order.protect is not None:
@@ -78,14 +79,24 @@ class Protection:
             if known is not None:
                 self._set(known, quantity=signed + known.quantity)
             else:
-                mark = context.state.rates.marks[order.instrument].exact() or order.spec.price
-                exits = self.exits.prices(context.instrument(order.instrument), order.protect)
+                rules = context.instrument(order.instrument)
+                exits, mark = self.exits.prices(rules, order.protect), self._trail_start(rules, fill, long=signed > 0)
                 self._guard(order.strategy, order.instrument, order.client_order_id, signed, exits, mark)
         if context.state.protections:
             self._shrink(order.strategy, order.instrument, order.parent)
             guard = context.state.protections.get(order.client_order_id)
             if guard is not None:
                 self._look(guard)
+
+    def _trail_start(self, rules: Instrument, fill: Fill, *, long: bool) -> Decimal:
+        """Return where a trail begins: at the fill, for what we saw last may be from before the move that filled the entry.
+
+        An estimated price is the worst that it may be: there, what we saw counts where that is further from the market.
+        """
+        price, seen = rules.price(fill.price, Rounding.NEAREST), self._context.state.rates.marks[rules.id].exact()
+        if fill.quality is Quality.CONFIRMED or seen is None:
+            return price
+        return min(price, seen) if long else max(price, seen)
 
     def change(self, strategy: str, instrument: InstrumentId, protect: Protect) -> bool:
         """Put all that a strategy holds of an instrument under these exits, instead of those that it has.

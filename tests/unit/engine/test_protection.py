@@ -8,6 +8,7 @@ import pytest
 
 from quantd.domain.commands import Cancel, Submit
 from quantd.domain.facts import RequestDenied
+from quantd.domain.fills import Fill, Quality
 from quantd.domain.instruments import FeeSchedule
 from quantd.domain.market import Bar
 from quantd.domain.orders import Limit, Market, OrderState, Origin, Protect, Role, Side
@@ -73,6 +74,35 @@ def test_the_trail_follows_the_best_price_and_never_goes_back() -> None:
     assert [one.mark for one in rig.of(ProtectionHeld)][-1] == 110
     rig.quote(105)
     assert len(exits(rig)) == 1
+
+
+@pytest.mark.parametrize(("side", "price", "next", "reached"), [("buy", 94, 93.0, 89.0), ("sell", 106, 107.0, 111.0)])
+def test_a_trail_begins_at_the_fill_and_not_at_the_price_before_it(
+    side: str, price: int, next: float, reached: float
+) -> None:
+    rig = Rig(**MARGIN)
+    order = rig.do(lambda s: getattr(s, side)(BTC, 1, Limit(price), protect=Protect(trail=5)))
+    rig.accept(order)
+    rig.fill(order)  # the market fell to the limit; the quote that shows it comes later
+    rig.quote(next)
+    assert exits(rig) == []
+    rig.quote(reached)
+    assert [one.role for one in exits(rig)] == [Role.TRAIL]
+
+
+@pytest.mark.parametrize(("side", "worst", "reached"), [("buy", 104, 95.0), ("sell", 96, 105.0)])
+def test_a_trail_does_not_begin_at_the_worst_that_an_estimated_price_may_be(
+    side: str, worst: int, reached: float
+) -> None:
+    rig = Rig(**MARGIN)
+    order = rig.do(lambda s: getattr(s, side)(BTC, 1, Limit(worst), protect=Protect(trail=5)))
+    rig.accept(order)
+    told = Fill("f", D(1), D(worst), Quality.ESTIMATED)  # a capped market order: it traded near 100
+    rig.report(order, filled_quantity=D(1), fills=(told,), state=OrderState.FILLED)
+    rig.quote(99.0 if side == "buy" else 101.0)
+    assert exits(rig) == []
+    rig.quote(reached)
+    assert [one.role for one in exits(rig)] == [Role.TRAIL]
 
 
 def test_of_one_entry_s_exits_only_one_ever_leaves() -> None:

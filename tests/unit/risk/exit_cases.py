@@ -55,9 +55,9 @@ for name, make, side, exit, price, levels in (
     # a limit through the market trades at the market
     ("stop-taking-limit-buy", spread, BUY, "stop", "103", ("99.88", "99.89", "99.9")),
     ("take-taking-limit-sell", spread, SELL, "take", "97", ("99.88", "99.89", "99.9")),
-    # a trail begins in the middle of the quote
-    ("trail-market-buy", spread, BUY, "trail", None, ("0.12", "0.11", "0.1")),
-    ("trail-market-sell", spread, SELL, "trail", None, ("0.12", "0.11", "0.1")),
+    # a trail begins where the entry trades
+    ("trail-market-buy", spread, BUY, "trail", None, ("0.22", "0.21", "0.2")),
+    ("trail-market-sell", spread, SELL, "trail", None, ("0.22", "0.21", "0.2")),
 ):
     cases.add(
         f"exit-side-{name}",

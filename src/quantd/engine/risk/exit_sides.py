@@ -44,10 +44,10 @@ class ExitSides(Stateless):
             return wish.deny(Denial.WRONG_SIDE, 1, "order", f"stop {'<' if long else '>'} {edge}", stop)
         if take is not None and (take <= entry if long else take >= entry):
             return wish.deny(Denial.WRONG_SIDE, 1, "order", f"take {'>' if long else '<'} {entry}", take)
-        if trail is not None and exit_at is not None and wish.reference is not None:
-            least = abs(wish.reference - exit_at)  # the best price begins at the middle of the quote
-            if trail <= least:
-                return wish.deny(Denial.WRONG_SIDE, 1, "order", f"trail > {least}", trail)
+        if (
+            trail is not None and exit_at is not None and trail <= abs(entry - exit_at)
+        ):  # it begins where the entry trades
+            return wish.deny(Denial.WRONG_SIDE, 1, "order", f"trail > {abs(entry - exit_at)}", trail)
         return None
 
 
