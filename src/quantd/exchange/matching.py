@@ -138,10 +138,12 @@ class Matching:
             if price is None or (limit is not None and (price > limit if order.is_buy else price < limit)):
                 break
             if maker is not None:
+                at_maker += 1
                 if self._is_own(order, maker):
+                    if order.lot:
+                        continue  # what closes a lot passes by: a stop that ended here would leave its lot without one
                     return steps, True
                 quantity = min(need, maker.remaining)
-                at_maker += 1
             else:
                 assert level is not None
                 quantity = need if level[1] is None else min(need, level[1])
