@@ -28,7 +28,8 @@ def is_beyond(context: Context, order: LiveOrder, report: OrderReport) -> bool:
     if order.lot:
         held = context.state.lots.get(order.instrument.partition(":")[0])
         lot = None if held is None else held.get(order.lot)
-        most += ZERO if lot is None else _of_lot(context, lot)
+        # An exit that stretched with its lot may have traded more by now than it was seen with at first.
+        most = max(most, order.filled) + (ZERO if lot is None else _of_lot(context, lot))
     elif order.origin is Origin.EXTERNAL and report.quantity is not None:
         most = max(most, report.quantity)
     return _refused(context, report, order.filled, most)

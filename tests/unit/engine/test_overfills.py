@@ -11,7 +11,7 @@ from quantd.domain.orders import OrderKind, OrderState, Side
 from quantd.domain.reports import OrderReport
 from quantd.testing.builders import BTC, Rig
 from tests.unit.engine.acts import buy
-from tests.unit.engine.lots import enter, make_rig
+from tests.unit.engine.lots import enter, fill, make_rig
 
 D = Decimal
 
@@ -78,3 +78,23 @@ def test_an_exit_of_the_venue_takes_no_more_than_its_lot_holds() -> None:
         average_price=D(100), kind=OrderKind.STOP, lot="7",
     ))  # fmt: skip
     assert len(rig.of(FillRecorded)) == before + 1
+
+
+def test_an_exit_of_the_venue_that_stretched_with_its_lot_takes_what_has_been_added() -> None:
+    rig = make_rig()
+    entry = buy(rig, 6)
+    rig.accept(entry)
+    fill(rig, entry, "7", 2)
+
+    def told(filled: str, state: OrderState, whole: str) -> OrderReport:
+        return OrderReport(
+            rig.instruments[0].id, "x9", state, D(filled), rig.now_ns, side=Side.SELL, quantity=D(whole),
+            average_price=D(100), kind=OrderKind.STOP, lot="7",
+        )  # fmt: skip
+
+    rig.handle(told("1.9", OrderState.PARTIALLY_FILLED, "2"))
+    fill(rig, entry, "7", 4)  # into the same lot, while its stop closes it
+    rig.handle(told("5.8", OrderState.PARTIALLY_FILLED, "6"))
+    rig.handle(told("6", OrderState.FILLED, "6"))
+    assert not rig.of(StateSet)
+    assert rig.state.portfolio.book("s1", rig.instruments[0].id).quantity == 0
