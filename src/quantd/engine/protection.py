@@ -23,6 +23,7 @@ from quantd.engine.lot_exits import NOTHING, LotExits
 from quantd.engine.nakedness import Nakedness
 from quantd.engine.orders import LiveOrder
 from quantd.engine.rates import Mark
+from quantd.engine.spent_exits import SpentExits
 from quantd.engine.spent_stops import is_stop_again, place_again
 from quantd.engine.trading import Trading
 from quantd.engine.way_out import WayOut
@@ -45,6 +46,7 @@ class Protection:
         self.exits = LotExits(context, is_shared)
         self._way_out = WayOut(context, trading, self.exits, self._end)
         self.nakedness = Nakedness(context, self.exits, self._leave)
+        self._spent = SpentExits(context, trading)
         trading.held, trading.attached, trading.change_exits = self.hold, self.exits.attached, self.change
 
     def restore(self) -> None:
@@ -52,6 +54,7 @@ class Protection:
         for order in self._context.state.orders.open_orders():
             if order.held:
                 self.hold(order)
+        self._spent.restore()
 
     def hold(self, order: LiveOrder) -> None:
         """Watch the trigger of an order that the venue cannot hold; try one again that was reached already."""
@@ -67,6 +70,8 @@ class Protection:
     def waits(self) -> bool:
         """Whether `time_passed` may have anything to send."""
         guards = self._context.state.protections
+        if self._spent.waits:
+            return True
         return bool(guards) and (any(guard.due is not None for guard in guards.values()) or self.exits.waits)
 
     # -- following the entries ------------------------------------------------------------------------------------
@@ -87,6 +92,7 @@ class Protection:
             guard = context.state.protections.get(order.client_order_id)
             if guard is not None:
                 self._look(guard)
+        self._spent.look(order.strategy, order.instrument)
 
     def _trail_start(self, rules: Instrument, fill: Fill, *, long: bool) -> Decimal:
         """Return where a trail begins: at the fill, for what we saw last may be from before the move that filled the entry.
@@ -198,6 +204,7 @@ class Protection:
             exits = self.exits.prices(context.instrument(instrument), order.protect)
             self._guard(strategy, instrument, entry, quantity, exits, context.state.rates.marks[instrument].exact())
         self._shrink(strategy, instrument)
+        self._spent.look(strategy, instrument)
 
     def _shrink(self, strategy: str, instrument: InstrumentId, parent: str = "") -> None:
         """Never guard more than is held: an entry's own lots, and a share of what the book holds that no lot explains.
@@ -251,6 +258,7 @@ class Protection:
         """Try again what was due, set what is not shown, and count the seconds of what is naked."""
         for order in [one for held in self._stops.values() for one in held.values() if is_stop_again(one)]:
             self._release(order)
+        self._spent.time_passed()
         guards = self._context.state.protections
         if not guards:
             return

@@ -6,6 +6,7 @@ an order was meant for.
 """
 
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Final
 
 from quantd.domain.events import TradingState
@@ -23,19 +24,22 @@ def only_reduces(state: State, order: LiveOrder) -> bool:
 
     Stops come before others, as they protect, also those that were reached; then the older first. The close of a lot is bound to it.
     """
-    if order.lot:
-        return order.exit
+    return order.exit if order.lot else order.remaining <= room_of(state, order)
+
+
+def room_of(state: State, order: LiveOrder) -> Decimal:
+    """Return what of a strategy's book an open order may close, what comes before it on its side taken off; see above."""
     held = state.portfolio.book(order.strategy, order.instrument).quantity
     room = held if order.spec.side is Side.SELL else -held
     if room <= 0:
-        return False
+        return ZERO
     rank = _rank(order)
     before = (
         one.remaining
         for one in state.orders.open_orders(order.instrument)
         if one.strategy == order.strategy and one.spec.side is order.spec.side and not one.lot and _rank(one) < rank
     )
-    return order.remaining + sum(before, ZERO) <= room
+    return room - sum(before, ZERO)
 
 
 def must_go(state: State, order: LiveOrder, now_ns: int, forsaken: Collection[str]) -> bool:

@@ -80,13 +80,17 @@ class Bench:
         """Move the market: fills first, then the strategies' sight of it, a snapshot and a tick."""
         self.rig.now_ns += SECOND_NS
         self.price = D(str(price))
-        event = Quote(BTC, float(price), float(price), self.rig.now_ns)
+        event = self.shows(float(price))
         for told in self.exchange.handle(event):
             self.tell(told.report)
         self.tell(event)
         self.rig.now_ns += SECOND_NS
         self.tell(self.exchange.snapshot(ACCOUNT, "paper", self.rig.now_ns))
         self.carry_out(deque(self.rig.wait(0.5)))
+
+    def shows(self, price: float) -> Quote:
+        """Return how the market shows a price."""
+        return Quote(BTC, price, price, self.rig.now_ns)
 
     def do(self, act: Callable[[Any], Any]) -> Any:
         """Let the strategy act, and the market stand still for a moment, so that it is filled."""

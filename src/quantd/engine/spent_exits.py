@@ -1,0 +1,78 @@
+"""Resting orders that may only reduce, once what they were to reduce has become less: each is cut to what is left.
+
+The gate lets such an order pass for what is held then. A stop at the venue, a target or another order of the strategy may
+close that first, and where the venue keeps no such flag the order would open a position, which nothing guards. Used by
+`Protection`, which hears of every fill and of every book that reconciliation has moved.
+"""
+
+from decimal import Decimal
+
+from quantd.domain.instruments import InstrumentId
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import Effect, OrderKind, Origin
+from quantd.engine.context import Context
+from quantd.engine.orders import LiveOrder
+from quantd.engine.reducing import room_of
+from quantd.engine.risk.wish import Denial, Denied
+from quantd.engine.trading import Trading
+
+WHY = "reduce_only"
+
+
+class SpentExits:
+    """Amends or cancels a strategy's own resting exits that are larger than what is left.
+
+    Those that the engine holds for their trigger, and protective exits, are cut when they leave.
+    """
+
+    def __init__(self, context: Context, trading: Trading) -> None:
+        self._context = context
+        self._trading = trading
+        self._again: dict[tuple[str, InstrumentId], None] = {}
+        """Where an order has an operation in flight: looked at again with the next tick."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything is to be looked at again."""
+        return bool(self._again)
+
+    def restore(self) -> None:
+        """After a fold: look at everything with the next tick."""
+        for order in self._context.state.orders.open_orders():
+            if _is_bound(order):
+                self._again[order.strategy, order.instrument] = None
+
+    def time_passed(self) -> None:
+        """Look again where an operation was in flight."""
+        again, self._again = self._again, {}
+        for strategy, instrument in again:
+            self.look(strategy, instrument)
+
+    def look(self, strategy: str, instrument: InstrumentId) -> None:
+        """Cut what a strategy's book of an instrument has no room for."""
+        for order in list(self._context.state.orders.open_orders(instrument)):
+            if order.strategy == strategy and _is_bound(order):
+                room = room_of(self._context.state, order)
+                if order.remaining > room and self._context.reaches(instrument):
+                    self._cut(order, max(room, ZERO))
+
+    def _cut(self, order: LiveOrder, room: Decimal) -> None:
+        """Leave `room` of an order; all of it goes where there is none, or where it cannot be made smaller."""
+        rules = self._context.instrument(order.instrument)
+        left = rules.quantity(room)
+        if left <= 0:
+            self._trading.cancel(order, WHY)
+        elif order.operation is not None:
+            self._again[order.strategy, order.instrument] = None
+        else:
+            answer = self._trading.amend(order, order.filled + left, None)
+            if isinstance(answer, Denied) and answer.code is not Denial.BUSY:
+                self._trading.cancel(order, WHY)
+
+
+def _is_bound(order: LiveOrder) -> bool:
+    """Whether an order rests, was meant to reduce and nothing else, and is bound to no lot."""
+    spec = order.spec
+    reduces = spec.reduce_only or spec.effect is Effect.CLOSE
+    rests = spec.kind is not OrderKind.MARKET and not order.held and not order.cancel_wanted
+    return reduces and rests and order.origin is Origin.STRATEGY and not order.lot
