@@ -3,7 +3,7 @@
 import pytest
 
 from quantd.domain.market import Book
-from tests.component.simulators.oanda_client import ID, Client, one_account
+from tests.component.simulators.oanda_client import Client, one_account
 
 
 def open_trades(client: Client) -> list[str]:
@@ -233,19 +233,15 @@ def test_trade_that_is_closed_by_the_event_that_opened_it_gets_no_guards() -> No
     assert client.get("/openTrades")["trades"] == client.get("/pendingOrders")["orders"] == []
 
 
-def test_guard_that_meets_the_account_s_own_order_is_told_to_be_gone_with_its_rest() -> None:
+def test_guard_passes_by_the_account_s_own_order() -> None:
     client = Client(one_account(hedging=True))
     client.order(units="100", takeProfitOnFill={"price": "1.10920"})
     trade = client.trade(units="-100", stopLossOnFill={"price": "1.10900"})
     before = client.get("/summary")["lastTransactionID"]
     rules = client.venue.instruments["EUR_USD"]
     client.venue.on_market(Book(rules.id, ((1.1088, 1000.0),), ((1.1090, 40.0), (1.1095, 1000.0)), 0))
-    fill, again, cancelled = client.log(before)
-    assert (fill["reason"], fill["tradeReduced"]["units"]) == ("STOP_LOSS_ORDER", "40")
-    assert (again["type"], again["replacesOrderID"]) == ("STOP_LOSS_ORDER", fill["orderID"])
-    assert (cancelled["orderID"], cancelled["reason"]) == (again["id"], "INSUFFICIENT_LIQUIDITY")
-    shown = client.get(f"/trades/{trade}")["trade"]
-    assert (shown["currentUnits"], "stopLossOrder" in shown) == ("-60", False)
-    told = client.json("PUT", f"/trades/{trade}/orders", {"trailingStopLoss": {"distance": "0.01"}})
-    assert set(told) == {"trailingStopLossOrderTransaction", "relatedTransactionIDs", "lastTransactionID"}
-    assert len(client.venue.exchange.orders(ID, working=True)) == 2
+    fills = client.log(before)
+    assert {fill["reason"] for fill in fills} == {"STOP_LOSS_ORDER"}
+    assert sum(int(fill["units"]) for fill in fills) == 100
+    assert open_trades(client) != []
+    assert client.get(f"/trades/{trade}")["trade"]["state"] == "CLOSED"
