@@ -203,7 +203,7 @@ def test_an_order_that_a_venue_refuses_on_and_on_leaves_it_calm_for_longer_and_l
     target(rig, 1)
     rig.answer(working(rig), Rejected("busy"))
     rig.wait(0.5)
-    assert working(rig), "a target that was reached begins anew"
+    assert shown(working(rig)) == (Side.BUY, D(1)), "a target that was reached begins anew"
 
 
 def test_a_market_order_that_the_venue_kills_unfilled_is_not_sent_in_a_loop() -> None:
