@@ -8,6 +8,7 @@ from quantd.config.venue_kinds import venue_kind
 from quantd.engine.state import State
 from quantd.ports import Transport
 from quantd.runtime.vouched import Vouched
+from quantd.venues.addresses import place_of
 from quantd.venues.budget import AddressPool
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
@@ -29,7 +30,7 @@ def build_venues(settings: Settings, around: Surroundings) -> dict[str, VenuePar
     pools: defaultdict[tuple[str, str], AddressPool] = defaultdict(AddressPool)
 
     def build(name: str, one: VenueSettings) -> VenueParts:
-        shared = around._replace(pool=lambda address: pools[one.type, address])
+        shared = around._replace(pool=lambda address: pools[one.type, place_of(address)])
         return venue_kind(one.type).build(name, one, shared)
 
     built = {name: build(name, one) for name, one in settings.venues.items()}

@@ -7,44 +7,13 @@ import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar, Literal, Self
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from quantd.venues.addresses import http_address, is_on_this_machine
+
 ReconcilePolicy = Literal["adopt", "close", "ignore", "refuse"]
 """What is done about differences between our books and the venue."""
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def is_on_this_machine(address: str) -> bool:
-    """Whether an address is one that never leaves this machine."""
-    return urlsplit(address).hostname in _LOOPBACK
-
-
-def is_safe(url: SplitResult, scheme: str) -> bool:
-    """Whether what is sent there can be read by nobody else, and the address holds no user.
-
-    Args:
-        url: The address.
-        scheme: Without encryption, `http` or `ws`; with it, an `s` follows.
-    """
-    encrypted = url.scheme == f"{scheme}s" or (url.scheme == scheme and url.hostname in _LOOPBACK)
-    return encrypted and bool(url.hostname) and url.username is None
-
-
-def http_address(value: str | None) -> str | None:
-    """Return an address that keys may be sent to, without a trailing slash; for a field validator.
-
-    Raises:
-        ValueError: it is none; says what one looks like.
-    """
-    if value is None:
-        return None
-    url = urlsplit(value)
-    if not is_safe(url, "http") or url.path not in ("", "/") or url.query:
-        raise ValueError("https://HOST[:PORT], or http:// on this machine, without user, path or query")
-    return value.rstrip("/")
 
 
 def fingerprint(secret: SecretStr | None) -> str:

@@ -14,7 +14,7 @@ CONFIG = """
 journal: {path: q.db, state_dir: state}
 venues:
   one: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9001", api_key_file: KEY}
-  two: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9001", api_key_file: KEY2}
+  two: {type: ionloop, environment: custom, base_url: "http://localhost:9001", api_key_file: KEY2}
   far: {type: ionloop, environment: custom, base_url: "http://127.0.0.1:9002", api_key_file: KEY}
 risk:
   base_currency: USDT

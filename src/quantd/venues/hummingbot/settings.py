@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from quantd.venues.settings import RateOverride, RealMoneySettings, http_address, is_on_this_machine
+from quantd.venues.addresses import http_address, is_on_this_machine, place_of
+from quantd.venues.settings import RateOverride, RealMoneySettings
 
 
 class HummingbotSettings(RealMoneySettings):
@@ -68,4 +69,4 @@ class HummingbotSettings(RealMoneySettings):
     @property
     def reaches(self) -> tuple[str, str]:
         """Where, and which account."""
-        return f"hummingbot/{self.base_url}", f"{self.account}/{self.connector}"
+        return f"hummingbot/{place_of(self.base_url)}", f"{self.account}/{self.connector}"

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from quantd.venues.addresses import place_of
 from quantd.venues.settings import HostedSettings, RateOverride, fingerprint
 
 
@@ -95,4 +96,4 @@ class IonloopSettings(HostedSettings):
     @property
     def reaches(self) -> tuple[str, str]:
         """Where, and which account: the venue names none, and an account may have several keys, which looks like several."""
-        return f"ionloop/{self.address}", fingerprint(self.api_key)
+        return f"ionloop/{place_of(self.address)}", fingerprint(self.api_key)

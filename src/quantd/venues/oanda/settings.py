@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from quantd.venues.settings import HostedSettings, RateOverride, http_address
+from quantd.venues.addresses import http_address, place_of
+from quantd.venues.settings import HostedSettings, RateOverride
 
 STREAM_HOSTS = {"practice": "https://stream-fxpractice.oanda.com", "live": "https://stream-fxtrade.oanda.com"}
 """Streams, by environment."""
@@ -66,4 +67,4 @@ class OandaSettings(HostedSettings):
     @property
     def reaches(self) -> tuple[str, str]:
         """Where, and which account."""
-        return f"oanda/{self.address}", self.account
+        return f"oanda/{place_of(self.address)}", self.account

@@ -10,14 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from quantd.venues.settings import (
-    RateOverride,
-    RealMoneySettings,
-    fingerprint,
-    http_address,
-    is_on_this_machine,
-    is_safe,
-)
+from quantd.venues.addresses import http_address, is_on_this_machine, is_safe, place_of
+from quantd.venues.settings import RateOverride, RealMoneySettings, fingerprint
 
 STREAM = "wss://ws.ripiotrade.co"
 """The venue's stream (documented for the older host; the documents of the present gateway name no other)."""
@@ -98,4 +92,4 @@ class RipioSettings(RealMoneySettings):
     @property
     def reaches(self) -> tuple[str, str]:
         """Whose token it is: the venue has several gateways to one account."""
-        return f"ripio/{self.base_url if self.is_local else ''}", fingerprint(self.api_token)
+        return f"ripio/{place_of(self.base_url) if self.is_local else ''}", fingerprint(self.api_token)

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from quantd.venues.addresses import place_of
 from quantd.venues.settings import HostedSettings, RateOverride
 
 
@@ -59,4 +60,4 @@ class TradeLockerSettings(HostedSettings):
     @property
     def reaches(self) -> tuple[str, str]:
         """Where, and which account."""
-        return f"tradelocker/{self.address}/{self.server}", self.account
+        return f"tradelocker/{place_of(self.address)}/{self.server}", self.account
