@@ -72,6 +72,13 @@ class Refused(VenueError):
         self.code = code
 
 
+class Contradicts(Refused):
+    """The venue lists one thing in several ways: it cannot be used until the venue agrees with itself, all others can."""
+
+    def __init__(self, venue: str, operation: str, detail: str) -> None:
+        super().__init__(venue, operation, "contradicts", detail)
+
+
 class AuthFailed(VenueError):
     """The venue does not accept our credentials."""
 

@@ -48,6 +48,14 @@ class Wants(NamedTuple):
     books: dict[InstrumentId, int]
     """Levels a side."""
 
+    def of(self, known: Mapping[InstrumentId, Instrument]) -> "Wants":
+        """Return what is wanted of these: of an instrument whose rules nobody can tell nothing is fed."""
+        return Wants(
+            tuple(one for one in self.instruments if one in known),
+            {one: intervals for one, intervals in self.bars.items() if one in known},
+            {one: depth for one, depth in self.books.items() if one in known},
+        )
+
 
 def wants(engine: Engine, venue: str) -> Wants:
     """Gather what all desks declared for a venue."""
@@ -109,6 +117,7 @@ class FeedBuilder:
         """Return the tasks of a venue whose rules are known; prices that it streams come beside the polls."""
         name = connector.venue
         known = {instrument.id: instrument for instrument in instruments}
+        wanted = wanted.of(known)
         if isinstance(connector, PaperConnector) and isinstance(venue, PaperSettings):
             return self._paper(venue, connector, known, wanted)
         native = {

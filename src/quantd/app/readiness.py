@@ -60,6 +60,10 @@ def reasons_of(
         if suspect:
             what = ", ".join(f"{it.kind} {it.subject}" for it in suspect[:5])
             reasons.append(f"venue {one.venue}: {len(suspect)} differences not reconciled: {what}")
+        reasons += [f"venue {one.venue}: {why}" for why in one.left_out]
+        doubtful = engine.context.doubts.at(one.venue)
+        if doubtful:
+            reasons.append(f"venue {one.venue}: tells several balances of {', '.join(doubtful)}: exits only with it")
     paused_ns = engine.context.paused_until_ns - engine.context.now_ns
     if paused_ns > 0:
         reasons.append(f"clock: it was set, nothing is opened for {paused_ns / 1e9:.0f} s of its time")

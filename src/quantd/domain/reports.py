@@ -67,3 +67,5 @@ class AccountSnapshot(msgspec.Struct, frozen=True, gc=False, tag=True):
     """How near the venue is to closing positions by itself, as a fraction: 1 is the moment."""
     flows: tuple[CashFlow, ...] = ()
     """Movements of money that the venue told along with the balances; those seen before may be among them."""
+    doubtful: tuple[str, ...] = ()
+    """Assets whose balance the venue tells in several ways. None of them is in `balances`: nobody can tell which holds."""

@@ -58,7 +58,7 @@ def flaw_of_snapshot(snapshot: AccountSnapshot) -> str:
     figures = ("margin_used", "margin_available", "equity", "margin_closeout")
     return (
         _first(_flaw_of_balance(one) for one in snapshot.balances)
-        or _twice("balance of", (one.asset for one in snapshot.balances))
+        or _twice("balance of", (*(one.asset for one in snapshot.balances), *snapshot.doubtful))
         or _first(_flaw_of_lot(one) for one in snapshot.lots)
         or _twice("lot", (one.venue_id for one in snapshot.lots))
         or _first(_of(f"order {one.venue_order_id}", flaw_of_report(one)) for one in snapshot.orders)

@@ -14,6 +14,7 @@ from quantd.domain.events import Event, StrategyInterrupted, TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.engine.differences import Policies, Suspicions
+from quantd.engine.doubts import Doubts
 from quantd.engine.ids import ClientOrderIds
 from quantd.engine.inputs import input_of
 from quantd.engine.rates import Rates
@@ -106,6 +107,7 @@ class Context:
         """What the engine is at."""
         self.commands: list[Command] = []
         self.facts: list[Fact] = []
+        self.doubts = Doubts(self.state)
         self.ids = ClientOrderIds(settings.journal_id, settings.epoch)
         self.capabilities: dict[str, Capabilities] = {}
         self.policies: dict[str, Policies] = {}

@@ -96,6 +96,8 @@ class CashFlows:
             self._record(flow, since_ns or snapshot.asked_at_ns)
         quiet = bool(since_ns) and self._is_quiet(venue, since_ns)
         for balance in snapshot.balances:
+            if balance.asset in snapshot.doubtful:
+                continue  # ours, not the venue's word: it confirms nothing
             key, change = (venue, balance.asset), drifts.get(balance.asset, ZERO)
             drift = self._drifts.pop(key, None)
             change = self._unexplained(key, change)

@@ -26,10 +26,19 @@ def denied(context: Context, wish: Wish) -> Denied | None:
         return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, wish.net.unknown)
     if (lots := state.lots.get(venue)) is not None and lots.are_unknown(wish.instrument.id):
         return wish.deny(Denial.UNKNOWN_OUTCOME, 9, f"instrument:{wish.instrument.id}", 0, "exits of a lot")
-    if context.suspicions.blocks(wish.instrument.id):
-        return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
+    if (differing := _differing(context, wish)) is not None:
+        return differing
     if context.now_ns < context.paused_until_ns:
         return wish.deny(Denial.CLOCK, 24, "account", "a steady clock", "jumped")
+    return None
+
+
+def _differing(context: Context, wish: Wish) -> Denied | None:
+    """Return a denial where the venue does not agree with our books, or with itself."""
+    if context.suspicions.blocks(wish.instrument.id):
+        return wish.deny(Denial.RECONCILING, 9, f"instrument:{wish.instrument.id}", "agreed", "differs")
+    if (asset := context.doubts.of(wish.instrument)) is not None:
+        return wish.deny(Denial.RECONCILING, 9, f"venue:{wish.instrument.venue}", f"one balance of {asset}", "several")
     return None
 
 

@@ -16,7 +16,7 @@ from quantd.notify.notice import Notice, Weight
 
 _CONTROLS: Final = frozenset({
     "dead_man", "journal", "loss_limit", "margin", "protection", "reconciliation", "reject_storm", "repeated_execution",
-    "resolution",
+    "resolution", "rules",
 })  # fmt: skip
 """Who latches a state without a person: controls of the engine, as in `quantd_halts_total`."""
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import structlog
 
-from quantd.domain.cash import Account, AccountKind
+from quantd.domain.cash import Account
 from quantd.domain.events import (
     ACCOUNT_CAUSE,
     CREDENTIALS_CAUSE,
@@ -26,9 +26,10 @@ from quantd.domain.instruments import Instrument
 from quantd.engine.core import Engine
 from quantd.engine.differences import COUNTED, Policies, plan
 from quantd.engine.orders import LiveOrder
-from quantd.errors import AuthFailed, Refused, VenueError
+from quantd.errors import AuthFailed, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
 from quantd.runtime.executor import Executor
+from quantd.runtime.trading_rules import RulesReader
 from quantd.runtime.writes import sent_at_ns, write_of
 
 _log = structlog.get_logger("quantd.accounts")
@@ -81,8 +82,7 @@ class AccountFollower:
         self._locked = connector.account.id
         self._told: Account | None = None
         """What the engine was last told that the account is."""
-        self._symbols = tuple(symbols)
-        self._held = tuple(held)
+        self._rules = RulesReader(connector, symbols, held, engine=engine, emit=emit, clock=clock)
         self._engine = engine
         self._emit = emit
         self._executor = executor
@@ -134,7 +134,7 @@ class AccountFollower:
 
     async def _bring_up(self) -> None:
         await self.connector.start()
-        self.instruments = await self._instruments()
+        self.instruments = await self._rules.read()
         self._tell_account()
         now_ns = self._clock.now_ns()
         for instrument in self.instruments:
@@ -168,47 +168,6 @@ class AccountFollower:
         self._tell_account()
         self._emit(ReconcileOrdered(snapshot, policies.default, self._clock.now_ns(), dict(policies.instruments)))
 
-    async def _instruments(self) -> tuple[Instrument, ...]:
-        """Read the rules of what is traded, and of what converts its currencies into the base currency.
-
-        Without a way to convert, new exposure will be denied for want of a rate; that is said here, once.
-        """
-        found = await self._listed()
-        base, account = self._engine.state.rates.base_currency, self.connector.account
-        currencies = {one.settlement_currency for one in found}
-        if account.kind is AccountKind.MARGIN:
-            currencies.add(account.home_currency)
-        for currency in sorted(currencies - {base}):
-            if self._engine.state.rates.is_same(currency, base):
-                continue
-            if any({one.base, one.quote} == {currency, base} for one in found):
-                continue
-            symbol = await self.connector.conversion(currency, base)
-            if symbol is None:
-                _log.warning("no_conversion", venue=self.venue, currency=currency, into=base)
-            else:
-                found += await self.connector.instruments([symbol])
-        return found
-
-    async def _listed(self) -> tuple[Instrument, ...]:
-        """Read the rules of all that is traded, and of what is held from before as far as the venue lists it still."""
-        try:
-            return await self.connector.instruments((*self._symbols, *self._held))
-        except Refused:
-            if not self._held:
-                raise
-        return await self.connector.instruments(self._symbols) + await self._one_by_one(self._held)
-
-    async def _one_by_one(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
-        """Read the rules of what is still listed: an instrument that is not must not hide the others."""
-        found: tuple[Instrument, ...] = ()
-        for symbol in symbols:
-            try:
-                found += await self.connector.instruments([symbol])
-            except Refused as error:
-                _log.warning("not_listed", venue=self.venue, instrument=symbol, error=str(error))
-        return found
-
     async def _resolve_all(self) -> None:
         """Ask what became of every unknown write, and wait for that.
 
@@ -228,6 +187,11 @@ class AccountFollower:
         except TimeoutError:
             left = [order.client_order_id for order in self._orders() if order.is_unknown]
             _log.warning("writes_still_unknown", venue=self.venue, orders=left)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why each instrument that is wanted and could not be brought up is not traded."""
+        return tuple(self._rules.left_out.values())
 
     def _orders(self) -> list[LiveOrder]:
         orders = self._engine.state.orders.open_orders()
@@ -279,7 +243,7 @@ class AccountFollower:
                 continue  # some venues would tell those of all their markets
             told = {one.id: one for one in self.instruments}
             try:
-                told |= {one.id: one for one in await self._read_again()}
+                told |= {one.id: one for one in await self._rules.again(one.symbol for one in self.instruments)}
             except VenueError as error:
                 _log.warning("rules_not_read", venue=self.venue, error=str(error))
                 continue
@@ -290,13 +254,6 @@ class AccountFollower:
                         "rules_changed", venue=self.venue, instrument=instrument.id, version=instrument.version
                     )
                     self._emit(InstrumentListed(instrument, self._clock.now_ns()))
-
-    async def _read_again(self) -> tuple[Instrument, ...]:
-        symbols = [one.symbol for one in self.instruments]
-        try:
-            return await self.connector.instruments(symbols)
-        except Refused:
-            return await self._one_by_one(symbols)
 
     async def _attempt(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
         """Look once; a failing venue is not ready until the same look is answered, told once each way.

@@ -32,6 +32,7 @@ CONTROLS = frozenset(
         "reject_storm",
         "repeated_execution",
         "resolution",
+        "rules",
         "schedule",
         "supervision",
     }

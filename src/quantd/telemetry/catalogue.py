@@ -47,7 +47,7 @@ _DENIALS: Final = (
 )  # fmt: skip
 _HALTS: Final = (
     "operator", "dead_man", "journal", "loss_limit", "margin", "protection", "reconciliation", "reject_storm",
-    "repeated_execution", "resolution", "schedule", "supervision",
+    "repeated_execution", "resolution", "rules", "schedule", "supervision",
 )  # fmt: skip
 _NAKED: Final = ("unconfirmed", "triggered", "unwatched")
 _ANOMALIES: Final = (

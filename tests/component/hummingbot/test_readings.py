@@ -9,11 +9,12 @@ import pytest
 
 from quantd.domain.commands import Submit
 from quantd.domain.orders import ClientOrderId, OrderState
-from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution
+from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
 from quantd.domain.reports import OrderReport
+from quantd.domain.soundness import flaw_of_snapshot
 from quantd.simulators.faults import Action
 from quantd.venues.hummingbot.readings import KEPT, Reading, Readings
-from tests.component.hummingbot.bench import Bench, on_bench
+from tests.component.hummingbot.bench import Bench, Json, on_bench
 
 Parts = dict[str, str]
 
@@ -243,3 +244,46 @@ def test_another_account_s_balances_say_nothing() -> None:
     after.follow(parts.__setitem__)
     after.add(reading(1), {}, 1_000)
     assert len(parts) == KEPT, "they are overwritten in turn, the oldest first"
+
+
+def told_again(**row: object) -> Callable[[Json, Json], Json]:
+    """Return what tells the first balance once more, with other words where any are given."""
+
+    def change(told: Json, _: Json) -> Json:
+        rows = told["master_account"]["binance"]
+        return {"master_account": {"binance": [*rows, {**rows[0], **row}]}}
+
+    return change
+
+
+def test_a_balance_that_is_told_twice_is_taken_once_and_one_told_in_two_ways_is_in_doubt() -> None:
+    async def act(b: Bench) -> None:
+        plain = await b.connector.snapshot()
+        b.tampers.append(("/portfolio/state", told_again()))
+        assert (await b.connector.snapshot()).balances == plain.balances
+        b.tampers.append(("/portfolio/state", told_again(units=7.0)))
+        snapshot = await b.connector.snapshot()
+        assert flaw_of_snapshot(snapshot) == ""
+        odd = plain.balances[0].asset
+        assert (snapshot.doubtful, snapshot.balances) == ((odd,), plain.balances[1:])
+
+    on_bench(act)
+
+
+def test_balances_that_contradict_each_other_tell_nothing_of_a_lost_placement() -> None:
+    async def act(b: Bench) -> None:
+        await b.connector.snapshot()
+        for asset in ("USDT", "BTC"):
+            b.tampers.append(("/portfolio/state", doubled(asset)))
+        parts = noted(b)
+        assert await lose(b, b.buy(), parts, arrives=False) == StillUnknown("Contradicts", 5.0)
+
+    def doubled(asset: str) -> Callable[[Json, Json], Json]:
+        def change(told: Json, _: Json) -> Json:
+            rows = told["master_account"]["binance"]
+            odd = [{**row, "units": 0.5, "available_units": 0.5} for row in rows if row["token"] == asset]
+            return {"master_account": {"binance": [*odd, *rows]}}
+
+        return change
+
+    on_bench(act)

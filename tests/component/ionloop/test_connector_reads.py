@@ -7,8 +7,10 @@ import pytest
 
 from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.orders import OrderState
-from quantd.errors import Refused, Unavailable
+from quantd.domain.soundness import flaw_of_snapshot
+from quantd.errors import Contradicts, Refused, Unavailable
 from tests.component.ionloop.rig import BTC, FEES, Rig, run
+from tests.component.ionloop.scripted_venue import MARKET
 
 
 def test_order_reports_ask_only_for_what_changed_or_left_the_list() -> None:
@@ -242,5 +244,66 @@ def test_the_ledger_is_read_by_days_and_pages_and_totals_are_exact() -> None:
             "txn_f": Decimal("-0.3"),
         }
         assert rig.anomalies("transaction_unreadable") == 1
+
+    run(body)
+
+
+# --- what is listed twice ---
+
+
+def test_a_market_and_a_balance_that_are_listed_twice_are_taken_once() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.answers["list_markets"] = [rig.venue.ok({"items": [MARKET, MARKET]})]
+        (rules,) = await rig.connector.instruments(["BTC-USDT"])
+        assert rules.base == "BTC"
+        rig.venue.balances.append(dict(rig.venue.balances[0]))
+        rig.venue.wallets.append(dict(rig.venue.wallets[0]))
+        snapshot = await rig.connector.snapshot()
+        assert flaw_of_snapshot(snapshot) == ""
+        assert {one.asset: one.total for one in snapshot.balances} == {
+            "USDT": Decimal("12790.22"),
+            "BTC": Decimal("0.855"),
+        }
+        assert rig.anomalies("listed_twice") >= 3
+        assert not snapshot.doubtful
+
+    run(body)
+
+
+def test_a_market_that_is_listed_in_two_ways_is_named_and_the_others_are_read() -> None:
+    async def body(rig: Rig) -> None:
+        odd = {**MARKET, "symbol": "ODD-USDT", "baseAsset": "ODD"}
+        told = {"items": [MARKET, odd, {**odd, "quoteAsset": "USDC"}]}
+        rig.venue.answers["list_markets"] = [rig.venue.ok(told) for _ in range(4)]
+        with pytest.raises(Contradicts, match="ODD-USDT is listed more than once, with quote_asset USDT and USDC"):
+            await rig.connector.instruments(["BTC-USDT", "ODD-USDT"])
+        assert len(await rig.connector.instruments(["BTC-USDT"])) == 1
+        assert await rig.connector.conversion("ODD", "USDT") is None
+        assert await rig.connector.conversion("BTC", "USDT") == "BTC-USDT"
+        assert rig.anomalies("listing_contradicts") == 4
+
+    run(body)
+
+
+@pytest.mark.parametrize("may_read_wallets", [True, False])
+def test_an_asset_whose_balance_is_told_in_two_ways_is_in_doubt_and_the_others_are_not(may_read_wallets: bool) -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.balances.append({"asset": "USDT", "available": "7", "locked": "0"})
+        if not may_read_wallets:
+            rig.venue.answers["wallets"] = [rig.venue.error(403, "FORBIDDEN")]
+        snapshot = await rig.connector.snapshot()
+        assert flaw_of_snapshot(snapshot) == ""
+        assert ([one.asset for one in snapshot.balances], snapshot.doubtful) == (["BTC"], ("USDT",))
+
+    run(body)
+
+
+def test_a_portfolio_that_contradicts_itself_is_nothing_where_the_spot_wallet_is_plain() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.wallets = [{**rig.venue.wallets[0], "balances": list(rig.venue.balances)}]
+        rig.venue.balances.append({"asset": "USDT", "available": "7", "locked": "0"})
+        snapshot = await rig.connector.snapshot()
+        assert {one.asset: one.total for one in snapshot.balances}["USDT"] == Decimal("12790.22")
+        assert not snapshot.doubtful
 
     run(body)

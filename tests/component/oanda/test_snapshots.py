@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from quantd.domain.orders import OrderKind
-from quantd.errors import AuthFailed, Unavailable
+from quantd.errors import AuthFailed, Contradicts, Unavailable
 from tests.component.oanda.rig import EUR_USD, Rig, run
+from tests.component.oanda.scripted_venue import RULES
 
 D = Decimal
 
@@ -104,5 +105,23 @@ def test_a_token_that_was_good_and_is_refused_for_a_while_stops_no_reader_for_go
             with pytest.raises(error):
                 await rig.connector.snapshot()
             await rig.connector.snapshot()
+
+    run(body)
+
+
+def test_an_instrument_that_is_listed_twice_is_taken_once_and_one_listed_in_two_ways_is_named() -> None:
+    async def body(rig: Rig) -> None:
+        (plain,) = await rig.connector.instruments(["EUR_USD"])
+        rig.venue.answers["instruments"] = [rig.venue.ok({"instruments": [RULES, RULES]})]
+        assert await rig.connector.instruments(["EUR_USD"]) == (plain,)
+        assert rig.anomalies("listed_twice") == 1
+        odd = {**RULES, "name": "GBP_USD"}
+        told = {"instruments": [RULES, odd, {**odd, "marginRate": "0.5"}]}
+        rig.venue.answers["instruments"] = [rig.venue.ok(told) for _ in range(4)]
+        with pytest.raises(Contradicts, match=r"GBP_USD is listed more than once, with margin_rate 0.02 and 0.5"):
+            await rig.connector.instruments(["EUR_USD", "GBP_USD"])
+        assert await rig.connector.instruments(["EUR_USD"]) == (plain,)
+        assert await rig.connector.conversion("GBP", "USD") is None
+        assert await rig.connector.conversion("EUR", "USD") == "EUR_USD"
 
     run(body)

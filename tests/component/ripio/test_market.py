@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from quantd.domain.instruments import FeeSchedule, MarketStatus
-from quantd.errors import Refused, Unavailable
+from quantd.domain.soundness import flaw_of_snapshot
+from quantd.errors import Contradicts, Refused, Unavailable
 from quantd.ports import HttpResponse
 from tests.component.ripio.bench import ASK, BID, BTC, ETH, Bench, on_bench
 
@@ -81,5 +82,39 @@ def test_nothing_that_decides_a_trade_comes_from_a_public_route() -> None:
         await bench.connector.snapshot()
         assert [path for path in bench.paths() if path.startswith("/public")] == ["/public/server-time"]
         assert any("limit=max" in one.path for one in bench.sent), "more than a hundred levels are had at once only"
+
+    on_bench(act)
+
+
+def test_a_pair_that_is_listed_twice_is_taken_once_and_one_listed_in_two_ways_is_named() -> None:
+    async def act(bench: Bench) -> None:
+        bench.tampers.append(("GET", "/pairs", lambda rows: [*rows, *rows]))
+        assert await bench.connector.instruments(["BTC_BRL"]) == (bench.instrument,)
+        assert bench.anomalies("listed_twice") > 0
+        bench.tampers.append(
+            ("GET", "/pairs", lambda rows: [*rows, *({**one, "price_tick": 7} for one in rows if one["base"] == "ETH")])
+        )
+        with pytest.raises(Contradicts, match=r"ETH_BRL is listed more than once, with price_tick .+ and 7"):
+            await bench.connector.instruments(["BTC_BRL", "ETH_BRL"])
+        assert await bench.connector.instruments(["BTC_BRL"]) == (bench.instrument,)
+        assert await bench.connector.conversion("ETH", "BRL") is None
+        assert await bench.connector.conversion("BTC", "BRL") == "BTC_BRL"
+        assert await bench.connector.statuses([bench.instrument]) == {BTC: MarketStatus.OPEN}
+
+    on_bench(act)
+
+
+def test_a_balance_that_is_told_twice_is_taken_once_and_one_told_in_two_ways_is_in_doubt() -> None:
+    async def act(bench: Bench) -> None:
+        plain = await bench.connector.snapshot()
+        bench.tampers.append(("GET", "/user/balances", lambda rows: [*rows, *rows]))
+        assert (await bench.connector.snapshot()).balances == plain.balances
+        assert bench.anomalies("listed_twice") == len(plain.balances)
+        other = {"currency_code": "BTC", "available_amount": 5, "locked_amount": 0}
+        bench.tampers.append(("GET", "/user/balances", lambda rows: [*rows, other]))
+        snapshot = await bench.connector.snapshot()
+        assert flaw_of_snapshot(snapshot) == ""
+        assert snapshot.doubtful == ("BTC",)
+        assert snapshot.balances == tuple(one for one in plain.balances if one.asset != "BTC")
 
     on_bench(act)

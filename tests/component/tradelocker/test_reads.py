@@ -11,7 +11,7 @@ from quantd.domain.instruments import InstrumentId, MarketStatus, QuantityUnit, 
 from quantd.domain.market import Quote
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
-from quantd.errors import AuthFailed, Refused, Unavailable
+from quantd.errors import AuthFailed, Contradicts, Refused, Unavailable
 from quantd.simulators.tradelocker.options import InstrumentRules
 from quantd.testing.loop import run_virtual
 from quantd.venues.budget import Lane
@@ -281,3 +281,41 @@ def test_a_read_whose_fresh_token_is_refused_is_tried_again_later_and_needs_no_p
         assert (await site.look()).lots == ()
 
     run(body)
+
+
+def relisted(*more: dict[str, Any]) -> Any:
+    """Return what lists the first instrument again with other words, once for each of `more`."""
+
+    def change(told: Any) -> Any:
+        items = told["d"]["instruments"]
+        return {**told, "d": {"instruments": [*items, *({**items[0], **words} for words in more)]}}
+
+    return change
+
+
+def test_an_instrument_that_is_listed_twice_keeps_its_name() -> None:
+    """It passed for two of one name, so that the configured name was none and the venue did not come up."""
+
+    async def main(clock: LoopClock) -> None:
+        site = Site(clock, instruments=(EURO, BITCOIN))
+        site.venue.changed["instruments"] = relisted({})
+        await site.start()
+        (euro,) = await site.tl.instruments(["EURUSD.R"])
+        assert euro.symbol == "EURUSD.R"
+
+    run_virtual(main)
+
+
+def test_an_instrument_that_is_listed_in_two_ways_is_named_and_the_others_are_read() -> None:
+    async def main(clock: LoopClock) -> None:
+        site = Site(clock, instruments=(EURO, BITCOIN))
+        site.venue.changed["instruments"] = relisted({"type": "ODD"})
+        await site.start()
+        with pytest.raises(Contradicts, match=r"EURUSD.R is listed more than once, with type FOREX and ODD"):
+            await site.tl.instruments(["EURUSD.R"])
+        assert len(await site.tl.instruments([BITCOIN.name])) == 1
+        assert await site.tl.conversion("EUR", "USD") is None
+        del site.venue.changed["instruments"]
+        assert len(await site.tl.instruments(["EURUSD.R"])) == 1, "once the server agrees with itself"
+
+    run_virtual(main)

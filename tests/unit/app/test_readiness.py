@@ -5,7 +5,7 @@ from typing import cast
 from quantd.app.readiness import RUNNING, VenueGauges, reasons_of
 from quantd.domain.events import ACCOUNT_CAUSE, ClockJumped, TradingState, VenueChanged
 from quantd.runtime.accounts import AccountFollower
-from quantd.testing.builders import Rig
+from quantd.testing.builders import Rig, make_snapshot
 from quantd.testing.observer import RecordingObserver
 
 
@@ -13,6 +13,7 @@ class Ready:
     """A follower of a venue that answers."""
 
     venue, is_ready, reason = "paper", True, ""
+    left_out: tuple[str, ...] = ()
 
 
 def test_a_clock_that_was_set_back_is_a_reason_until_it_is_right_again() -> None:
@@ -32,6 +33,18 @@ def test_a_venue_that_takes_exits_only_is_a_reason_though_its_account_answers() 
     assert reasons_of(RUNNING, followers, (), rig.engine) == [
         "venue paper: takes exits only: quotes paper: KeyError: 'x'"
     ]
+
+
+def test_what_a_venue_tells_in_several_ways_is_a_reason() -> None:
+    rig, follower = Rig(), Ready()
+    followers = [cast(AccountFollower, follower)]
+    rig.handle(make_snapshot({"USD": 1}, at_ns=rig.now_ns, doubtful=("BTC",)))
+    assert reasons_of(RUNNING, followers, (), rig.engine) == [
+        "venue paper: tells several balances of BTC: exits only with it"
+    ]
+    rig.handle(make_snapshot({"USD": 1, "BTC": 1}, at_ns=rig.now_ns))
+    follower.left_out = ("ODD-USD is not traded",)
+    assert reasons_of(RUNNING, followers, (), rig.engine) == ["venue paper: ODD-USD is not traded"]
 
 
 def test_each_cause_that_keeps_a_venue_from_entries_is_named_and_has_its_gauge() -> None:

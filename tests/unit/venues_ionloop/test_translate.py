@@ -156,12 +156,8 @@ def test_a_trade_is_no_cash_flow() -> None:
     assert translate.cash_flow("ionloop", row) is None
 
 
-def test_funding_wallets_are_not_counted() -> None:
-    body = (
-        b'{"wallets":[{"id":"a","type":"spot","balances":[{"asset":"USDT","available":"1","locked":"2"}]},'
-        b'{"id":"b","type":"spot","balances":[{"asset":"USDT","available":"10","locked":"20"}]},'
-        b'{"id":"c","type":"funding","balances":[{"asset":"USDT","available":"100","locked":"0"}]}]}'
-    )
-    (balance,) = translate.spot_balances(wire.decode(wire.Wallets, body)) or ()
+def test_what_several_wallets_hold_is_added_up() -> None:
+    one, other = wire.BalanceWire("USDT", Decimal(1), Decimal(2)), wire.BalanceWire("USDT", Decimal(10), Decimal(20))
+    (balance,) = translate.added_up([[one], [other]])
     assert (balance.free, balance.locked, balance.total) == (Decimal(11), Decimal(22), Decimal(33))
-    assert translate.spot_balances(wire.Wallets(())) is None
+    assert translate.added_up([]) == ()

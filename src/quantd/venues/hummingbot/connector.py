@@ -83,7 +83,7 @@ class HummingbotConnector(MarketReads):
         self._markets = MarketReader(self._api, options.connector, options.fees)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
         self._readings = Readings(self.account.id)
-        self._holdings = Holdings(self._api, self._orders, options, self._readings)
+        self._holdings = Holdings(self._api, self._orders, options, self._readings, self._alerts)
         self._strays = Strays(self._orders, self._holdings, self._clock, doubtful)
         self._search = Search(self._orders, self._holdings, self._markets, clock=self._clock, known_ids=known_venue_ids)
 
@@ -215,11 +215,12 @@ class HummingbotConnector(MarketReads):
     async def snapshot(self) -> AccountSnapshot:
         """Return balances, asked afresh from the exchange, all open orders, and ended ones of which more had traded."""
         asked_at_ns = self._clock.now_ns()
-        rows, look = await self._holdings.with_orders(Lane.ACCOUNT)
+        held, look = await self._holdings.with_orders(Lane.ACCOUNT)
         answered_at_ns = self._clock.now_ns()
         balances = tuple(
             Balance(row.token, row.units, row.available_units, max(row.units - row.available_units, ZERO))
-            for row in rows
+            for row in held.rows.values()
+            if row.token not in held.contradicted
         )
         unread = sorted({row.trading_pair for row in look.active.values()} - self._markets.known.keys())
         if unread:
@@ -233,6 +234,7 @@ class HummingbotConnector(MarketReads):
             balances,
             orders=(*map(self._orders.report, look.active.values()), *late),
             orders_complete=look.complete,
+            doubtful=tuple(sorted(held.contradicted)),
         )
 
 

@@ -13,12 +13,14 @@ from quantd.domain.instruments import Instrument, symbol_of
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import ClientOrderId, OrderSpec, Side
 from quantd.errors import Refused, Unavailable
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.api import Api
 from quantd.venues.hummingbot.options import HummingbotOptions
 from quantd.venues.hummingbot.orders import Look, OrderReader
 from quantd.venues.hummingbot.readings import Reading, Readings
+from quantd.venues.listing import expect_agreed, once
 from quantd.venues.parsing import instant_ns
 
 _ENDLESS = Decimal("Infinity")
@@ -65,18 +67,29 @@ class Trace(NamedTuple):
         return base or self.paid.low > _notional(spec, rules) / 2
 
 
+class Held(NamedTuple):
+    """What the exchange holds, by asset."""
+
+    rows: dict[str, wire.TokenRow]
+    contradicted: dict[str, str]
+    """Assets that are told in several ways, and how these differ."""
+
+
 class Holdings:
     """Reads balances, and holds them against those from before a placement."""
 
-    def __init__(self, api: Api, orders: OrderReader, options: HummingbotOptions, readings: Readings) -> None:
+    def __init__(
+        self, api: Api, orders: OrderReader, options: HummingbotOptions, readings: Readings, alerts: Alerts
+    ) -> None:
         self._api = api
+        self._alerts = alerts
         self._orders = orders
         self._account, self._connector = options.account, options.connector
         self.fee = max(options.fees.maker, options.fees.taker, ZERO)
         """The most that a trade costs, as a fraction; in which asset is not told."""
         self._readings = readings
 
-    async def read(self, lane: Lane) -> tuple[wire.TokenRow, ...]:
+    async def read(self, lane: Lane) -> Held:
         """Ask the exchange for the balances; both names must be given, or the server forgets its other connectors.
 
         Raises:
@@ -95,25 +108,27 @@ class Holdings:
         if not rows:
             detail = f"no balance of {name} is told: the read failed, or the account is empty"
             raise Unavailable(self._api.venue, "portfolio", detail)
-        return rows
+        return Held(*once(rows, lambda row: row.token, self._alerts, "balance"))
 
-    async def with_orders(self, lane: Lane) -> tuple[tuple[wire.TokenRow, ...], Look]:
+    async def with_orders(self, lane: Lane) -> tuple[Held, Look]:
         """Read balances and orders, and keep them for the placements to come.
 
-        They are read one after the other: where something traded in between, the earlier pair is kept.
+        They are read one after the other: where something traded in between, the earlier pair is kept. So is it where the
+        balances contradict each other.
 
         Raises:
             VenueError: when either could not be read.
         """
         seen = dict(self._orders.filled)
-        rows = await self.read(lane)
+        held = await self.read(lane)
         look = await self._orders.look(lane)
         filled = self._orders.filled
-        if not seen or all(seen.get(one, ZERO) == amount for one, amount in filled.items()):
+        is_calm = not seen or all(seen.get(one, ZERO) == amount for one, amount in filled.items())
+        if is_calm and not held.contradicted:
             newest_ns = max((instant_ns(row.created_at) or 0 for row in look.recorded.values()), default=0)
-            reading = Reading({row.token: row.units for row in rows}, dict(filled), newest_ns)
+            reading = Reading({row.token: row.units for row in held.rows.values()}, dict(filled), newest_ns)
             self._readings.add(reading, _open(look, filled), self._api.http.clock.now_ns())
-        return rows, look
+        return held, look
 
     def seen_before(self, client_order_id: ClientOrderId, sent_at_ns: int) -> frozenset[str]:
         """Return orders at the server that were there before the placement of ours."""
@@ -126,12 +141,14 @@ class Holdings:
         """Return what the balances tell of an order, sent at `sent_at_ns`, beyond the orders in `look`, but for one of them.
 
         Raises:
-            VenueError: when balances or trades could not be read.
+            VenueError: when balances or trades could not be read, or balances that matter are told in several ways.
         """
         trades = await self._orders.trades(Lane.RECONCILE)
-        held = {row.token: row for row in await self.read(Lane.RECONCILE)}
+        held, contradicted = await self.read(Lane.RECONCILE)
         rows = [row for one in {*look.active, *look.recorded} - {but} if (row := look.row(one)) is not None]
         base, quote = translate.assets(symbol_of(spec.instrument))
+        for asset in (base, quote):
+            expect_agreed(self._api.venue, "portfolio", asset, contradicted)
         pays = quote if spec.side is Side.BUY else base
         locked = held[pays].units - held[pays].available_units if pays in held else ZERO
         before, got, paid = self._readings.before(client_order_id, sent_at_ns), None, None

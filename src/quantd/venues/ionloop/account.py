@@ -22,10 +22,13 @@ from quantd.venues.ionloop.api import Api
 from quantd.venues.ionloop.orders import OPEN, OrderDesk
 from quantd.venues.ionloop.paging import PAGE_SIZE, read_pages
 from quantd.venues.ionloop.translate import SECOND_NS
+from quantd.venues.listing import once
 
 WINDOW_NS = 24 * 3600 * SECOND_NS
 """The ledger is read a day at a time: pages of a closed window do not shift."""
 
+Balances = tuple[tuple[Balance, ...], frozenset[str]]
+"""Balances by asset, and the assets that are told in several ways."""
 _log = structlog.get_logger(__name__)
 
 
@@ -48,13 +51,17 @@ class AccountReader:
         self._may_read_wallets = True
 
     async def portfolio(self) -> tuple[Balance, ...]:
-        """Return the balances of the portfolio.
+        """Return the balances of the portfolio; of an asset that is told in several ways the first.
 
         Raises:
             VenueError: when they could not be read.
         """
+        return (await self._portfolio())[0]
+
+    async def _portfolio(self) -> Balances:
         answer = await self._api.read("portfolio", wire.Portfolio, lane=Lane.ACCOUNT)
-        return translate.balances(answer.payload.balances)
+        rows, contradicted = once(answer.payload.balances, _asset, self._alerts, "balance")
+        return translate.balances(rows.values()), frozenset(contradicted)
 
     async def snapshot(self) -> AccountSnapshot:
         """Return balances and all open orders; what a spot account holds is its balances, so there are no lots.
@@ -63,7 +70,7 @@ class AccountReader:
             VenueError: when a part could not be read.
         """
         asked_at_ns = self._clock.now_ns()
-        balances = await self._balances()
+        balances, doubtful = await self._balances()
         orders, complete = await self._open_orders()
         answered_at_ns = self._clock.now_ns()
         return AccountSnapshot(
@@ -71,14 +78,15 @@ class AccountReader:
             asked_at_ns=asked_at_ns,
             answered_at_ns=answered_at_ns,
             received_at_ns=answered_at_ns,
-            balances=balances,
+            balances=tuple(one for one in balances if one.asset not in doubtful),
             orders=orders,
             orders_complete=complete,
+            doubtful=tuple(sorted(doubtful)),
         )
 
-    async def _balances(self) -> tuple[Balance, ...]:
+    async def _balances(self) -> Balances:
         # Whether the portfolio counts the funding wallet too is not documented. Orders can only use the spot wallet.
-        portfolio = await self.portfolio()
+        portfolio = await self._portfolio()
         if not self._may_read_wallets:
             return portfolio
         try:
@@ -89,11 +97,28 @@ class AccountReader:
             self._may_read_wallets = False
             _log.warning("wallets_not_readable", venue=self._api.venue, error=str(error))
             return portfolio
-        spot = translate.spot_balances(answer.payload)
-        if spot is None or _totals(spot) == _totals(portfolio):
+        spot = self._spot(answer.payload)
+        if spot is None:
             return portfolio
-        self._alerts.note("balances_differ", "portfolio")
+        if not (spot[1] or portfolio[1]):
+            if _totals(spot[0]) == _totals(portfolio[0]):
+                return portfolio
+            self._alerts.note("balances_differ", "portfolio")
         return spot
+
+    def _spot(self, told: wire.Wallets) -> Balances | None:
+        """Return what the spot wallets hold, added up by asset; None when there is no such wallet."""
+        wallets, contradicted = once(told.wallets, lambda wallet: wallet.id, self._alerts, "wallet")
+        spot = [wallet for wallet in wallets.values() if wallet.type == "spot"]
+        if not spot:
+            return None
+        doubtful = {row.asset for one in told.wallets if one.id in contradicted for row in one.balances}
+        each = []
+        for wallet in spot:
+            rows, differ = once(wallet.balances, _asset, self._alerts, f"balance in {wallet.id} of")
+            each.append(tuple(rows.values()))
+            doubtful |= differ.keys()
+        return translate.added_up(each), frozenset(doubtful)
 
     async def _open_orders(self) -> tuple[tuple[OrderReport, ...], bool]:
         rows, complete = await self._desk.listed(OPEN, Lane.ACCOUNT)
@@ -180,6 +205,10 @@ class AccountReader:
                 before.trades + 1, before.quantity + (row.quantity or ZERO), before.fee + (row.fee or ZERO)
             )
         return totals
+
+
+def _asset(row: wire.BalanceWire) -> str:
+    return row.asset
 
 
 def _totals(balances: tuple[Balance, ...]) -> dict[str, tuple[Decimal, Decimal]]:

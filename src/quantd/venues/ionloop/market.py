@@ -18,6 +18,7 @@ from quantd.venues.ionloop.api import Api, Unreadable
 from quantd.venues.ionloop.classify import MarketClosed
 from quantd.venues.ionloop.limits import ticker_limit
 from quantd.venues.ionloop.translate import SECOND_NS
+from quantd.venues.listing import expect_agreed, once
 
 DEPTH_MAX = 500
 OPERATIONAL = "operational"
@@ -42,15 +43,17 @@ class MarketReader:
 
         Raises:
             Refused: the venue does not list a symbol.
+            Contradicts: it lists one in several ways.
             VenueError: when a page could not be read.
         """
         listed = await self._api.read("list_markets", wire.Markets, lane=Lane.ACCOUNT)
-        items = {item.symbol: item for item in listed.payload.items}
+        items, contradicted = once(listed.payload.items, lambda item: item.symbol, self._alerts, "market")
         found = []
         for symbol in symbols:
             item = items.get(symbol)
             if item is None:
                 raise Refused(self._api.venue, "list_markets", "not_found", f"{symbol} is not listed")
+            expect_agreed(self._api.venue, "list_markets", symbol, contradicted)
             found.append(await self._instrument(item))
         budget = self._api.http.budget
         budget.reconfigure((*self._limits, *(ticker_limit(symbol) for symbol in sorted(self._known))))
@@ -63,9 +66,12 @@ class MarketReader:
             VenueError: when the list could not be read.
         """
         listed = await self._api.read("list_markets", wire.Markets, lane=Lane.ACCOUNT)
-        for item in listed.payload.items:
+        items, contradicted = once(listed.payload.items, lambda item: item.symbol, self._alerts, "market")
+        for symbol, item in items.items():
+            if symbol in contradicted:
+                continue
             if {item.base_asset, item.quote_asset} == {currency, into} and item.status == "online":
-                return item.symbol
+                return symbol
         return None
 
     async def _instrument(self, item: wire.MarketItem) -> Instrument:

@@ -3,6 +3,7 @@
 Used by the connector, `search` and the webhook receiver. Decides nothing about outcomes and asks nobody.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -178,18 +179,15 @@ def book(instrument: Instrument, depth: wire.OrderBook, meta: wire.Meta, receive
     )
 
 
-def balances(rows: tuple[wire.BalanceWire, ...]) -> tuple[Balance, ...]:
+def balances(rows: Iterable[wire.BalanceWire]) -> tuple[Balance, ...]:
     """Return balances; total is what can be used plus what is locked."""
     return tuple(Balance(row.asset, row.available + row.locked, row.available, row.locked) for row in rows)
 
 
-def spot_balances(wallets: wire.Wallets) -> tuple[Balance, ...] | None:
-    """Return the balances of the spot wallets, added up by asset; None when there is no such wallet."""
-    spot = [wallet for wallet in wallets.wallets if wallet.type == "spot"]
-    if not spot:
-        return None
+def added_up(wallets: Iterable[Iterable[wire.BalanceWire]]) -> tuple[Balance, ...]:
+    """Return the balances of several wallets, added up by asset."""
     totals: dict[str, tuple[Decimal, Decimal]] = {}
-    for row in (row for wallet in spot for row in wallet.balances):
+    for row in (row for rows in wallets for row in rows):
         free, locked = totals.get(row.asset, (ZERO, ZERO))
         totals[row.asset] = (free + row.available, locked + row.locked)
     return tuple(Balance(asset, free + locked, free, locked) for asset, (free, locked) in totals.items())

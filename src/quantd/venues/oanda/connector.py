@@ -71,8 +71,9 @@ class OandaConnector(MarketReads):
         self._known_ids = known_venue_ids
         self._api = Api(http, options.token, options.account, auth_failed=auth_failed)
         self._orders = OrderBook(http.venue)
-        self.ledger = Ledger(self._api, self._orders, Alerts(http.venue, observer, KINDS))
-        self._markets = MarketReader(self._api)
+        alerts = Alerts(http.venue, observer, KINDS)
+        self.ledger = Ledger(self._api, self._orders, alerts)
+        self._markets = MarketReader(self._api, alerts)
         self._search = Search(self.ledger, self._orders, clock=self._clock, known_ids=known_venue_ids)
         self._reader = AccountReader(self._api, self.ledger, self._orders, self._markets, self._search)
 

@@ -11,7 +11,9 @@ import msgspec
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
 from quantd.domain.market import Bar, Book, Quote
 from quantd.errors import Refused, Unavailable
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.listing import expect_agreed, once
 from quantd.venues.oanda import translate, wire
 from quantd.venues.oanda.api import Api
 from quantd.venues.oanda.formats import SECOND_NS, instant_ns
@@ -24,8 +26,9 @@ COUNT_MAX = 5_000
 class MarketReader:
     """Reads the markets that the account may trade."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, alerts: Alerts) -> None:
         self._api = api
+        self._alerts = alerts
         self.known: dict[str, Instrument] = {}
         """Rules by the venue's name, as they were last read."""
         self.account_rate: Decimal | None = None
@@ -36,13 +39,15 @@ class MarketReader:
 
         Raises:
             Refused: the account may not trade one of them.
+            Contradicts: the venue lists one of them in several ways.
         """
-        listed = await self._listed()
+        listed, contradicted = await self._listed()
         fresh = []
         for name in names:
             rules = listed.get(name)
             if rules is None:
                 raise Refused(self._api.venue, "instruments", "unknown", f"no such instrument for the account: {name}")
+            expect_agreed(self._api.venue, "instruments", name, contradicted)
             one = translate.instrument(self._api.venue, rules, self.account_rate)
             before = self.known.get(name)
             if before is not None and msgspec.structs.replace(one, version=before.version) != before:
@@ -53,14 +58,16 @@ class MarketReader:
             fresh.append(one)
         return tuple(fresh)
 
-    async def _listed(self) -> dict[str, wire.Rules]:
+    async def _listed(self) -> tuple[dict[str, wire.Rules], dict[str, str]]:
+        """Return the instruments, and those that are listed in several ways."""
         answer = await self._api.get("instruments", "/instruments", wire.RulesAnswer, Lane.ACCOUNT)
-        return {rules.name: rules for rules in answer.instruments}
+        return once(answer.instruments, lambda rules: rules.name, self._alerts, "instrument")
 
     async def conversion(self, currency: str, into: str) -> str | None:
         """Return the instrument of two currencies, either way round; None where there is none."""
-        listed = await self._listed()
-        return next((name for name in (f"{currency}_{into}", f"{into}_{currency}") if name in listed), None)
+        listed, contradicted = await self._listed()
+        sure = listed.keys() - contradicted.keys()
+        return next((name for name in (f"{currency}_{into}", f"{into}_{currency}") if name in sure), None)
 
     async def _prices(self, instruments: Sequence[Instrument]) -> dict[InstrumentId, wire.Price]:
         if not instruments:

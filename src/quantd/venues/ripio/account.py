@@ -9,7 +9,9 @@ from quantd.domain.cash import Balance
 from quantd.domain.orders import ENDS
 from quantd.domain.reports import AccountSnapshot
 from quantd.ports import Clock
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.listing import once
 from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api
 from quantd.venues.ripio.orders import OrderReader
@@ -18,19 +20,22 @@ from quantd.venues.ripio.orders import OrderReader
 class AccountReader:
     """Reads one account."""
 
-    def __init__(self, api: Api, orders: OrderReader, clock: Clock) -> None:
+    def __init__(self, api: Api, orders: OrderReader, clock: Clock, alerts: Alerts) -> None:
+        self._alerts = alerts
         self._api = api
         self._orders = orders
         self._clock = clock
 
-    async def balances(self) -> tuple[Balance, ...]:
-        """Return all balances.
+    async def balances(self) -> tuple[tuple[Balance, ...], tuple[str, ...]]:
+        """Return all balances but those that are told in several ways, and the assets of these.
 
         Raises:
             VenueError: when they could not be read.
         """
         answer = await self._api.read("balances", wire.balances, "/user/balances", lane=Lane.ACCOUNT)
-        return translate.balances(answer.payload)
+        rows, contradicted = once(answer.payload, lambda row: row.currency_code, self._alerts, "balance")
+        sure = (row for asset, row in rows.items() if asset not in contradicted)
+        return translate.balances(sure), tuple(sorted(contradicted))
 
     async def snapshot(self) -> AccountSnapshot:
         """Return balances and all open orders with their fills.
@@ -39,7 +44,7 @@ class AccountReader:
             VenueError: when a part could not be read.
         """
         asked_at_ns = self._clock.now_ns()
-        balances = await self.balances()
+        balances, doubtful = await self.balances()
         rows, complete = await self._orders.open_orders(Lane.ACCOUNT)
         self._orders.learn_owners(rows.values())
         reports = []
@@ -55,4 +60,5 @@ class AccountReader:
             balances=balances,
             orders=tuple(report for report in reports if report.state not in ENDS),
             orders_complete=complete,
+            doubtful=doubtful,
         )

@@ -74,12 +74,12 @@ class RipioConnector:
         self._settled_ns = round((options.tolerance_ms / 1000 + SETTLES_S) * SECOND_NS)
         self._alerts = Alerts(http.venue, observer, KINDS)
         self._api = Api(http, signer, options.prefix, observer=observer, alerts=self._alerts, auth_failed=auth_failed)
-        self.market = MarketReader(self._api, options.fees)
+        self.market = MarketReader(self._api, options.fees, self._alerts)
         """Reads beside the port: prints of the market."""
         self._orders = OrderReader(self._api, self._alerts, known_venue_ids)
         self._desk = OrderDesk(self._api, self._orders, self._alerts, known_venue_ids)
         self._follower = Follower(self._orders, self._alerts, self._clock)
-        self._account = AccountReader(self._api, self._orders, self._clock)
+        self._account = AccountReader(self._api, self._orders, self._clock, self._alerts)
         self.stream = None
         if connect is not None:
             self.stream = Stream(self._api, self._orders, connect, alerts=self._alerts, observer=observer)

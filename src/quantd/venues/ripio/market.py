@@ -10,7 +10,9 @@ import msgspec
 from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
 from quantd.domain.market import Book, Quote
 from quantd.errors import Refused, Unavailable
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.listing import expect_agreed, once
 from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api, part
 
@@ -28,29 +30,33 @@ _TRADES = wire.reader(wire.PublicTrades)
 class MarketReader:
     """Reads markets with one account's key."""
 
-    def __init__(self, api: Api, fees: FeeSchedule) -> None:
+    def __init__(self, api: Api, fees: FeeSchedule, alerts: Alerts) -> None:
         self._api = api
+        self._alerts = alerts
         self._fees = fees
         self.known: dict[str, Instrument] = {}
         """Rules by pair."""
 
-    async def _pairs(self, lane: Lane) -> dict[str, wire.Pair]:
+    async def _pairs(self, lane: Lane) -> tuple[dict[str, wire.Pair], dict[str, str]]:
+        """Return the pairs, and those that are listed in several ways."""
         answer = await self._api.read("pairs", _PAIRS, "/pairs", lane=lane)
-        return {pair.symbol: pair for pair in answer.payload}
+        return once(answer.payload, lambda pair: pair.symbol, self._alerts, "pair")
 
     async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Return the rules of `symbols` with the account's own fees.
 
         Raises:
             Refused: the venue does not list a symbol.
+            Contradicts: it lists one in several ways.
             VenueError: when they could not be read.
         """
-        pairs = await self._pairs(Lane.ACCOUNT)
+        pairs, contradicted = await self._pairs(Lane.ACCOUNT)
         found = []
         for symbol in symbols:
             pair = pairs.get(symbol)
             if pair is None:
                 raise Refused(self._api.venue, "pairs", "not_found", f"{symbol} is not listed")
+            expect_agreed(self._api.venue, "pairs", symbol, contradicted)
             found.append(await self._instrument(pair))
         return tuple(found)
 
@@ -86,8 +92,10 @@ class MarketReader:
         Raises:
             VenueError: when the list could not be read.
         """
-        for pair in (await self._pairs(Lane.ACCOUNT)).values():
-            if {pair.base, pair.quote} == {currency, into} and pair.enabled:
+        pairs, contradicted = await self._pairs(Lane.ACCOUNT)
+        for pair in pairs.values():
+            is_sure = pair.symbol not in contradicted
+            if is_sure and {pair.base, pair.quote} == {currency, into} and pair.enabled:
                 return pair.symbol
         return None
 
@@ -138,7 +146,7 @@ class MarketReader:
         Raises:
             VenueError: when they could not be read.
         """
-        pairs = await self._pairs(Lane.MARKET_DATA)
+        pairs, _ = await self._pairs(Lane.MARKET_DATA)
 
         def status(symbol: str) -> MarketStatus:
             pair = pairs.get(symbol)

@@ -11,7 +11,9 @@ import msgspec
 
 from quantd.domain.instruments import InstrumentId
 from quantd.errors import Refused
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.listing import expect_agreed, once
 from quantd.venues.tradelocker import wire
 from quantd.venues.tradelocker.api import Api
 
@@ -34,16 +36,20 @@ class Catalogue:
     Args:
         api: The session.
         account: Its id, for the path.
+        alerts: Told of what is listed more than once.
     """
 
-    def __init__(self, api: Api, account: str) -> None:
+    def __init__(self, api: Api, account: str, alerts: Alerts) -> None:
         self.venue = api.venue
         self._api = api
+        self._alerts = alerts
         self._path = f"/trade/accounts/{account}/instruments"
         self._by_name: dict[str, Listed] = {}
         self._by_id: dict[str, Listed] = {}
         self._shared: dict[str, list[str]] = {}
         """Ids by a name that several have."""
+        self._contradicted: dict[str, str] = {}
+        """By name, in what the rows of one id differ."""
 
     async def read(self) -> None:
         """Read the list.
@@ -52,9 +58,11 @@ class Catalogue:
             VenueError: it could not be read.
         """
         found = await self._api.read("instruments", self._path, wire.InstrumentItems, Lane.ACCOUNT)
-        items = found.instruments if found else ()
-        names = Counter(item.name for item in items)
-        listed = [_listed(item, is_shared=names[item.name] > 1) for item in items]
+        rows = found.instruments if found else ()
+        items, differ = once(rows, lambda item: str(item.tradable_instrument_id), self._alerts, "instrument")
+        names = Counter(item.name for item in items.values())
+        listed = [_listed(item, is_shared=names[item.name] > 1) for item in items.values()]
+        self._contradicted = {one.name: differ[one.id] for one in listed if one.id in differ}
         self._shared = {
             name: [one.id for one in listed if _bare(one.name) == name] for name in names if names[name] > 1
         }
@@ -66,10 +74,11 @@ class Catalogue:
 
         Raises:
             Refused: there is none, or several of that name; says what there is.
+            Contradicts: it is listed in several ways.
             VenueError: the list could not be read.
         """
         wanted = list(names)
-        if any(name not in self._by_name for name in wanted):
+        if any(name not in self._by_name or name in self._contradicted for name in wanted):
             await self.read()
         for name in wanted:
             if name in self._shared:
@@ -77,6 +86,7 @@ class Catalogue:
                 raise Refused(self._api.venue, "instruments", "ambiguous", f"{name} is several: {choice}")
             if name not in self._by_name:
                 raise Refused(self._api.venue, "instruments", "not_found", f"{name} is not listed")
+            expect_agreed(self._api.venue, "instruments", name, self._contradicted)
         return [self._by_name[name] for name in wanted]
 
     def known(self, name: str) -> Listed | None:
@@ -84,8 +94,8 @@ class Catalogue:
         return self._by_name.get(name)
 
     def names(self) -> tuple[str, ...]:
-        """Return all names."""
-        return tuple(self._by_name)
+        """Return all names but those that are listed in several ways."""
+        return tuple(name for name in self._by_name if name not in self._contradicted)
 
     def instrument_id(self, tradable_id: str) -> InstrumentId:
         """Return the id of what a row names; one that is not listed (any more) is named by its number."""

@@ -82,7 +82,7 @@ class TradeLockerConnector(MarketReads):
         account = options.credentials.account_id
         self._path = f"/trade/accounts/{account}"
         fees = FeeSchedule(per_unit=options.commission_per_lot)
-        self._catalogue = Catalogue(self.api, account)
+        self._catalogue = Catalogue(self.api, account, self._alerts)
         self._markets = MarketReader(self.api, self._catalogue, fees, self._alerts)
         self._lists = Lists(self.api, account, self._alerts)
         self._orders = OrderReader(self._lists, self._catalogue, self._markets, clock=self._clock, alerts=self._alerts)

@@ -1,0 +1,136 @@
+"""Reads the trading rules of one account's instruments: at its start, and again while it runs.
+
+Used by `AccountFollower`. What keeps one instrument from being read (it is listed no more, or in several ways) keeps no other
+one from it. Decides nothing about orders; an instrument that the venue lists in several ways it has latched to exits only.
+"""
+
+from collections.abc import Iterable
+
+import structlog
+
+from quantd.domain.cash import AccountKind
+from quantd.domain.events import HaltOrdered, TradingState
+from quantd.domain.instruments import Instrument, instrument_id
+from quantd.engine.core import Engine
+from quantd.errors import Contradicts, Refused
+from quantd.ports import Clock, Connector, Emit
+
+_log = structlog.get_logger("quantd.accounts")
+
+
+class RulesReader:
+    """Reads what one venue's instruments are traded by.
+
+    Args:
+        connector: The venue.
+        symbols: Venue symbols to read the rules of; the venue is not ready without any of them.
+        held: More of them, which nothing trades any more, but of which something is held or ordered from before.
+        engine: Read only: base currency, rules that are known.
+        emit: The inbox.
+        clock: Stamps.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one account's surroundings
+        self,
+        connector: Connector,
+        symbols: Iterable[str],
+        held: Iterable[str],
+        *,
+        engine: Engine,
+        emit: Emit,
+        clock: Clock,
+    ) -> None:
+        self._connector = connector
+        self._venue = connector.venue
+        self._symbols = tuple(symbols)
+        self._held = tuple(held)
+        self._engine = engine
+        self._emit = emit
+        self._clock = clock
+        self.left_out: dict[str, str] = {}
+        """What is not traded, by symbol, and why: rules that contradict, and none known from before."""
+
+    async def read(self) -> tuple[Instrument, ...]:
+        """Read the rules of what is traded, and of what converts its currencies into the base currency.
+
+        Without a way to convert, new exposure will be denied for want of a rate; that is said here, once.
+
+        Raises:
+            VenueError: they could not be read.
+        """
+        self.left_out.clear()
+        found = await self._listed()
+        base, account = self._engine.state.rates.base_currency, self._connector.account
+        currencies = {one.settlement_currency for one in found}
+        if account.kind is AccountKind.MARGIN:
+            currencies.add(account.home_currency)
+        for currency in sorted(currencies - {base}):
+            if self._engine.state.rates.is_same(currency, base):
+                continue
+            if any({one.base, one.quote} == {currency, base} for one in found):
+                continue
+            symbol = await self._connector.conversion(currency, base)
+            if symbol is None:
+                _log.warning("no_conversion", venue=self._venue, currency=currency, into=base)
+            else:
+                found += await self._connector.instruments([symbol])
+        return found
+
+    async def again(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
+        """Read rules anew; what is not listed any more is left out.
+
+        Raises:
+            VenueError: they could not be read.
+        """
+        symbols = tuple(symbols)
+        try:
+            return await self._connector.instruments(symbols)
+        except Refused:
+            return await self._one_by_one(symbols)
+
+    async def _listed(self) -> tuple[Instrument, ...]:
+        """Read the rules of all that is traded, and of what is held from before as far as the venue lists it still."""
+        try:
+            return await self._connector.instruments((*self._symbols, *self._held))
+        except Contradicts:
+            return await self._one_by_one(self._symbols, skips=Contradicts) + await self._one_by_one(self._held)
+        except Refused:
+            if not self._held:
+                raise
+        return await self._connector.instruments(self._symbols) + await self._one_by_one(self._held)
+
+    async def _one_by_one(self, symbols: Iterable[str], *, skips: type[Refused] = Refused) -> tuple[Instrument, ...]:
+        """Read the rules of what is still listed: an instrument that is not must not hide the others.
+
+        One that is listed in several ways goes on by the rules that we know of it, so that its stops see prices, and takes
+        exits only until a person has looked. One of which we know none is not traded.
+
+        Raises:
+            Refused: one is refused otherwise than by `skips`.
+        """
+        found: tuple[Instrument, ...] = ()
+        for symbol in symbols:
+            try:
+                found += await self._connector.instruments([symbol])
+            except Contradicts as error:
+                found += self._as_known(symbol, error)
+            except skips as error:
+                _log.warning("not_listed", venue=self._venue, instrument=symbol, error=str(error))
+        return found
+
+    def _as_known(self, symbol: str, error: Contradicts) -> tuple[Instrument, ...]:
+        """Return an instrument by the rules that the engine knows, exits only; nothing where it knows none."""
+        instrument, state = instrument_id(self._venue, symbol), self._engine.state
+        known = state.portfolio.instruments.get(instrument)
+        _log.error(
+            "rules_contradict", venue=self._venue, instrument=instrument, known=known is not None, error=str(error)
+        )
+        if known is None:
+            self.left_out[symbol] = f"{symbol} is not traded, see to it and restart: {error}"
+            return ()
+        scope, why = f"instrument:{instrument}", str(error)
+        if scope not in state.latches:
+            self._emit(
+                HaltOrdered(scope, TradingState.REDUCING, "rules", why, state.halt_generation + 1, self._clock.now_ns())
+            )
+        return (known,)

@@ -1,0 +1,65 @@
+"""Rules that a venue lists in several ways: what is known goes on for exits, what is not is left out, the rest is traded."""
+
+import asyncio
+import contextlib
+
+from quantd.clock import LoopClock
+from quantd.domain.events import TradingState
+from quantd.errors import Contradicts, Refused
+from quantd.testing.builders import BTC, make_instrument
+from quantd.testing.loop import run_virtual
+from tests.unit.runtime.watched_account import Desk
+
+
+def test_what_the_venue_lists_in_several_ways_keeps_no_other_instrument_from_being_traded() -> None:
+    """One that was never traded is left out; what a strategy misspells keeps the venue down as ever."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock, symbols=("BTC-USD", "ODD-USD"))
+        rules = (make_instrument(BTC),)
+        odd = Contradicts("paper", "instruments", "ODD-USD is listed more than once, with lot 1 and 2")
+        desk.connector.relisted = [odd, rules, odd]
+        async with asyncio.timeout(10):
+            await desk.follower.bring_up()
+        assert desk.follower.is_ready
+        assert [one.symbol for one in desk.follower.instruments] == ["BTC-USD"]
+        assert not desk.rig.state.latches
+        (why,) = desk.follower.left_out
+        assert why == f"ODD-USD is not traded, see to it and restart: {odd}"
+        other = Desk(clock, symbols=("ODD-USD", "GONE-USD"))
+        gone = Refused("paper", "instruments", "not_found", "GONE-USD is not listed")
+        other.connector.relisted = [odd, odd, gone] * 20
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                await other.follower.bring_up()
+        assert not other.follower.is_ready
+        assert "GONE-USD" in other.follower.reason
+
+    run_virtual(scene)
+
+
+def test_rules_that_contradict_leave_those_that_are_known_to_exits() -> None:
+    """A restart, and a look while it runs: its stops see prices, a person decides about entries."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        odd = Contradicts("paper", "instruments", "BTC-USD is listed more than once, with lot 1 and 2")
+        desk.connector.relisted = [odd, odd]
+        async with asyncio.timeout(10):
+            await desk.follower.bring_up()
+        assert desk.follower.is_ready
+        assert [one.id for one in desk.follower.instruments] == [BTC]
+        (scope,) = desk.rig.state.latches
+        latched = desk.rig.state.latches[scope]
+        assert (scope, latched.state, latched.by) == (f"instrument:{BTC}", TradingState.REDUCING, "rules")
+        assert "with lot 1 and 2" in latched.why
+        running = Desk(clock)
+        await running.follower.bring_up()
+        running.connector.relisted = [odd, odd]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1_000):
+                await running.follower.follow_rules()
+        assert [one.id for one in running.follower.instruments] == [BTC]
+        assert running.rig.state.latches[f"instrument:{BTC}"].state is TradingState.REDUCING
+
+    run_virtual(scene)
