@@ -2,11 +2,12 @@
 strategy twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from quantd.app.determinism import check_determinism
 from quantd.app.engine import build_engine
 from quantd.app.recordings import check_recordings
+from quantd.app.rehearsing import PATIENCE, Patience
 from quantd.app.strategies import one_strategy_each, prepare
 from quantd.app.venues import build_venues, over_http
 from quantd.clock import ManualClock
@@ -17,12 +18,24 @@ from quantd.telemetry.metrics import NullObserver
 from quantd.venues.parts import Surroundings
 
 
-def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:
+def silent(_progress: str) -> None:
+    """Tell nobody."""
+
+
+def check(
+    settings: Settings,
+    *,
+    fast: bool = False,
+    say: Callable[[str], None] = silent,
+    patience: Patience = PATIENCE,
+) -> Iterator[str]:
     """Build the daemon's parts without opening anything.
 
     Args:
         settings: The configuration.
         fast: Leave out the replays.
+        say: Told how far the replays are, where they take seconds.
+        patience: With them.
 
     Yields:
         Warnings.
@@ -59,4 +72,4 @@ def check(settings: Settings, *, fast: bool = False) -> Iterator[str]:
     for desk in engine.desks.values():
         yield from unheard(desk)
     if not fast:
-        yield from check_determinism(settings, preparation.strategies, venues)
+        yield from check_determinism(settings, preparation.strategies, venues, say=say, patience=patience)

@@ -4,20 +4,16 @@ Runs all strategies twice on the same made-up market, in two processes under two
 compares what they cause record by record, byte for byte. Trades nowhere.
 """
 
-import os
-import pickle
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from quantd.app.rehearsal import Listing, Part, Rehearsal, Told
+from quantd.app.rehearsing import PATIENCE, Patience, rehearsed
 from quantd.app.strategies import Prepared
 from quantd.config import ConfigProblems, Settings
 from quantd.domain.cash import Account, AccountKind
@@ -30,10 +26,8 @@ from quantd.venues.parts import VenueParts
 HASH_SEEDS = ("1", "4242")
 LATER_BY_S = (0.0, 8_665_627.5)
 """How far the wall clock of each run is ahead: 100 days, 7 hours and some, so that hour, weekday and month differ."""
-TIMEOUT_S = 120.0
 _PRICE, _TICK, _LOT, _MARGIN_RATE = 100.0, Decimal("0.01"), Decimal("0.00001"), Decimal("0.05")
 _SHOWN = 80
-_CHILD = "from quantd.app.rehearsal import main; main()"
 
 
 class Difference(NamedTuple):
@@ -46,9 +40,21 @@ class Difference(NamedTuple):
 
 
 def check_determinism(
-    settings: Settings, strategies: Sequence[Prepared], venues: dict[str, VenueParts]
+    settings: Settings,
+    strategies: Sequence[Prepared],
+    venues: dict[str, VenueParts],
+    *,
+    say: Callable[[str], None],
+    patience: Patience = PATIENCE,
 ) -> Iterator[str]:
     """Rehearse every strategy twice.
+
+    Args:
+        settings: The configuration.
+        strategies: Those that run.
+        venues: What they trade at.
+        say: Told how far it is, from time to time.
+        patience: With the replays.
 
     Yields:
         Warnings: a strategy that raised, could not be rehearsed, or has a hook that would be cut short.
@@ -58,7 +64,8 @@ def check_determinism(
     """
     if not strategies:
         return
-    first, second = _rehearsed(settings, strategies, venues)
+    plans = [_plan(settings, strategies, venues, later_by_s) for later_by_s in LATER_BY_S]
+    first, second = rehearsed(plans, HASH_SEEDS, say=say, patience=patience)
     problems = []
     deadlines = {one.setup.id: one.settings.callback_deadline_s for one in strategies}
     for one, again in zip(first, second, strict=True):
@@ -129,13 +136,12 @@ def _time(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-# -- two processes -----------------------------------------------------------------------------------------------------
+# -- what is rehearsed -----------------------------------------------------------------------------------------------------
 
 
-def _rehearsed(
-    settings: Settings, strategies: Sequence[Prepared], venues: dict[str, VenueParts]
-) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
-    """Run both processes at once and return what they wrote."""
+def _plan(
+    settings: Settings, strategies: Sequence[Prepared], venues: dict[str, VenueParts], later_by_s: float
+) -> Rehearsal:
     accounts = {name: (part.connector.account, part.connector.capabilities) for name, part in venues.items()}
     parts = tuple(
         Part(
@@ -145,41 +151,7 @@ def _rehearsed(
         )
         for one in strategies
     )
-    with tempfile.TemporaryDirectory(prefix="quantd-check-") as folder:
-        children = []
-        try:
-            for number, (seed, later_by_s) in enumerate(zip(HASH_SEEDS, LATER_BY_S, strict=True)):
-                given, result = (Path(folder) / f"{number}.{suffix}" for suffix in ("in", "out"))
-                plan = Rehearsal(tuple(sys.path), settings.strategies_dir, parts, accounts, later_by_s)
-                given.write_bytes(pickle.dumps(plan))
-                children.append((_child(given, result, seed), result))
-            first, second = (_told(child, result, parts) for child, result in children)
-        finally:
-            for child, _ in children:
-                child.kill()
-                child.communicate()
-    return first, second
-
-
-def _child(given: Path, result: Path, seed: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(given), str(result)],
-        env={**os.environ, "PYTHONHASHSEED": seed},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-
-
-def _told(child: "subprocess.Popen[bytes]", result: Path, parts: Sequence[Part]) -> tuple[Told, ...]:
-    try:
-        _, errors = child.communicate(timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return tuple(Told(part.setup.id, (), failure=f"not done within {TIMEOUT_S:g} s") for part in parts)
-    if child.returncode or not result.exists():
-        last = (errors.decode(errors="replace").strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-        return tuple(Told(part.setup.id, (), failure=last) for part in parts)
-    return msgspec.msgpack.decode(result.read_bytes(), type=tuple[Told, ...])
+    return Rehearsal(tuple(sys.path), settings.strategies_dir, parts, accounts, later_by_s)
 
 
 def _listing(settings: Settings, instrument: InstrumentId, account: Account) -> Listing:

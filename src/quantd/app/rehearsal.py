@@ -117,14 +117,21 @@ class _Longest:
 
 
 def main() -> None:
-    """Rehearse what the file named first describes, and write the result into the second."""
-    given, result = (Path(name) for name in sys.argv[1:])
+    """Rehearse what the file named first describes; write the result of each strategy into the folder, once it is whole."""
+    given, results = (Path(name) for name in sys.argv[1:])
     rehearsal: Rehearsal = pickle.loads(given.read_bytes())
     sys.path[:] = rehearsal.search_path
     use_exact_arithmetic()
     displace_wall_clock(rehearsal.later_by_s)
-    told = tuple(rehearse(part, rehearsal) for part in rehearsal.parts)
-    result.write_bytes(msgspec.msgpack.encode(told))
+    for number, part in enumerate(rehearsal.parts):
+        begun = results / f"{number}.begun"
+        begun.write_bytes(msgspec.msgpack.encode(rehearse(part, rehearsal)))
+        begun.rename(result_of(results, number))
+
+
+def result_of(results: Path, number: int) -> Path:
+    """Return the file that holds a strategy's result, a `Told`; it is there when that strategy is done."""
+    return results / f"{number}.told"
 
 
 def rehearse(part: Part, rehearsal: Rehearsal) -> Told:

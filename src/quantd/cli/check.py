@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from quantd.app.check import check as check_everything
+from quantd.app.rehearsing import PATIENCE
 from quantd.config import Settings, load
 from quantd.errors import ConfigError
 
@@ -45,7 +46,12 @@ def run_check(files: Sequence[Path], environ: MutableMapping[str, str], deep: De
 
 def check(
     files: Files,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out replaying each strategy twice.")] = False,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help=f"Leave out replaying each strategy twice, for which all have {PATIENCE.limit_s:g} s."
+        ),
+    ] = False,
 ) -> None:
     """Say everything that is wrong with the configuration and the strategies in it, and start nothing."""
     raise typer.Exit(run_check(files, os.environ, partial(deep_check, fast=fast)))
@@ -60,4 +66,4 @@ def deep_check(settings: Settings, *, fast: bool) -> Iterator[str]:
     Raises:
         ConfigError: something does not fit; nothing was started.
     """
-    yield from check_everything(settings, fast=fast)
+    yield from check_everything(settings, fast=fast, say=partial(typer.echo, err=True))

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from quantd.app.check import check
-from quantd.cli.check import run_check
+from quantd.app.rehearsing import Patience
+from quantd.cli.check import deep_check, run_check
+from quantd.config import load
 
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state}}
@@ -141,3 +143,55 @@ def test_a_timer_strategy_is_replayed_until_its_timers_have_fired(
     more = "  - {id: timed, use: timed.Timed, instruments: [paper:BTC-USD], bars: 1m}\n"
     assert checked(folder, GOOD, more=more) == 2
     assert "strategies.timed.use" in capsys.readouterr().err
+
+
+def slow_one(folder: Path, first: str) -> None:
+    """Plant a strategy that never comes to its end behind `planted`, whose `on_bar` ends in `first`."""
+    source = HEAD + "        while True: pass\n"
+    (folder / "strategies" / "slow.py").write_text(source)
+    (folder / "strategies" / "planted.py").write_text(HEAD + f"        {first}\n")
+    more = f"  - {{id: slow, use: slow.Planted, instruments: {ALL}, bars: 10s}}\n"
+    (folder / "q.yaml").write_text(CONFIG.format(more=more, all=ALL))
+
+
+class Enough(Exception):
+    """A test has seen what it waits for."""
+
+
+def test_replays_that_take_long_say_which_strategy_they_are_at(folder: Path) -> None:
+    said: list[str] = []
+
+    def say(word: str) -> None:
+        said.append(word)
+        if "1 of 2 done" in word:
+            raise Enough
+
+    slow_one(folder, GOOD)
+    with pytest.raises(Enough):
+        list(check(load([folder / "q.yaml"], {}), say=say, patience=Patience(word_every_s=0.2)))
+    assert re.fullmatch(r"replaying strategies: 1 of 2 done, at slow, \d+ s of 120 s", said[-1])
+    assert all("at planted" in word for word in said[:-1])
+
+
+def test_one_that_never_ends_is_a_warning_by_the_limit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slow_one(folder, GOOD)
+    patience = Patience(limit_s=3)
+    assert run_check([folder / "q.yaml"], {}, lambda settings: check(settings, patience=patience)) == 0
+    told = r"warning: strategy slow could not be replayed to the end: not done within the 3 s that all have"
+    assert re.search(told, capsys.readouterr().err)
+
+
+def test_what_was_done_within_the_limit_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slow_one(folder, FAULTS["hash"])
+    patience = Patience(limit_s=20)
+    assert run_check([folder / "q.yaml"], {}, lambda settings: check(settings, patience=patience)) == 2
+    assert "strategies.planted.use: found two replays" in capsys.readouterr().err
+
+
+def test_the_command_tells_its_words_on_standard_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quantd.app.check.check_determinism", lambda *_, say, patience: say("at slow") or ())
+    assert checked(folder, GOOD) == 0
+    assert run_check([folder / "q.yaml"], {}, lambda settings: deep_check(settings, fast=False)) == 0
+    assert capsys.readouterr().err == "at slow\n"
