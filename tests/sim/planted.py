@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from quantd.app import daemon
+from quantd.app import aftermath
 from quantd.domain.commands import Submit
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.orders import OrderState
@@ -159,7 +159,7 @@ def age_counted_from_the_intent() -> Iterator[None]:
     def sent_at_ns(order: LiveOrder) -> int:
         return order.intended_at_ns
 
-    told = _instead(daemon, "sent_at_ns", sent_at_ns), _instead(accounts, "sent_at_ns", sent_at_ns)
+    told = _instead(aftermath, "sent_at_ns", sent_at_ns), _instead(accounts, "sent_at_ns", sent_at_ns)
     with told[0], told[1], quiet_period_by_the_wall_clock():
         yield
 

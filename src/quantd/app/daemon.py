@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 import quantd
+from quantd.app.aftermath import Aftermath
 from quantd.app.budgets import BudgetKeeper
 from quantd.app.control import build_control
 from quantd.app.disk import DiskKeeper
@@ -35,9 +36,8 @@ from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
 from quantd.domain.events import HaltOrdered, TimePassed, TradingState
-from quantd.domain.facts import Fact, FillRecorded, OperationLost, StateSet
+from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.protection_facts import ProtectionIntended
 from quantd.engine.core import Engine
 from quantd.engine.images import dump
 from quantd.engine.tallies import RESTART
@@ -55,7 +55,7 @@ from quantd.runtime.supervisor import Supervisor
 from quantd.runtime.vouched import Vouched, sound_only
 from quantd.runtime.wall import watch_wall
 from quantd.runtime.watcher import Watcher
-from quantd.runtime.writes import is_unknown, sent_at_ns, write_of
+from quantd.runtime.writes import is_unknown
 from quantd.telemetry.health import HealthListener
 from quantd.telemetry.lag import LoopLag
 from quantd.telemetry.metrics import PrometheusObserver
@@ -172,6 +172,9 @@ class Daemon:
         )
         self._notifications = Notifications(self._shared, self.reasons, self._clean)
         self._lookout = Lookout(self._shared)
+        self._aftermath = Aftermath(
+            self._shared, watcher=self._watcher, safety=self.safety, latches=self._latches, jobs=self._jobs
+        )
 
     def _build_runner(self) -> None:
         """Make what carries commands out and what puts the engine's events through."""
@@ -215,26 +218,7 @@ class Daemon:
     # -- what happens on the way ---------------------------------------------------------------------------------
 
     def _watch(self, facts: Sequence[Fact]) -> None:
-        self._watcher.facts(facts)
-        self.safety.working.facts(facts, self.engine.state)
-        for fact in facts:
-            if isinstance(fact, OperationLost):
-                self._resolve(fact.client_order_id)
-            elif isinstance(fact, FillRecorded | ProtectionIntended):
-                follower = self.followers.get(fact.instrument.partition(":")[0])
-                if follower is not None:
-                    follower.look_soon()
-            elif isinstance(fact, StateSet):
-                self._latches.recorded(fact)
-        for tell in self._shared.fact_readers:
-            tell(facts)
-        self._jobs.start_waiting()
-
-    def _resolve(self, client_order_id: str) -> None:
-        order = self.engine.state.orders.get(client_order_id)
-        write = write_of(order, self.engine) if order is not None else None
-        if order is not None and write is not None:
-            self.executor.resolve(write, sent_at_ns(order))
+        self._aftermath.took(facts)
 
     def _in_doubt(self, instrument: InstrumentId, why: str) -> None:
         scope, generation = f"instrument:{instrument}", self.engine.state.halt_generation + 1
