@@ -14,7 +14,18 @@ from typing import Any
 from quantd.domain.events import TradingState
 from quantd.engine import standing
 from quantd.engine.context import Context
-from quantd.engine.risk import budgets, exit_sides, exposure, flow, losses, margins, markets, order_controls, throttle
+from quantd.engine.risk import (
+    budgets,
+    exit_sides,
+    exposure,
+    flow,
+    losses,
+    margins,
+    markets,
+    order_controls,
+    rate_age,
+    throttle,
+)
 from quantd.engine.risk.losses import Losses
 from quantd.engine.risk.wish import Denial, Wish
 from quantd.engine.trading import Trading
@@ -25,7 +36,7 @@ TESTS = "tests/unit/risk"
 
 CONTROLS: dict[str, type] = {
     one.__name__: one
-    for module in (order_controls, exit_sides, flow, throttle, budgets, exposure, losses, margins, markets)
+    for module in (order_controls, exit_sides, rate_age, flow, throttle, budgets, exposure, losses, margins, markets)
     for one in vars(module).values()
     if isinstance(one, type) and hasattr(one, "guards_exits") and hasattr(one, "number") and hasattr(one, "check")
 }

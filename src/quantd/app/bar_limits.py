@@ -18,17 +18,21 @@ _CONFIRMED_WITHIN_S = 5.0
 
 
 def older(limits: Limits, bar_s: float) -> Limits:
-    """Return limits whose reference age admits the last bar's close until the next one comes."""
-    age_s = limits.max_quote_age_s
-    if not bar_s or age_s is None or age_s >= 2 * bar_s:
-        return limits
-    return msgspec.structs.replace(limits, max_quote_age_s=2 * bar_s)
+    """Return limits whose ages of references and rates admit the last bar's close until the next one comes."""
+    ages = {name: getattr(limits, name) for name in ("max_quote_age_s", "max_rate_age_s")}
+    short = {name: 2 * bar_s for name, age_s in ages.items() if age_s is not None and age_s < 2 * bar_s}
+    return msgspec.structs.replace(limits, **short) if short else limits
 
 
 def reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[RiskSettings, Limits]:
-    """Return the limits of all scopes and the defaults, with a reference age of two bars at least."""
+    """Return the limits of all scopes and the defaults, with a reference age of two bars at least.
+
+    Data tell nothing of hours: of a rate whose market is closed for a week-end nobody could know that. So only an age that is
+    configured holds for rates.
+    """
+    defaults = msgspec.structs.replace(DEFAULTS, max_rate_age_s=None)
     if not bar_s:
-        return risk, DEFAULTS
+        return risk, defaults
     notes.append(f"the data are bars of {bar_s:g} s: a price counts as fresh for two of them")
     changed = msgspec.structs.replace(
         risk,
@@ -38,7 +42,7 @@ def reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[R
         venues={name: older(one, bar_s) for name, one in risk.venues.items()},
         instruments={name: older(one, bar_s) for name, one in risk.instruments.items()},
     )
-    return changed, older(DEFAULTS, bar_s)
+    return changed, older(defaults, bar_s)
 
 
 def naked_after_s(configured_s: float, bar_s: float, notes: list[str]) -> float:

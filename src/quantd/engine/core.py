@@ -22,7 +22,7 @@ from quantd.domain.facts import (
     TimerRecorded,
 )
 from quantd.domain.fills import Fill
-from quantd.domain.instruments import InstrumentId, MarketStatus
+from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.orders import ENDS, OperationPhase, Side
 from quantd.domain.reports import AccountSnapshot, OrderReport
@@ -270,9 +270,7 @@ class Engine:
         mark = self.context.state.rates.marks.get(event.instrument)
         if mark is None or mark.status is event.status:
             return
-        mark.status = event.status
-        if event.status is MarketStatus.OPEN:
-            mark.opened_at_ns = event.received_at_ns
+        mark.set_status(event.status, event.received_at_ns)
         for desk in self._by_instrument.get(event.instrument, ()):
             if desk.is_started:
                 desk.call(desk.strategy.on_status, event)

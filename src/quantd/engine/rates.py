@@ -26,6 +26,7 @@ class Mark:
         "last",
         "opened_at_ns",
         "quoted",
+        "shut_at_ns",
         "status",
     )
 
@@ -46,6 +47,8 @@ class Mark:
         self.status: MarketStatus = instrument.status
         self.opened_at_ns = 0
         """When the market last became open."""
+        self.shut_at_ns = 0
+        """When the market last closed, by its hours; a halt is no closing."""
         self._before = 0.0
         """The last good price."""
         self._exact: tuple[float, Decimal] = (0.0, Decimal(0))
@@ -74,6 +77,19 @@ class Mark:
         self.bid = self.ask = self.last = close
         self.at_ns = bar.received_at_ns
         self.closed_at_ns = bar.closed_at_ns if bar.complete else bar.opened_at_ns
+
+    def set_status(self, status: MarketStatus, at_ns: int) -> None:
+        """Take in the state of the market."""
+        if status is MarketStatus.OPEN:
+            self.opened_at_ns = at_ns
+        elif status is MarketStatus.CLOSED and self.status is not MarketStatus.CLOSED:
+            self.shut_at_ns = at_ns
+        self.status = status
+
+    def age_ns(self, now_ns: int) -> int:
+        """Return for how long the market has had no update; hours in which it is closed do not count."""
+        until_ns = self.shut_at_ns if self.status is MarketStatus.CLOSED else now_ns
+        return max(until_ns - self.at_ns, 0)
 
     def touch(self, buying: bool) -> Decimal:
         """Return the price on a tick that a market order takes: the ask for a buyer, the bid for a seller."""

@@ -42,8 +42,8 @@ _DENIALS: Final = (
     "permission", "reduce_only", "duplicate", "self_match", "message_rate", "repeated_execution", "daily_orders",
     "daily_notional", "daily_fees", "order_to_trade", "market_pause", "margin_ratio", "open_orders", "open_notional",
     "position", "gross", "net", "leverage", "concentration", "balance", "capital", "loss", "drawdown",
-    "trading_state", "unknown_outcome", "reconciling", "venue_not_ready", "rate_missing", "clock", "not_open", "busy", "unsupported",
-    "not_executed", "control_failed",
+    "trading_state", "unknown_outcome", "reconciling", "venue_not_ready", "rate_missing", "rate_stale", "clock", "not_open", "busy",
+    "unsupported", "not_executed", "control_failed",
 )  # fmt: skip
 _HALTS: Final = (
     "operator", "dead_man", "journal", "loss_limit", "margin", "protection", "reconciliation", "reject_storm",

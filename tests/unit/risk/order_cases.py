@@ -8,7 +8,7 @@ from typing import Any
 from quantd.domain.market import Quote
 from quantd.domain.orders import Side
 from quantd.engine.orders import Order
-from quantd.engine.risk import flow, order_controls
+from quantd.engine.risk import flow, order_controls, rate_age
 from quantd.engine.risk.limits import Limits, RateLimit
 from quantd.engine.risk.wish import Denial
 from quantd.testing.builders import BTC, SECOND_NS, Rig, make_instrument
@@ -182,6 +182,50 @@ for scope in SCOPES:
         levels=("124.99", "125", "125.01"),
         new=new_after_jump,
         amend=amend_after_jump,
+        scope=scope,
+    )
+
+# -- 5: rates --------------------------------------------------------------------------------------------------------
+
+
+def rate_aged(rig: Rig, level: str) -> None:
+    """Let the rate of EUR be as many nanoseconds old as the level says; all else is fresh."""
+    rig.quote(1.1, instrument=EURO)
+    rig.now_ns += int(level)
+    rig.quote(100)
+    rig.quote(100, instrument=ETHER)
+
+
+def new_by_aged_rate(rig: Rig, level: str) -> Answer:
+    """Place beside an exposure in euros."""
+    rig.hold(1, instrument=ETHER)
+    rate_aged(rig, level)
+    return place(rig, BUY, "1", "100")
+
+
+def amended_by_aged_rate(rig: Rig, level: str) -> Answer:
+    """Amend beside an exposure in euros."""
+    rig.hold(1, instrument=ETHER)
+    order = resting(rig, BUY, "1", "100")
+    rate_aged(rig, level)
+    answer: Answer = rig.do(lambda s: s.amend(order, quantity=D(2)))
+    return answer
+
+
+EURO, ETHER = "paper:EUR-USD", "paper:ETH-EUR"
+for scope in SCOPES:
+    valued: dict[str, Any] = {
+        "instruments": [make_instrument(), make_instrument(ETHER), make_instrument(EURO)],
+        "balances": {"USD": 1_000_000, "EUR": 1_000_000, "BTC": 10, "ETH": 10},
+    }
+    cases.add(
+        f"rate-age-{scope}",
+        rate_age.RateAge,
+        Denial.RATE_STALE,
+        rig=with_limits(scope, valued, max_rate_age_s=10.0, max_order_notional=D(1_000_000)),
+        levels=(str(10 * SECOND_NS - 1), str(10 * SECOND_NS), str(10 * SECOND_NS + 1)),
+        new=new_by_aged_rate,
+        amend=amended_by_aged_rate,
         scope=scope,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quantd.engine.orders import Order
-from quantd.engine.risk import budgets, exit_sides, exposure, flow, margins, markets, order_controls, throttle
+from quantd.engine.risk import budgets, exit_sides, exposure, flow, margins, markets, order_controls, rate_age, throttle
 from quantd.engine.risk.wish import Denied, Wish
 from tests.unit.risk.boundaries import CASES
 from tests.unit.risk.cases import Case
@@ -77,7 +77,7 @@ def test_a_disabled_control_is_noticed_at_an_amendment(disabled: Case) -> None:
 def test_every_control_with_a_number_as_its_limit_has_a_boundary() -> None:
     controls = {
         one
-        for module in (order_controls, exit_sides, flow, throttle, budgets, exposure, margins, markets)
+        for module in (order_controls, exit_sides, rate_age, flow, throttle, budgets, exposure, margins, markets)
         for one in vars(module).values()
         if isinstance(one, type) and hasattr(one, "guards_exits") and hasattr(one, "number")
     }

@@ -14,12 +14,14 @@ from quantd.engine.risk.guards import Guards
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.margins import margin_controls
 from quantd.engine.risk.order_controls import Twin, order_controls
+from quantd.engine.risk.rate_age import rate_age_controls
 from quantd.engine.risk.throttle import throttle
 
 DEFAULTS = Limits(
     price_collar_bps=Decimal(500),
     passive_collar_bps=Decimal(5_000),
     max_quote_age_s=10.0,
+    max_rate_age_s=300.0,
     self_match="deny",
 )
 """What holds for every order unless `risk.order` says otherwise."""
@@ -34,6 +36,6 @@ def builders_of(capabilities: dict[str, Capabilities], guards: Guards, flow: Flo
     def venue_positions(instrument: InstrumentId, scoped: Scoped) -> Iterable[Control]:
         yield VenuePosition()
 
-    one_order = (order_controls, exit_sides, twins, guards.markets.controls)
+    one_order = (order_controls, exit_sides, rate_age_controls, twins, guards.markets.controls)
     watched = (guards.losses.controls, margin_controls)
     return (*one_order, flow.controls, throttle, daily_budgets, venue_positions, exposure_controls, *watched)

@@ -57,6 +57,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Basis points that an order's price may lie from the reference on the side that waits; none by default."""
     max_quote_age_s: float | None = None
     """Seconds after which a quote no longer counts as a reference price."""
+    max_rate_age_s: float | None = None
+    """Seconds after which a rate that converts into the base currency no longer counts for new exposure; those in which its
+    market is closed do not count. 300 in `order` without it; backtests have none without it."""
     max_jump_pct: Decimal | None = None
     """Per cent that the reference may move from one quote to the next before new exposure is denied."""
     max_spread_bps: Decimal | None = None
@@ -180,6 +183,7 @@ SCOPES: Mapping[str, tuple[Scope, ...]] = {
     "price_collar_bps": _EVERYWHERE,
     "passive_collar_bps": _EVERYWHERE,
     "max_quote_age_s": _EVERYWHERE,
+    "max_rate_age_s": _EVERYWHERE,
     "max_jump_pct": _EVERYWHERE,
     "max_spread_bps": _MARKET,
     "max_move_pct": _MARKET,

@@ -60,6 +60,8 @@ class Denial(Enum):
     """The venue shows something else of the instrument than we know; a second look is to say whether it counts."""
     VENUE_NOT_READY = "venue_not_ready"
     RATE_MISSING = "rate_missing"
+    RATE_STALE = "rate_stale"
+    """A rate that values the order, or what is exposed beside it, is older than allowed."""
     CLOCK = "clock"
     NOT_OPEN = "not_open"
     """A cancel or amendment of an order that has ended."""
@@ -81,6 +83,7 @@ TRANSIENT = frozenset(
         Denial.RECONCILING,
         Denial.VENUE_NOT_READY,
         Denial.RATE_MISSING,
+        Denial.RATE_STALE,
         Denial.BUSY,
         Denial.NOT_EXECUTED,
         Denial.CLOCK,
