@@ -10,7 +10,7 @@ import msgspec
 from quantd.domain.capabilities import Capabilities, LotWrite
 from quantd.domain.orders import Protect
 from quantd.engine.desk import Desk
-from quantd.engine.risk.controls import DEFAULTS
+from quantd.engine.risk.controls import DEFAULTS_WITHOUT_HOURS
 from quantd.engine.risk.limits import Limits, RiskSettings
 
 _CONFIRMED_WITHIN_S = 5.0
@@ -30,9 +30,8 @@ def reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[R
     Data tell nothing of hours: of a rate whose market is closed for a week-end nobody could know that. So only an age that is
     configured holds for rates.
     """
-    defaults = msgspec.structs.replace(DEFAULTS, max_rate_age_s=None)
     if not bar_s:
-        return risk, defaults
+        return risk, DEFAULTS_WITHOUT_HOURS
     notes.append(f"the data are bars of {bar_s:g} s: a price counts as fresh for two of them")
     changed = msgspec.structs.replace(
         risk,
@@ -42,7 +41,7 @@ def reference_age(risk: RiskSettings, bar_s: float, notes: list[str]) -> tuple[R
         venues={name: older(one, bar_s) for name, one in risk.venues.items()},
         instruments={name: older(one, bar_s) for name, one in risk.instruments.items()},
     )
-    return changed, older(defaults, bar_s)
+    return changed, older(DEFAULTS_WITHOUT_HOURS, bar_s)
 
 
 def naked_after_s(configured_s: float, bar_s: float, notes: list[str]) -> float:

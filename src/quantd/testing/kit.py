@@ -39,6 +39,7 @@ from quantd.engine.context import EngineSettings, StrategySetup
 from quantd.engine.core import Engine
 from quantd.engine.orders import Order, view_of
 from quantd.engine.params import fill
+from quantd.engine.risk.controls import DEFAULTS_WITHOUT_HOURS
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.strategy import Strategy
 from quantd.errors import StrategyError
@@ -153,6 +154,7 @@ class Trial:
             [(self._setup, self.strategy, self._limits)],
             make_random=random.Random,
             log=lambda strategy: lambda event, **values: self.log.append((event, values)),
+            defaults=DEFAULTS_WITHOUT_HOURS,
         )
         venue = self._account.venue
         self.engine.connect(venue, make_capabilities())

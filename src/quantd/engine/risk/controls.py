@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+import msgspec
+
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.budgets import daily_budgets
@@ -25,6 +27,8 @@ DEFAULTS = Limits(
     self_match="deny",
 )
 """What holds for every order unless `risk.order` says otherwise."""
+DEFAULTS_WITHOUT_HOURS = msgspec.structs.replace(DEFAULTS, max_rate_age_s=None)
+"""The same where nobody tells the hours of markets, in recorded data and in tests: there a rate may be a week-end old."""
 
 
 def builders_of(capabilities: dict[str, Capabilities], guards: Guards, flow: Flow) -> tuple[Builder, ...]:
