@@ -117,6 +117,16 @@ class ScriptedVenue:
         }  # fmt: skip
         return done
 
+    def fill_part(self, order_id: str, units: str) -> Json:
+        """Fill a part of an order; the rest goes on under a new number, as the venue's own doing."""
+        order = dict(self.orders[order_id])
+        self.fill(order_id, units)
+        rest = str(int(order["units"]) - int(units))
+        created = self.place({**order, "units": rest}, replacesOrderID=order_id, reason="REPLACEMENT")
+        self.orders[created["id"]]["replacesOrderID"] = order_id
+        self.orders[order_id]["replacedByOrderID"] = created["id"]
+        return created
+
     def close_trade(self, trade_id: str, order_id: str, reason: str, pl: str = "-1.0000") -> Json:
         """Close a whole trade on behalf of an order."""
         trade = self.trades.pop(trade_id)

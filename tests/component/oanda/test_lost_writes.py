@@ -251,6 +251,19 @@ def test_a_lost_amendment_is_answered_by_the_replacement_or_had_no_effect(fault:
 
 
 @pytest.mark.parametrize("fault", LOST)
+def test_a_lost_amendment_was_not_made_where_the_rest_goes_on_under_a_new_number_and_the_old_terms(fault: str) -> None:
+    async def body(rig: Rig) -> None:
+        await rig.connector.submit(rig.submit())
+        rig.venue.fill_part("2", "300")
+        rig.venue.faults["replace_order"] = [fault]
+        command, sent_at_ns = rig.amend("2", 400), rig.clock.now_ns()
+        assert isinstance(await rig.connector.amend(command), Unknown)
+        assert await rig.resolved(command, sent_at_ns) == NotFound()
+
+    run(body)
+
+
+@pytest.mark.parametrize("fault", LOST)
 def test_a_lost_close_of_a_trade_is_found_by_the_trade_or_did_not_happen(fault: str) -> None:
     async def body(rig: Rig) -> None:
         rig.venue.fills_at_once = True

@@ -187,6 +187,8 @@ class OandaConnector(MarketReads):
         self._search.known(command)
         if gone is not None and not chain.is_open:
             return gone
+        if isinstance(command, Amend) and not chain.has_terms(command.spec):
+            return NotExecuted("order_reissued")
         return Accepted((self._orders.report(chain, self._clock.now_ns()),))
 
     async def cancel_all(self, command: CancelAll) -> Outcome:

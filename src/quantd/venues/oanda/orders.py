@@ -12,7 +12,7 @@ from decimal import Decimal
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import instrument_id
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import ENDS, ClientOrderId, OrderKind, OrderState
+from quantd.domain.orders import ENDS, ClientOrderId, OrderKind, OrderSpec, OrderState
 from quantd.domain.reports import OrderReport
 from quantd.venues.oanda import translate, wire
 from quantd.venues.oanda.formats import instant_ns, reason_of, side_of
@@ -58,6 +58,11 @@ class Chain:
     def is_open(self) -> bool:
         """Whether more can come of it."""
         return self.state not in ENDS
+
+    def has_terms(self, spec: OrderSpec) -> bool:
+        """Whether an amendment to `spec` was made: the venue issues the rest of a partly filled order under a new number too."""
+        price = spec.trigger if spec.kind is OrderKind.STOP else spec.price
+        return self.units == spec.quantity and self.created.price == price
 
 
 class OrderBook:

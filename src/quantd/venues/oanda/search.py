@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.instruments import InstrumentId
-from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
+from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
 from quantd.ports import Clock
 from quantd.venues.absence import Progress, Searches
 from quantd.venues.budget import Lane
@@ -115,9 +115,11 @@ class Search:
         chain = await self._target(command)
         if chain is None:
             return None
-        if isinstance(command, Amend):
-            replaced = chain.is_open and chain.ids[-1] != command.venue_order_id and command.venue_order_id in chain.ids
-            return await self._one([chain]) if replaced or not chain.is_open else None
+        if isinstance(command, Amend) and chain.is_open:
+            if chain.ids[-1] == command.venue_order_id or command.venue_order_id not in chain.ids:
+                return None
+            # Its number is gone, so that what was not made is not made any more.
+            return await self._one([chain]) if chain.has_terms(command.spec) else NotFound()
         return await self._one([chain]) if not chain.is_open else None
 
     async def _target(self, command: Amend | Cancel) -> Chain | None:
