@@ -15,7 +15,7 @@ from quantd.domain.cash import PositionMode
 from quantd.domain.events import ReconcileAction
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot
-from quantd.domain.numbers import ZERO
+from quantd.domain.numbers import ZERO, plain
 from quantd.domain.orders import OrderState
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.orders import LiveOrder
@@ -180,11 +180,11 @@ def _positions(state: State, snapshot: AccountSnapshot, policies: Policies) -> I
             continue  # a list that is not whole proves no absence
         explained = ZERO < change <= net.buys or ZERO < -change <= net.sells
         action = ASK if explained else policies.of(instrument).value
-        yield Difference("position", instrument, str(net.quantity), str(held), action, instrument)
+        yield Difference("position", instrument, plain(net.quantity), plain(held), action, instrument)
     for instrument, quantity in theirs.items():
         if quantity and instrument not in state.portfolio.nets:
             yield Difference(
-                "position", instrument, UNLISTED, str(quantity), _action(policies, instrument, True), instrument
+                "position", instrument, UNLISTED, plain(quantity), _action(policies, instrument, True), instrument
             )
 
 
@@ -249,7 +249,8 @@ def _is_expected(state: State, instrument: InstrumentId) -> bool:
 
 
 def _text(lot: Lot | None) -> str:
-    return "" if lot is None else f"{lot.side.value} {lot.quantity} {lot.instrument}"
+    """Tell what is compared of a lot; 0.10 and 0.1 are one quantity."""
+    return "" if lot is None else f"{lot.side.value} {plain(lot.quantity)} {lot.instrument}"
 
 
 def _balances(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
@@ -259,7 +260,7 @@ def _balances(state: State, snapshot: AccountSnapshot) -> Iterable[Difference]:
     for balance in snapshot.balances:
         ours = account.totals.get(balance.asset, ZERO)
         if ours != balance.total:
-            yield Difference("balance", balance.asset, str(ours), str(balance.total), TAKE)
+            yield Difference("balance", balance.asset, plain(ours), plain(balance.total), TAKE)
 
 
 # -- which of them count -----------------------------------------------------------------------------------------------

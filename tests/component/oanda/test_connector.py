@@ -89,21 +89,6 @@ def test_an_amendment_that_comes_too_late_is_refused_and_the_order_tells_its_end
     run(body)
 
 
-def test_an_amendment_is_not_made_where_the_venue_has_issued_the_rest_under_a_new_number() -> None:
-    """Taken for made, the order would count with terms that it has not, and what it fills beyond them with nobody."""
-
-    async def body(rig: Rig) -> None:
-        command = rig.submit()
-        await rig.connector.submit(command)
-        rest = rig.venue.fill_part("2", "300")
-        assert await rig.connector.amend(rig.amend("2", 400)) == NotExecuted("order_reissued")
-        (report,) = await rig.connector.order_reports([rig.ref(command, "2")])
-        assert (report.venue_order_id, report.filled_quantity) == (rest["id"], D(300))
-        assert (report.quantity, report.price) == (D(1000), command.spec.price)
-
-    run(body)
-
-
 def test_a_cancel_that_comes_too_late_tells_the_fill() -> None:
     async def body(rig: Rig) -> None:
         await rig.connector.submit(rig.submit())

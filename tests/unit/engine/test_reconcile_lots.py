@@ -6,7 +6,7 @@ import pytest
 
 from quantd.domain.commands import CloseLot, Submit
 from quantd.domain.events import ReconcileAction
-from quantd.domain.facts import ExternalOrderSeen, PositionAdjusted
+from quantd.domain.facts import ExternalOrderSeen, PositionAdjusted, Reconciled
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Limit, OrderState, Protect, Side
 from quantd.engine.differences import Policies
@@ -59,6 +59,20 @@ def test_a_lot_that_shrank_without_a_report_is_guarded_and_closed_for_what_is_le
     rig.do(lambda s: s.close(BTC))
     sent = [*rig.sent(CloseLot), *(one for one in rig.sent(Submit) if one.exit)]
     assert len(sent) == 1
+
+
+def test_a_quantity_that_is_written_with_another_number_of_digits_is_the_same() -> None:
+    """Two fills of 0.05 make 0.10, and the venue shows 0.1: as a difference it had the next one adopted at its first look."""
+    rig = make_adopting()
+    order = rig.do(lambda s: s.buy(BTC, D("0.10"), Limit(100), protect=STOP))
+    rig.accept(order)
+    for _ in range(2):
+        fill(rig, order, "7", "0.05")
+    looks(rig, ("7", "0.1", SET))
+    assert [fact.differences for fact in rig.of(Reconciled)] == []
+    assert rig.engine.context.suspicions.of("paper") == ()
+    show(rig)
+    assert rig.of(PositionAdjusted) == [], "that it is gone wants a second look"
 
 
 @pytest.mark.parametrize("quantity", [2, 5, -2])
