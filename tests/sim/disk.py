@@ -87,6 +87,9 @@ class MemoryStore:
         """Records after a number."""
         return iter(self.disk.records[after:])
 
+    def close(self) -> None:
+        """Do nothing: the disk outlives the process."""
+
 
 class DiskWeather(NamedTuple):
     """How a disk does."""

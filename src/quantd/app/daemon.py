@@ -35,6 +35,7 @@ from quantd.app.venues import build_venues, over_http, reopen_paper
 from quantd.app.watchdog import Safety
 from quantd.app.webhooks import build_webhooks
 from quantd.config import Settings
+from quantd.domain.capabilities import Capabilities
 from quantd.domain.events import HaltOrdered, TimePassed, TradingState
 from quantd.domain.facts import Fact, StateSet
 from quantd.domain.instruments import InstrumentId
@@ -137,6 +138,15 @@ class Daemon:
         one_strategy_each(settings, self.strategies, {name: one.connector for name, one in self.venues.items()})
         check_recordings(settings, self.strategies)
         self._open_disk()
+        try:
+            self._assemble(capabilities)
+        except BaseException:
+            self._storage.close()
+            raise
+
+    def _assemble(self, capabilities: dict[str, Capabilities]) -> None:
+        """Make what stands on the journal, and fold it."""
+        settings, clock, observer = self.settings, self.clock, self.observer
         meta = self._storage.store.meta
         self.engine = build_engine(settings, self.strategies, meta.journal_id, meta.epoch)
         for name, known in capabilities.items():

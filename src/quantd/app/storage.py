@@ -43,6 +43,11 @@ class Storage(NamedTuple):
     held: tuple[FileLock, ...] = ()
     """What `locks` holds, to look at."""
 
+    def close(self) -> None:
+        """Close the journal and give the locks back; for who has no writer that does the first."""
+        self.store.close()
+        self.locks.close()
+
 
 SCHEMA_VERSION = 1
 """Of the facts as they are written. A new field with a default needs no new one; a field that was renamed, taken away,
@@ -82,10 +87,7 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
             lock = lock_account(state, where, which, what="quantd run", started_at_ns=now_ns)
             held.append(locks.enter_context(lock))
         if path.exists():
-            store = JournalStore.open(path, codec(), projections=projections())
-            _go_on_from(store, clock)
-            if missing := store.archive.missing():
-                _log.warning("archive_files_missing", files=len(missing), first=str(missing[0]))
+            store = _reopened(path, clock)
         else:
             journal_id = base32(int.from_bytes(os.urandom(_ID_BYTES)))
             store = JournalStore.create(
@@ -100,6 +102,19 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
     latch = HaltLatch(state / "halt.json")
     latch.reserve()
     return Storage(store, latch, locks, tuple(held))
+
+
+def _reopened(path: Path, clock: Clock) -> JournalStore[Fact]:
+    """Open a journal that an earlier run has written."""
+    store = JournalStore.open(path, codec(), projections=projections())
+    try:
+        _go_on_from(store, clock)
+        if missing := store.archive.missing():
+            _log.warning("archive_files_missing", files=len(missing), first=str(missing[0]))
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _go_on_from(store: JournalStore[Fact], clock: Clock) -> None:

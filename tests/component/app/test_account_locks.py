@@ -60,7 +60,7 @@ def at_address(kind: str, address: str) -> str:
 def opened(folder: Path, name: str, venues: str, account: str) -> None:
     """Start and end a daemon's storage while the caller's stands."""
     settings = site(folder, name, venues)
-    open_storage(settings, dict.fromkeys(settings.venues, account), ManualClock(STARTED_AT_NS)).locks.close()
+    open_storage(settings, dict.fromkeys(settings.venues, account), ManualClock(STARTED_AT_NS)).close()
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
@@ -69,7 +69,7 @@ def test_two_daemons_that_call_one_account_differently_do_not_both_trade_it(tmp_
     storage = open_storage(first, {"main": "spot"}, ManualClock(STARTED_AT_NS))
     with pytest.raises(JournalLocked, match="held by process"):
         opened(tmp_path, "second", f"{{{kind}: {ENTRIES[kind]}}}", "spot")
-    storage.locks.close()
+    storage.close()
     opened(tmp_path, "second", f"{{{kind}: {ENTRIES[kind]}}}", "spot")
 
 
@@ -80,7 +80,7 @@ def test_two_accounts_of_one_venue_are_traded_by_two_daemons_under_the_same_name
     )
     other = ENTRIES["ionloop"].replace("key}", "other}").replace("other}", f"{tmp_path}/other}}")
     opened(tmp_path, "second", f"{{spot: {other}}}", "spot")
-    storage.locks.close()
+    storage.close()
 
 
 @pytest.mark.parametrize(("kind", "address", "same"), ADDRESSES)
@@ -91,7 +91,7 @@ def test_an_address_that_is_written_otherwise_is_the_same_account(
     storage = open_storage(site(tmp_path, "first", first), {"main": "spot"}, ManualClock(STARTED_AT_NS))
     with pytest.raises(JournalLocked, match="held by process"):
         opened(tmp_path, "second", second, "spot")
-    storage.locks.close()
+    storage.close()
     with pytest.raises(ConfigProblems, match=r"venues\.b: found the account of a, expected one entry for each account"):
         site(tmp_path, "twice", f"{{a: {at_address(kind, address)}, b: {at_address(kind, same)}}}")
 
@@ -102,7 +102,7 @@ def test_another_port_or_host_is_another_account(tmp_path: Path, kind: str, othe
     first, second = (f"{{main: {at_address(kind, one)}}}" for one in ("http://127.0.0.1:9001", other))
     storage = open_storage(site(tmp_path, "first", first), {"main": "spot"}, ManualClock(STARTED_AT_NS))
     opened(tmp_path, "second", second, "spot")
-    storage.locks.close()
+    storage.close()
 
 
 @pytest.mark.parametrize("kind", ENTRIES)

@@ -87,8 +87,7 @@ async def test_a_running_daemon_moves_what_is_old_and_starts_again_knowing_it(
     again = build()
     assert again.engine.state.cursors["shop", "n3"] == f"{max(n for n in range(OLD) if n % 7 == 3)}"
     assert again._storage.store.archive.anchor().seq == 500
-    again._storage.store.close()
-    again._storage.locks.close()
+    again._storage.close()
 
 
 @pytest.mark.asyncio

@@ -81,8 +81,7 @@ def test_no_object_that_a_strategy_is_handed_leads_to_a_secret(tmp_path: Path, m
         held = [one for one in reachable(daemon.venues) if isinstance(one, str) and KEY in one]
         assert held, "the walk would not find the key even where it is"
     finally:
-        daemon._storage.store.close()
-        daemon._storage.locks.close()
+        daemon._storage.close()
 
 
 LISTENERS = """

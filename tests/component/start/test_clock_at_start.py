@@ -26,8 +26,7 @@ def write_at(root: Path, at_ns: int) -> None:
     storage = opened(root, ManualClock(1))
     fact: Fact = CursorMoved("shop", "until", "1", at_ns)
     storage.store.write([Append([codec().encode(fact)], [fact])])
-    storage.store.close()
-    storage.locks.close()
+    storage.close()
 
 
 def test_a_journal_that_is_an_hour_ahead_is_gone_on_from(tmp_path: Path) -> None:
@@ -37,7 +36,7 @@ def test_a_journal_that_is_an_hour_ahead_is_gone_on_from(tmp_path: Path) -> None
     write_at(tmp_path, ahead_ns)
     storage = opened(tmp_path, clock)
     assert ahead_ns <= clock.now_ns() < ahead_ns + HOUR_NS
-    storage.locks.close()
+    storage.close()
 
 
 def test_a_journal_that_is_days_ahead_is_refused(tmp_path: Path) -> None:
@@ -50,5 +49,5 @@ def test_a_journal_that_is_days_ahead_is_refused(tmp_path: Path) -> None:
 def test_a_journal_of_the_past_changes_no_time(tmp_path: Path) -> None:
     clock = SystemClock()
     write_at(tmp_path, clock.now_ns() - HOUR_NS)
-    opened(tmp_path, clock).locks.close()
+    opened(tmp_path, clock).close()
     assert abs(clock.now_ns() - clock.wall_ns()) < HOUR_NS // 3_600

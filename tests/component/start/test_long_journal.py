@@ -127,8 +127,7 @@ def started(directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[float, Da
 
 def close(daemon: Daemon) -> None:
     """Give the journal and the locks back without a run."""
-    daemon._storage.store.close()
-    daemon._storage.locks.close()
+    daemon._storage.close()
 
 
 @pytest.mark.slow

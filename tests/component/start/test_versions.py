@@ -1,5 +1,6 @@
 """One version everywhere: the daemon does not start on a journal that a newer quantd wrote."""
 
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,10 @@ def journal(path: Path, run: RunStarted) -> JournalStore[Fact]:
 def test_a_journal_of_a_newer_quantd_is_refused_and_one_of_this_version_is_folded(tmp_path: Path) -> None:
     run = RunStarted(quantd.__version__, "", {}, "0test", 1, 1)
     newer = msgspec.structs.replace(run, version="999.0")
-    with pytest.raises(JournalError, match=r"written by quantd 999\.0, which is newer than this"):
-        fold(journal(tmp_path / "newer.db", newer), Rig().engine, run)
-    assert fold(journal(tmp_path / "same.db", run), Rig().engine, run).records == 1
+    with (
+        closing(journal(tmp_path / "newer.db", newer)) as store,
+        pytest.raises(JournalError, match=r"written by quantd 999\.0, which is newer than this"),
+    ):
+        fold(store, Rig().engine, run)
+    with closing(journal(tmp_path / "same.db", run)) as store:
+        assert fold(store, Rig().engine, run).records == 1
