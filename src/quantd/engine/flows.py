@@ -5,6 +5,7 @@ as an adjustment, and is never guessed while an order could explain it.
 """
 
 from decimal import Decimal
+from itertools import accumulate, chain
 
 import msgspec
 
@@ -112,23 +113,25 @@ class CashFlows:
         A balance shows flows in their order, so that those of one look follow each other.
         """
         owed = self._owed.pop(key, [])
-        if self._is_of_taken(key, change):
-            change = ZERO
-        shown = _run(owed, change) if change else 0
-        if change and not shown:
-            return change - sum((one.amount for one in owed if one.is_due), ZERO)
-        left = [one for one in owed[shown:] if one.is_due or not one.looks]
-        if left:
-            self._owed[key] = [_Owed(one.amount, one.is_due, one.looks + 1) for one in left]
-        return ZERO
+        for off in self._may_be_off(key):
+            rest = change - off
+            shown = _run(owed, rest) if rest else 0
+            if rest and not shown:
+                continue
+            left = [one for one in owed[shown:] if one.is_due or not one.looks]
+            if left:
+                self._owed[key] = [_Owed(one.amount, one.is_due, one.looks + 1) for one in left]
+            return ZERO
+        return change - sum((one.amount for one in owed if one.is_due), ZERO)
 
-    def _is_of_taken(self, key: tuple[str, str], change: Decimal) -> bool:
-        """Whether a change is money that had left our balance already: shown now, or given back, as it was shown before."""
+    def _may_be_off(self, key: tuple[str, str]) -> list[Decimal]:
+        """Return by how much our balance may be off: 0 first, then what left it at once and is shown now, or was before."""
         taken = self._taken.pop(key, [])
         left = [_Owed(one.amount, one.is_due, one.looks + 1) for one in taken if one.looks < _TAKEN_LOOKS]
         if left:
             self._taken[key] = left
-        return bool(change) and bool(_run(taken, change) or _run(taken, -change))
+        runs = [accumulate(one.amount for one in taken[first:]) for first in range(len(taken))]
+        return [ZERO, *(sign * total for total in chain(*runs) for sign in (1, -1))]
 
     def _infer(self, venue: str, asset: str, drift: _Drift) -> None:
         name = f"inferred-{asset}-{drift.asked_at_ns}"

@@ -6,7 +6,7 @@ from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submi
 from quantd.domain.orders import OperationKind
 from quantd.domain.outcomes import Outcome
 from quantd.engine.core import Engine
-from quantd.engine.orders import LiveOrder
+from quantd.engine.orders import LiveOrder, amended
 from quantd.ports import Connector
 
 Write = Submit | Amend | Cancel | CloseLot | SetProtection
@@ -58,7 +58,7 @@ def write_of(order: LiveOrder, engine: Engine) -> Write | None:
             operation.number,
             order.instrument,
             order.venue_order_id,
-            order.spec,
+            amended(order.spec, operation.quantity, operation.price),
             0,
             0,
             operation.quantity,

@@ -209,3 +209,14 @@ def test_the_same_amount_coming_back_later_is_money_of_its_own() -> None:
     for usd in (750, 750, 750, 1_000, 1_000, 1_000):
         look(rig, usd, went)
     assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False), (CashFlowKind.ADJUSTMENT, D(250), True)]
+
+
+def test_a_deposit_that_comes_with_the_balance_given_back_is_told_apart_from_it() -> None:
+    rig = house()
+    went = withdrawal_ahead(rig)
+    look(rig, 750, went)
+    came = CashFlow("paper", "d2", CashFlowKind.DEPOSIT, "USD", D(250), rig.now_ns + 15 * 10**9)
+    for _ in range(3):
+        look(rig, 1_000, went, came)
+    assert [kind for kind, _, _ in flows(rig)] == [CashFlowKind.WITHDRAWAL, CashFlowKind.DEPOSIT]
+    assert rig.state.portfolio.account("paper").totals["USD"] == 1_000

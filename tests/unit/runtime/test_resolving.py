@@ -3,11 +3,13 @@
 import asyncio
 
 from quantd.clock import LoopClock
+from quantd.domain.capabilities import Support
+from quantd.domain.commands import Amend
 from quantd.domain.events import OperationResolved
 from quantd.domain.orders import Limit, OrderState
 from quantd.domain.outcomes import NotFound, Resolution, StillUnknown, Unknown
 from quantd.runtime.writes import write_of
-from quantd.testing.builders import BTC
+from quantd.testing.builders import BTC, Rig, make_capabilities
 from quantd.testing.loop import run_virtual
 from tests.unit.runtime.watched_account import Desk, Resolvable
 
@@ -44,3 +46,17 @@ def test_a_write_that_a_person_has_settled_is_neither_asked_after_nor_sent_again
         assert refusals == [None, None, "settled"]
 
     run_virtual(scene)
+
+
+def test_a_lost_amendment_is_asked_for_as_it_was_sent() -> None:
+    """By the terms from before it a venue that shows the new ones would seem not to have made it."""
+    rig = Rig(capabilities=make_capabilities(amend=Support.NATIVE))
+    order = rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
+    rig.accept(order)
+    rig.do(lambda s: s.amend(order, quantity=3, price=99))
+    (sent,) = rig.sent(Amend)
+    rig.answer(order, Unknown("timeout"))
+    again = write_of(rig.live(order), rig.engine)
+    assert isinstance(again, Amend)
+    assert (again.spec, again.quantity, again.price) == (sent.spec, sent.quantity, sent.price)
+    assert again.spec.quantity == 3
