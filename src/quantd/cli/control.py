@@ -362,7 +362,7 @@ def _cell(column: str, value: Any) -> str:
         return _time(int(value))
     if column == "fees":
         return ", ".join(f"{_number(amount)} {asset}" for asset, amount in value)
-    return _number(value) if isinstance(value, str) else str(value)
+    return _number(str(value)) if isinstance(value, str | float) else str(value)
 
 
 def _number(text: str | None) -> str:

@@ -55,6 +55,9 @@ async def test_status_orders_fills_and_positions_are_tables(house: House, files:
     status = await run("status", config)
     assert status.exit_code == 0, status.output
     assert "journal 0test: ready" in status.output
+    house.rig.quote(90.1, 90.3)  # whose middle is 90.19999999999999 in binary fractions
+    house.step()
+    assert " 90.2 " in (await run("status", config)).output
     assert "cheap" in (await run("orders", config)).output
     assert "filled" in (await run("orders", config, "--all")).output
     assert BTC in (await run("fills", config)).output
