@@ -19,6 +19,7 @@ from quantd.app.disk import DiskKeeper
 from quantd.app.ending import cancel_entries, end_trading, fault_of
 from quantd.app.engine import build_engine
 from quantd.app.feeds import log_change
+from quantd.app.input_recorder import InputRecorder
 from quantd.app.latches import LatchFollower
 from quantd.app.listeners import Listeners
 from quantd.app.notifications import Notifications
@@ -112,6 +113,7 @@ class Daemon:
         self.bars: BarStore
         self._listeners: Listeners | None = None
         self._disk: DiskKeeper | None = None
+        self._input_log: InputRecorder | None = None
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -141,6 +143,8 @@ class Daemon:
         try:
             self._assemble(capabilities)
         except BaseException:
+            if self._input_log is not None:
+                self._input_log.close()
             self._storage.close()
             raise
 
@@ -266,9 +270,9 @@ class Daemon:
         return 1 if self.failed else 0
 
     async def _run(self) -> None:
-        await self._journal.start()
-        await self.bars.start()
         try:
+            await self._journal.start()
+            await self.bars.start()
             async with asyncio.TaskGroup() as tasks:
                 writes = tasks.create_task(self._writes(), name="writes")
                 runner = tasks.create_task(self._run_engine(), name="runner")

@@ -5,6 +5,7 @@ Used by `replay`, which compares, and by `stress`, which hurries. Nothing is sen
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from quantd.domain.events import Event
 from quantd.domain.facts import Fact, RunStarted
 from quantd.engine.core import Engine
 from quantd.errors import JournalError
-from quantd.journal.inputlog import InputLogReader
+from quantd.journal.inputlog import InputLogHeader, InputLogReader
 from quantd.journal.records import Record
 from quantd.journal.store import JournalStore
 from quantd.telemetry.metrics import NullObserver
@@ -48,8 +49,23 @@ def open_recording(settings: Settings, inputs: Path) -> Recording:
     reader: InputLogReader[Event] = InputLogReader(inputs, Event)
     header = reader.header
     store: JournalStore[Fact] = JournalStore.open(settings.journal.path, codec(), read_only=True)
-    if (store.meta.journal_id, store.meta.epoch) != (header.journal_id, header.epoch):
-        raise JournalError(f"{inputs}: belongs to journal {header.journal_id} epoch {header.epoch}, not to this one")
+    with closing(store):
+        if (store.meta.journal_id, store.meta.epoch) != (header.journal_id, header.epoch):
+            raise JournalError(
+                f"{inputs}: belongs to journal {header.journal_id} epoch {header.epoch}, not to this one"
+            )
+        engine, strategies = _engine(settings, header)
+        run, told = _folded(store, engine, header.after_seq)
+    engine.restored()
+    if not isinstance(run, RunStarted):
+        raise JournalError(f"{inputs}: the journal has no run that starts after record {header.after_seq}")
+    engine.begin(run)
+    engine.lose_in_flight("restart", run.at_ns)
+    return Recording(engine, reader, told, _notes(settings, run, strategies))
+
+
+def _engine(settings: Settings, header: InputLogHeader) -> tuple[Engine, Sequence[Prepared]]:
+    """Build the engine that the recording belongs to, and its strategies."""
     around = Surroundings(
         ManualClock(), NullObserver(), lambda lane: "replay", lambda one: (), lambda venue, reason: None, over_http
     )
@@ -59,23 +75,23 @@ def open_recording(settings: Settings, inputs: Path) -> Recording:
     for name, known in capabilities.items():
         engine.connect(name, known)
     engine.declare()
+    return engine, strategies
+
+
+def _folded(store: JournalStore[Fact], engine: Engine, after_seq: int) -> tuple[Fact | None, list[Record]]:
+    """Fold the journal up to where the recording begins; return the first fact and all records of its run."""
     told: list[Record] = []
     run: Fact | None = None
     for record in store.records():
         fact = store.codec.decode(record)
-        if record.seq <= header.after_seq:
+        if record.seq <= after_seq:
             engine.state.apply(fact)
         elif isinstance(fact, RunStarted) and told:
             break  # the next run has an input log of its own
         else:
             run = run or fact
             told.append(record)
-    engine.restored()
-    if not isinstance(run, RunStarted):
-        raise JournalError(f"{inputs}: the journal has no run that starts after record {header.after_seq}")
-    engine.begin(run)
-    engine.lose_in_flight("restart", run.at_ns)
-    return Recording(engine, reader, told, _notes(settings, run, strategies))
+    return run, told
 
 
 def difference(facts: Sequence[Fact], told: Sequence[Record]) -> str:

@@ -161,12 +161,16 @@ async def _journal(path: Path, warming: Sequence[Fact]) -> JournalWriter[Fact]:
     store: JournalStore[Fact] = JournalStore.create(path, codec(), journal_id="0", epoch=1, projections=projections())
     journal = JournalWriter(store, clock=SystemClock(), observer=NullObserver(), on_failure=lambda error: None)
     await journal.start()
-    await journal.append(warming)
+    try:
+        await journal.append(warming)
+    except BaseException:
+        await journal.close()
+        raise
     return journal
 
 
 async def _hurry(recording: Recording, events: list[Event], factor: float, journal: JournalWriter[Fact]) -> "_Course":
-    """Put the events through a runner of their own, each when it is due.
+    """Put the events through a runner of their own, each when it is due; closes the journal.
 
     Raises:
         JournalError: the disk refused.
@@ -185,13 +189,15 @@ async def _hurry(recording: Recording, events: list[Event], factor: float, journ
         watch=course.watch,
     )
     try:
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(runner.run(), name="runner")
-            await course.run(events, factor)
-            running.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(runner.run(), name="runner")
+                await course.run(events, factor)
+                running.cancel()
+        finally:
+            await journal.close()
     except* JournalFailed as group:
         raise JournalError(str(group.exceptions[0])) from group
-    await journal.close()
     return course
 
 
