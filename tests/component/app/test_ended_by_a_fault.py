@@ -6,6 +6,7 @@ Method: the real daemon in real time on a paper venue, with a channel in memory,
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from sqlite3 import OperationalError
 
 import pytest
 
@@ -70,6 +71,15 @@ async def test_the_fault_of_a_background_task_is_told_as_one_and_wakes_somebody(
         await daemon.run()
     assert [(one.what, one.why) for one in desk.told if one.key == "daemon"] == [
         ("the daemon ended by a fault", "ZeroDivisionError: of a part")
+    ]
+
+
+async def test_the_fault_of_a_part_that_cannot_be_started_is_told(daemon: Daemon, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "bars.db").mkdir()
+    with pytest.raises(OperationalError):
+        await daemon.run()
+    assert [(one.what, one.why) for one in desk.told] == [
+        ("the daemon ended by a fault", "OperationalError: unable to open database file")
     ]
 
 
