@@ -90,7 +90,7 @@ def absent(text: str, *, series: bool) -> set[str]:
 
 
 AT_MOST = {
-    "venues": 1, "strategies": 2, "instruments": 1, "instruments in the configuration": 1, "few": 12, "limits": 60,
+    "venues": 1, "strategies": 2, "instruments": 1, "instruments in the configuration": 1, "few": 16, "limits": 60,
     "lanes": 6, "codes": 12, "hooks": 12, "metrics": len(CATALOGUE), "channels": 1, "operations of a connector": 20,
     "assets of the configured instruments": 2,
 }  # fmt: skip
