@@ -37,6 +37,14 @@ class _Owed(msgspec.Struct, frozen=True):
     """How many looks have come since and not shown it: a balance may be read before the list that tells the flow."""
 
 
+class _Taken(msgspec.Struct, frozen=True):
+    """A flow that left our balance when it was told."""
+
+    amount: Decimal
+    looks: int = 0
+    """How many looks have come since."""
+
+
 class CashFlows:
     """Records each told flow once, and what a drift of balances says where the venue tells nothing."""
 
@@ -46,7 +54,7 @@ class CashFlows:
         """(venue, asset) -> what one quiet look showed, until the next."""
         self._owed: dict[tuple[str, str], list[_Owed]] = {}
         """(venue, asset) -> what was told and no balance has shown yet, oldest first."""
-        self._taken: dict[tuple[str, str], list[_Owed]] = {}
+        self._taken: dict[tuple[str, str], list[_Taken]] = {}
         """(venue, asset) -> what was told and left our balance at once; a balance from before may have shown it already."""
         self._inferred: dict[tuple[str, str, Decimal], None] = {}
         """What was recorded before the venue told it."""
@@ -70,7 +78,7 @@ class CashFlows:
         context.record(CashFlowRecorded(flow, context.now_ns))
         is_taken = context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO) != before
         if is_taken:  # it went out after the last look by the venue's clock; where that is ahead of ours, before it
-            self._taken.setdefault(key, []).append(_Owed(flow.amount, is_due=False))
+            self._taken.setdefault(key, []).append(_Taken(flow.amount))
         drift = self._drifts.get(key)
         if drift is not None and drift.amount == flow.amount:
             del self._drifts[key]
@@ -127,7 +135,7 @@ class CashFlows:
     def _may_be_off(self, key: tuple[str, str]) -> list[Decimal]:
         """Return by how much our balance may be off: 0 first, then what left it at once and is shown now, or was before."""
         taken = self._taken.pop(key, [])
-        left = [_Owed(one.amount, one.is_due, one.looks + 1) for one in taken if one.looks < _TAKEN_LOOKS]
+        left = [_Taken(one.amount, one.looks + 1) for one in taken if one.looks < _TAKEN_LOOKS]
         if left:
             self._taken[key] = left
         runs = [accumulate(one.amount for one in taken[first:]) for first in range(len(taken))]

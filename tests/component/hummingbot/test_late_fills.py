@@ -3,9 +3,11 @@
 import asyncio
 from decimal import Decimal
 
+from quantd.domain.instruments import InstrumentId
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
-from tests.component.hummingbot.bench import Bench, on_bench
+from quantd.venues.budget import Lane
+from tests.component.hummingbot.bench import BTC, Bench, on_bench
 
 PASS_S = 301
 
@@ -59,5 +61,25 @@ def test_nobody_elses_order_is_told() -> None:
         b.known.discard(order_id)
         await asyncio.sleep(PASS_S)
         assert (await b.connector.snapshot()).orders == ()
+
+    on_bench(act)
+
+
+def test_of_many_orders_of_others_it_is_asked_once_which_are_ours() -> None:
+    async def act(b: Bench) -> None:
+        for _ in range(3):
+            b.known.discard(await cancelled_with_a_fill_unheard(b))
+        await asyncio.sleep(PASS_S)
+        asked: list[str] = []
+
+        def known(instrument: InstrumentId) -> tuple[str, ...]:
+            asked.append(instrument)
+            return ()
+
+        reader = b.connector._orders
+        look = await reader.look(Lane.ACCOUNT)
+        assert sum(row.filled_amount > 0 for row in look.recorded.values()) > 1
+        assert await reader.late_reports(look, known, Lane.ACCOUNT) == ()
+        assert asked == [BTC]
 
     on_bench(act)

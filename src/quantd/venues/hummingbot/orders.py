@@ -192,14 +192,19 @@ class OrderReader:
         Raises:
             VenueError: when the trades could not be read; then they are told next time.
         """
-        late = [
+        untold = [
             row
             for one, row in look.recorded.items()
             if row.status in translate.ENDED
             and row.trading_pair in self._markets.known
             and translate.filled(row) not in (0, self._told.get(one))
-            and one in known_ids(instrument_id(self._api.venue, row.trading_pair))
         ]
+        # Once for each pair: of others' orders, which stay untold, there may be hundreds.
+        ours = {
+            pair: frozenset(known_ids(instrument_id(self._api.venue, pair)))
+            for pair in {row.trading_pair for row in untold}
+        }
+        late = [row for row in untold if row.order_id in ours[row.trading_pair]]
         if not late:
             return ()
         trades = await self.trades(lane)
