@@ -53,10 +53,11 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """One whole HTTP answer; header names are lower case."""
+    """One whole HTTP answer."""
 
     status: int
     headers: Mapping[str, str] = {}
+    """Found by their names in lower case, however the venue writes them."""
     body: bytes = b""
 
 

@@ -72,6 +72,9 @@ def is_sound(value: Decimal) -> bool:
     """
     if not value.is_finite():
         return False
+    text = str(value)
+    if len(text) <= LARGEST and "E" not in text:
+        return True  # the usual amount: Decimal writes only small exponents out, and taking it apart costs three times as much
     exponent = int(value.as_tuple().exponent)
     # A quotient of zero may be written with any exponent of a few digits.
     return exponent >= FINEST and (value.adjusted() < LARGEST if value else exponent <= -FINEST)
@@ -117,7 +120,9 @@ def on_step(value: Decimal, step: Decimal) -> bool:
 
 def plain(value: Decimal) -> str:
     """Return fixed-point text without an exponent and without trailing zeros, as venues expect it."""
-    text = f"{value:f}"
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
+from aiohttp import BytesPayload
 from yarl import URL
 
 from quantd.ports import HttpRequest, HttpResponse, NotSent, ReplyLost
@@ -20,6 +21,8 @@ _TYPE: Final = "Content-Type"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX: Final = 3
 _READS: Final = frozenset({"GET", "HEAD"})
+_REPEATED_BY_AIOHTTP: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Its methods with another attempt over a dead connection; see `_once`."""
 IDLE_S: Final = 15.0
 """How long a connection is kept without a request, unless a venue closes it sooner: a write on one that is dead is unknown."""
 
@@ -32,11 +35,18 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     """
     try:
         return await handler(request)
-    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-        # Name not found, refused, TLS not agreed, no free connection: no byte of the request has left.
-        raise NotSent(_words(error)) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise ReplyLost(_words(error)) from error
+        raise _classified(error) from error
+
+
+_ONCE: Final = (_once,)
+
+
+def _classified(error: Exception) -> NotSent | ReplyLost:
+    """Return what a failure means: whether a byte of the request can have left."""
+    # Name not found, refused, TLS not agreed, no free connection.
+    before = isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError)
+    return NotSent(_words(error)) if before else ReplyLost(_words(error))
 
 
 def _words(error: BaseException) -> str:
@@ -104,6 +114,8 @@ class AiohttpTransport:
             return response
         except (NotSent, ReplyLost):
             raise
+        except aiohttp.ClientError as error:
+            raise _classified(error) from error
         except TimeoutError as error:
             raise ReplyLost(f"no answer within {timeout_s} s") from error
         except Exception as error:  # boundary: whatever the library raises, the bytes may have left
@@ -122,19 +134,21 @@ class AiohttpTransport:
         session = self._session
         if session is None:
             session = self._session = self._open()
+        method = request.method
         async with session.request(
-            request.method,
+            method,
             url,
-            data=request.body or None,
+            # A payload that is made already spares aiohttp the search for one that fits.
+            data=BytesPayload(request.body) if request.body else None,
             headers=request.headers,
             # aiohttp would name a type of its own where we name none. It is told not to only then, for a request with
             # headers to leave out goes a longer way through it.
             skip_auto_headers=None if _TYPE in request.headers else (_TYPE,),
             allow_redirects=False,
             timeout=self._timeouts.get(timeout_s) or self._timeout(timeout_s),
+            middlewares=_ONCE if method in _REPEATED_BY_AIOHTTP else (),
         ) as answer:
-            body = await self._body(answer)
-            return HttpResponse(answer.status, {name.lower(): text for name, text in answer.headers.items()}, body)
+            return HttpResponse(answer.status, answer.headers, await self._body(answer))
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
         chunk = await answer.content.readany()
@@ -180,7 +194,6 @@ class AiohttpTransport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
-            middlewares=(_once,),
         )
 
     async def close(self) -> None:

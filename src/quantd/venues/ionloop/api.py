@@ -109,7 +109,7 @@ class Api:
                     payload = wire.decode(kind, answer.data)
                 except CANNOT_READ:
                     outcome = Unknown(UNREADABLE)
-            if is_auth_failure(operation, status, outcome) and self._auth_failed is not None:
+            elif is_auth_failure(operation, status, outcome) and self._auth_failed is not None:
                 self._auth_failed(f"{operation}: {outcome}")
             return outcome
 

@@ -79,6 +79,8 @@ def route_table(overrides: Mapping[str, str]) -> dict[str, Route]:
 
 def target(route: Route, parts: Mapping[str, str], query: Mapping[str, str] | None = None) -> str:
     """Return path and query of a request, percent-encoded; `parts` fill the template."""
-    path = route.path.format(**{name: quote(value, safe="") for name, value in parts.items()})
+    path = route.path
+    if "{" in path:
+        path = path.format(**{name: quote(value, safe="") for name, value in parts.items()})
     # Commas stay readable: the venue's lists of states are comma-separated.
     return f"{path}?{urlencode(query, safe=',:')}" if query else path

@@ -20,25 +20,29 @@ Price = str | float
 _Payload = TypeVar("_Payload")
 
 
+class Frame(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of what holds no amounts: camelCase names."""
+
+
 class Wire(Finite, frozen=True, rename="camel"):
     """Base of all payloads: camelCase names, and no Decimal that is not a number."""
 
 
-class Meta(Wire, frozen=True):
+class Meta(Frame, frozen=True):
     """What every answer says about itself."""
 
     request_id: str = ""
     timestamp: Instant | None = None
 
 
-class ErrorBody(Wire, frozen=True):
+class ErrorBody(Frame, frozen=True):
     """A failure in the venue's words."""
 
     code: str
     message: str = ""
 
 
-class Envelope(Wire, frozen=True):
+class Envelope(Frame, frozen=True):
     """The frame of every answer, good or bad."""
 
     success: bool
