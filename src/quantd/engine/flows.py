@@ -17,8 +17,8 @@ from quantd.domain.reports import AccountSnapshot
 from quantd.engine.context import Context
 
 _INFERRED_MAX = 100
-_TAKEN_LOOKS = 2
-"""For how many looks a flow may explain what it does to our balance: until one has shown it, and the next its doubling."""
+_RESUMED_MAX = 100
+"""Losses of one account since its last look that count after a restart; all sums of neighbours among them are tried."""
 
 
 class _Drift(msgspec.Struct, frozen=True):
@@ -41,8 +41,10 @@ class _Taken(msgspec.Struct, frozen=True):
     """A flow that left our balance when it was told."""
 
     amount: Decimal
-    looks: int = 0
-    """How many looks have come since."""
+    at_ns: int
+    """When it was told. What a look shows that was not asked for later, it is taken off again."""
+    was_shown: bool = False
+    """A look that was asked for later has come; the next may yet show its doubling, and is the last that it explains."""
 
 
 class CashFlows:
@@ -58,6 +60,19 @@ class CashFlows:
         """(venue, asset) -> what was told and left our balance at once; a balance from before may have shown it already."""
         self._inferred: dict[tuple[str, str, Decimal], None] = {}
         """What was recorded before the venue told it."""
+        self._resumed: set[str] = set()
+        """Venues whose accounts have been looked at by this process."""
+
+    def resume(self, venue: str) -> None:
+        """Before a look: remember what a process before this one took from our balance since the venue was asked last.
+
+        The account does not say whether a flow or an execution took it. While no order is at work both explain the same.
+        """
+        if venue in self._resumed:
+            return
+        self._resumed.add(venue)
+        for at_ns, asset, amount in self._context.state.portfolio.account(venue).since[-_RESUMED_MAX:]:
+            self._taken.setdefault((venue, asset), []).append(_Taken(amount, at_ns))
 
     def moved(self, event: CashMoved) -> None:
         """Record a flow that the venue told; one that it told before changes nothing."""
@@ -78,7 +93,7 @@ class CashFlows:
         context.record(CashFlowRecorded(flow, context.now_ns))
         is_taken = context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO) != before
         if is_taken:  # it went out after the last look by the venue's clock; where that is ahead of ours, before it
-            self._taken.setdefault(key, []).append(_Taken(flow.amount))
+            self._taken.setdefault(key, []).append(_Taken(flow.amount, context.now_ns))
         drift = self._drifts.get(key)
         if drift is not None and drift.amount == flow.amount:
             del self._drifts[key]
@@ -135,7 +150,8 @@ class CashFlows:
     def _may_be_off(self, key: tuple[str, str]) -> list[Decimal]:
         """Return by how much our balance may be off: 0 first, then what left it at once and is shown now, or was before."""
         taken = self._taken.pop(key, [])
-        left = [_Taken(one.amount, one.looks + 1) for one in taken if one.looks < _TAKEN_LOOKS]
+        asked_at_ns = self._context.state.portfolio.account(key[0]).asked_at_ns
+        left = [_Taken(one.amount, one.at_ns, one.at_ns < asked_at_ns) for one in taken if not one.was_shown]
         if left:
             self._taken[key] = left
         runs = [accumulate(one.amount for one in taken[first:]) for first in range(len(taken))]

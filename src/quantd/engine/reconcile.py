@@ -51,6 +51,7 @@ class Reconciler:
     def look(self, snapshot: AccountSnapshot) -> None:
         """Compare a periodic snapshot by the venue's own policies, where it has any; then take it in."""
         context, snapshot = self._context, self._context.doubts.settled(snapshot)
+        self.flows.resume(snapshot.venue)
         if snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
             self._intake.snapshot(
                 snapshot
@@ -74,6 +75,7 @@ class Reconciler:
     def run(self, event: ReconcileOrdered) -> None:
         """Compare by the policies that were ordered, apply what counts, take the venue's balances, and say so."""
         context, snapshot = self._context, self._context.doubts.settled(event.snapshot)
+        self.flows.resume(snapshot.venue)
         if event.agreed_at_ns and snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
             self.look(snapshot)  # overtaken by another look while a person's was on its way: it proves nothing any more
             return

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from quantd.domain.cash import CashFlow, CashFlowKind
@@ -201,6 +202,25 @@ def test_it_is_so_too_when_it_is_told_by_itself() -> None:
     for _ in range(3):
         look(rig, 750)
     assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False)]
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["one process", "restarted"])
+def test_withdrawals_told_while_our_clock_stands_still_are_counted_once(restarts: bool) -> None:
+    """It was set back: each look is asked for at the same time, and what left our balance is taken off what it shows again."""
+    rig = house()
+    rig.wait()
+    first, second = withdrawal_ahead(rig), msgspec.structs.replace(withdrawal_ahead(rig, 20), id="w2")
+    rig.handle(make_snapshot({"USD": 750, "BTC": 1}, at_ns=rig.now_ns, flows=(first,)))
+    if restarts:
+        stood_at_ns, rig = rig.now_ns, Rig(facts=rig.facts)
+        rig.engine.context.policies["paper"] = Policies(ReconcileAction.REFUSE)
+        rig.now_ns = stood_at_ns
+    for _ in range(4):
+        rig.handle(make_snapshot({"USD": 500, "BTC": 1}, at_ns=rig.now_ns, flows=(first, second)))
+    for _ in range(3):
+        look(rig, 500, first, second)
+    assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False)] * 2
+    assert rig.state.portfolio.account("paper").totals["USD"] == 500
 
 
 def test_the_same_amount_coming_back_later_is_money_of_its_own() -> None:
