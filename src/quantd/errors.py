@@ -87,6 +87,10 @@ class ListenFailed(QuantdError):
     """A port of ours cannot be had; names the key of the configuration and why."""
 
 
+class BarStoreFailed(QuantdError):
+    """The file of kept bars can be neither opened nor made; names the key of the configuration, the file, and why."""
+
+
 class JournalError(QuantdError):
     """The journal cannot be used."""
 

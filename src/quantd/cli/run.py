@@ -19,7 +19,7 @@ from quantd.app.venues import over_http
 from quantd.clock import SystemClock
 from quantd.config import ConfigProblems, Settings, load
 from quantd.domain.numbers import use_exact_arithmetic
-from quantd.errors import ConfigError, JournalError, ListenFailed, first_of
+from quantd.errors import BarStoreFailed, ConfigError, JournalError, ListenFailed, first_of
 from quantd.runtime.watchdog import hold_kill_signal
 from quantd.telemetry.logs import configure_logging
 from quantd.telemetry.metrics import PrometheusObserver
@@ -59,7 +59,7 @@ def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     except ConfigError as error:
         typer.echo(str(error), err=True)
         return 2
-    except (JournalError, ListenFailed) as error:
+    except (BarStoreFailed, JournalError, ListenFailed) as error:
         typer.echo(f"quantd: {error}", err=True)
         return 1
 

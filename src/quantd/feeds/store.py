@@ -18,6 +18,7 @@ import structlog
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
+from quantd.errors import BarStoreFailed
 
 _LAYOUT_VERSION = 1
 _TABLE = """
@@ -92,10 +93,14 @@ class BarStore:
         """Open or make the file and start the thread.
 
         Raises:
-            OSError: when the folder cannot be made or the file not be put aside.
-            sqlite3.OperationalError: when the file can be neither opened nor made.
+            BarStoreFailed: the file or its folder can be neither opened nor made, or one that cannot be read not be put aside.
         """
-        connection = await asyncio.to_thread(self._open)
+        try:
+            connection = await asyncio.to_thread(self._open)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise BarStoreFailed(
+                f"feeds.bar_store: expected a file that can be opened or made, found {self._path}: {error}"
+            ) from error
         self._thread = threading.Thread(target=self._serve, args=(connection,), name="bar-store", daemon=True)
         self._thread.start()
 
