@@ -21,8 +21,6 @@ _TYPE: Final = "Content-Type"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX: Final = 3
 _READS: Final = frozenset({"GET", "HEAD"})
-_REPEATED_BY_AIOHTTP: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Its methods with another attempt over a dead connection; see `_once`."""
 IDLE_S: Final = 15.0
 """How long a connection is kept without a request, unless a venue closes it sooner: a write on one that is dead is unknown."""
 
@@ -37,9 +35,6 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         return await handler(request)
     except (aiohttp.ClientError, OSError) as error:
         raise _classified(error) from error
-
-
-_ONCE: Final = (_once,)
 
 
 def _classified(error: Exception) -> NotSent | ReplyLost:
@@ -134,9 +129,8 @@ class AiohttpTransport:
         session = self._session
         if session is None:
             session = self._session = self._open()
-        method = request.method
         async with session.request(
-            method,
+            request.method,
             url,
             # A payload that is made already spares aiohttp the search for one that fits.
             data=BytesPayload(request.body) if request.body else None,
@@ -146,7 +140,8 @@ class AiohttpTransport:
             skip_auto_headers=None if _TYPE in request.headers else (_TYPE,),
             allow_redirects=False,
             timeout=self._timeouts.get(timeout_s) or self._timeout(timeout_s),
-            middlewares=_ONCE if method in _REPEATED_BY_AIOHTTP else (),
+            # A POST is repeated by nobody, and most orders are one: the watch over it would only cost time.
+            middlewares=() if request.method == "POST" else (_once,),
         ) as answer:
             return HttpResponse(answer.status, answer.headers, await self._body(answer))
 
