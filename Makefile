@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PEERS := nautilus-trader ccxt basana backtesting aiolimiter hummingbot-api-client v20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check assessment bench campaign dashboards demo-venues pictures ops ops-tools tradelocker-client fmt lock clean
+.PHONY: help run test check assessment bench campaign hunt dashboards demo-venues pictures ops ops-tools tradelocker-client fmt lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make assessment  run the tests behind each risk control, write docs/risk-assessment.md (JUNIT=report.xml: of a run made)"
 	@echo "make bench     measure quantd beside its peers, write benchmarks/RESULTS.md"
 	@echo "make campaign  the long runs: kills, simulated days with faults, inverted controls"
+	@echo "make hunt      new seeds of the simulated days, from where the last hunt ended (MINUTES=30)"
 	@echo "make demo-venues  one daemon at five simulated venues (DATA=folder of recorded prices, MINUTES=5)"
 	@echo "make ops       check image, chart, unit, alerts and dashboards with the real tools (fetched into .ops/)"
 	@echo "make tradelocker-client  install TradeLocker's client in $(TRADELOCKER_VENV); make test then runs it too"
@@ -84,6 +85,9 @@ dashboards:
 
 campaign: $(VENV)/.dev-installed $(TRADELOCKER_VENV)/.client-installed
 	TRADELOCKER_VENV=$(abspath $(TRADELOCKER_VENV)) $(BIN)/python -m tests.campaign
+
+hunt: $(VENV)/.dev-installed
+	$(BIN)/python -m tests.sim.hunting --minutes $(or $(MINUTES),30)
 
 tradelocker-client: $(TRADELOCKER_VENV)/.client-installed
 
