@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROMISES = ROOT / "docs" / "promises.md"
+CONTINUITY = ROOT / "docs" / "operations" / "continuity.md"
 PROMISED = 10
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -37,8 +38,9 @@ def broken(path: Path, link: str) -> bool:
     return bool(anchor) and target.suffix == ".md" and anchor not in anchors(target)
 
 
-def test_every_test_that_proves_a_promise_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", [PROMISES, CONTINUITY], ids=lambda path: path.stem)
+def test_every_test_that_proves_a_promise_or_shows_what_a_fault_leads_to_exists(path: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", path.read_text(encoding="utf-8"))
     assert named
     missing = [f"{file}::{test}" for file, test in named if not (ROOT / file).is_file()]
     missing += [
@@ -52,6 +54,12 @@ def test_every_promise_has_a_proof_or_says_that_it_has_none() -> None:
     assert [part.partition(".")[0] for part in parts] == [str(number) for number in range(1, PROMISED + 1)]
     silent = [part.partition("\n")[0] for part in parts if "::test_" not in part and "Not yet proven" not in part]
     assert not silent
+
+
+def test_each_fault_names_what_shows_it() -> None:
+    rows = [line for line in CONTINUITY.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    assert not [row.split("|")[1] for row in rows if "::test_" not in row]
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
