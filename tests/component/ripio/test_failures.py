@@ -5,6 +5,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from quantd.domain.orders import OrderState
@@ -160,6 +161,25 @@ def test_after_a_jump_of_the_venue_s_clock_reads_are_tried_again_and_a_write_is_
         assert await bench.settle(command, sent_at_ns) == NotFound()
         assert isinstance(await bench.connector.submit(bench.submit()), Accepted)
         assert not bench.auth_failures
+
+    on_bench(act)
+
+
+@pytest.mark.parametrize("skew_s", [30.0, -30.0])
+def test_a_jump_of_the_venue_s_clock_that_only_the_second_refusal_tells_is_none_of_the_credentials(
+    skew_s: float,
+) -> None:
+    async def act(bench: Bench) -> None:
+        real, unreadable = bench.venue.handle, [b"\x00\xff"]
+
+        def by_a_proxy_that_spoils_one(request: HttpRequest) -> HttpResponse:
+            answer = real(request)
+            return msgspec.structs.replace(answer, body=unreadable.pop()) if unreadable else answer
+
+        bench.venue.handle = by_a_proxy_that_spoils_one  # type: ignore[method-assign]  # what stands in between
+        bench.switches.clock_skew_s = skew_s
+        assert await bench.connector.quotes([bench.instrument])
+        assert bench.paths()[-3:] == ["/ticker/BTC_BRL"] * 3
 
     on_bench(act)
 
