@@ -169,7 +169,7 @@ def _positions(state: State, snapshot: AccountSnapshot, policies: Policies) -> I
     if not account.is_margin:
         return
     theirs: dict[InstrumentId, Decimal] = {}
-    for lot in snapshot.lots:
+    for lot in (*snapshot.lots, *_unlisted(state, snapshot)):
         theirs[lot.instrument] = theirs.get(lot.instrument, ZERO) + lot.signed
     for instrument, net in state.portfolio.nets.items():
         if instrument.partition(":")[0] != snapshot.venue or not is_quiet(state, instrument, snapshot.asked_at_ns):
@@ -186,6 +186,15 @@ def _positions(state: State, snapshot: AccountSnapshot, policies: Policies) -> I
             yield Difference(
                 "position", instrument, UNLISTED, plain(quantity), _action(policies, instrument, True), instrument
             )
+
+
+def _unlisted(state: State, snapshot: AccountSnapshot) -> Iterable[Lot]:
+    """Return our lots that a list lacks which is not whole: on a hedging account one may be missing on either side."""
+    known = state.lots.get(snapshot.venue)
+    if snapshot.lots_complete or known is None or not state.portfolio.account(snapshot.venue).is_hedging:
+        return ()
+    shown = {lot.venue_id for lot in snapshot.lots}
+    return (held.lot for held in known.all() if held.lot.venue_id not in shown)
 
 
 def _lots(state: State, snapshot: AccountSnapshot, policies: Policies) -> Iterable[Difference]:

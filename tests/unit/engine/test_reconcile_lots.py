@@ -121,16 +121,6 @@ def test_a_lot_that_is_ours_by_its_tag_and_whose_fill_was_never_told_is_its_stra
     assert [one.lot for one in rig.sent(CloseLot)] == ["7"]
 
 
-def test_lots_that_are_not_all_shown_take_nothing_from_a_strategy() -> None:
-    rig = make_adopting()
-    enter(rig, STOP)
-    for _ in range(3):
-        rig.now_ns += SECOND_NS
-        lot = Lot("9", BTC, Side.BUY, D(5), D(100))
-        rig.handle(make_snapshot({"USD": 1_000_000}, at_ns=rig.now_ns, lots=(lot,), lots_complete=False))
-    assert held(rig) == 2
-
-
 def test_an_exit_that_is_told_after_reconciliation_has_booked_it_is_not_booked_again() -> None:
     rig = make_adopting()
     enter(rig, STOP)
