@@ -78,9 +78,14 @@ class Wire:
                 self._placed[terms] += 1
                 _may_leave(write, standing, is_exit=any(one in self._exits for one in wanted))
             case CancelOne(venue_order_id) if not is_failed:
-                order = self._ids.get(venue_order_id)
+                order = self._ids.get(venue_order_id) or self._by_our_id(venue_order_id)
                 require(order is not None, "a cancel of an order that is not ours:", venue_order_id)
                 require(self._cancels[order or ""], "a cancel that is not on disk:", venue_order_id)
+
+    def _by_our_id(self, named: str) -> str | None:
+        """Return the order that a cancel names by our id, as OANDA takes it where its own was never told: with an at sign."""
+        order_id = named.removeprefix("@")
+        return order_id if order_id != named and order_id in self._operations else None
 
     def _create(self, order_id: str, operation: int | None, body: bytes) -> None:
         require(order_id and operation != -1, "a create without an id of ours:", order_id, operation)

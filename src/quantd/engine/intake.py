@@ -1,6 +1,5 @@
-"""Venue evidence on its way in: outcomes, reports, resolutions and snapshots become facts.
-
-Sources merge monotonically: the highest cumulative quantity wins, duplicates change nothing, a better price corrects.
+"""Venue evidence on its way in: outcomes, reports, resolutions and snapshots become facts. Sources merge monotonically: the highest
+cumulative quantity wins, duplicates change nothing, a better price corrects.
 """
 
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from quantd.engine.executions import corrections, derived, executed, is_told, li
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.overfills import is_beyond
+from quantd.engine.restored import take_terms
 from quantd.engine.settling import settlement_of
 from quantd.engine.snapshots import locks_are_stale, lots_have_moved, lots_to_take
 from quantd.engine.trading import Trading
@@ -206,6 +206,7 @@ class Intake:
             if order is None:
                 self._keep(report)
                 return
+        take_terms(context, order, report)
         if is_beyond(context, order, report):
             return
         named = bool(report.venue_order_id) and report.venue_order_id not in order.venue_order_ids
@@ -335,8 +336,8 @@ class Intake:
 
     def reopen(self, order: LiveOrder) -> None:
         """Take an ended order for alive, as the venue shows it."""
-        now_ns = self._context.now_ns
-        self._context.record(OrderMoved(order.client_order_id, Trigger.REOPEN, now_ns, "venue_shows_it_alive"))
+        context = self._context
+        context.record(OrderMoved(order.client_order_id, Trigger.REOPEN, context.now_ns, "venue_shows_it_alive"))
         self._changed(order, None)
 
     def _is_newer(self, order: LiveOrder, report: OrderReport) -> bool:

@@ -166,9 +166,7 @@ def test_after_a_jump_of_the_venue_s_clock_reads_are_tried_again_and_a_write_is_
 
 
 @pytest.mark.parametrize("skew_s", [30.0, -30.0])
-def test_a_jump_of_the_venue_s_clock_that_only_the_second_refusal_tells_is_none_of_the_credentials(
-    skew_s: float,
-) -> None:
+def test_a_jump_of_the_clock_that_only_the_second_refusal_tells_is_none_of_the_credentials(skew_s: float) -> None:
     async def act(bench: Bench) -> None:
         real, unreadable = bench.venue.handle, [b"\x00\xff"]
 
