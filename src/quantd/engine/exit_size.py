@@ -11,6 +11,7 @@ import msgspec
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Effect, OrderSpec, Side
+from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.wish import Denial, Denied, Wish
 from quantd.engine.state import State
 
@@ -39,6 +40,22 @@ def fitted(wish: Wish) -> OrderSpec | Denied:
         quantity = min(quantity, free / rules.units_per_quantity)
     quantity = rules.quantity(quantity)
     return spec if quantity == spec.quantity else msgspec.structs.replace(spec, quantity=quantity)
+
+
+def cut_to_book(state: State, order: LiveOrder, quantity: Decimal) -> Decimal:
+    """Return how much of `quantity` is to follow an order that has ended, at most what is left to close if it may only reduce.
+
+    The book may have shrunk while it was replaced: denied for its size, what is left of the position would have no exit.
+    """
+    closable = closable_by(state, order)
+    bound = order.spec.reduce_only or order.spec.effect is Effect.CLOSE
+    return min(quantity, closable) if bound and closable > 0 else quantity
+
+
+def closable_by(state: State, order: LiveOrder) -> Decimal:
+    """Return what is held that an order of the same side would close once this one has ended, other exits taken off."""
+    book = state.portfolio.book(order.strategy, order.instrument)
+    return book.worst_short if order.spec.side is Side.SELL else -book.worst_long
 
 
 def is_dust(state: State, instrument: InstrumentId, side: Side, quantity: Decimal) -> bool:

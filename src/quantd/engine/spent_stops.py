@@ -7,8 +7,9 @@ no price any more. Journalled as an order of its own that names the spent one, s
 import msgspec
 
 from quantd.domain.facts import OrderIntended
-from quantd.domain.orders import OrderKind, OrderState, Origin, Role, Side
+from quantd.domain.orders import OrderKind, OrderState, Origin, Role
 from quantd.engine.context import Context
+from quantd.engine.exit_size import closable_by
 from quantd.engine.orders import LiveOrder
 
 EXPIRED, SELF_MATCH = "expired", "self_match"
@@ -30,8 +31,7 @@ def place_again(context: Context, order: LiveOrder) -> LiveOrder | None:
     if not _is_spent(order):
         return None
     spec = order.spec
-    book = context.state.portfolio.book(order.strategy, order.instrument)
-    closable = book.worst_short if spec.side is Side.SELL else -book.worst_long
+    closable = closable_by(context.state, order)
     left = context.instrument(order.instrument).quantity(min(spec.quantity - order.filled, closable))
     if left <= 0:
         return None

@@ -28,7 +28,7 @@ from quantd.domain.orders import (
 from quantd.engine import standing
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket, emulate, terms
-from quantd.engine.exit_size import fitted
+from quantd.engine.exit_size import cut_to_book, fitted
 from quantd.engine.lot_closing import close_lot
 from quantd.engine.orders import LiveOrder, amended
 from quantd.engine.reducing import must_go
@@ -248,7 +248,7 @@ class Trading:
                 order.strategy,
                 order.instrument,
                 spec.side,
-                quantity,
+                cut_to_book(self._context.state, order, quantity),
                 how,
                 order.origin,
                 order.role,

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from quantd.domain.commands import Amend, Cancel
+from quantd.domain.events import OperationResolved
 from quantd.domain.facts import OrderIntended
 from quantd.domain.orders import Limit, Market, OrderState, Stop
+from quantd.domain.outcomes import NotExecuted, NotFound, Rejected, Unknown
 from quantd.engine.orders import LiveOrder, view_of
 from quantd.testing.builders import BTC, Rig, make_capabilities, make_instrument, make_plain_capabilities
 
@@ -147,3 +149,53 @@ def test_other_strategies_orders_stay_as_they_are() -> None:
     rig.fill(market)
     assert not rig.sent(Cancel)
     assert not rig.sent(Amend)
+
+
+@pytest.mark.parametrize("answer", [Rejected("no"), NotExecuted("rate_limited")], ids=["rejected", "not executed"])
+def test_a_cut_that_the_venue_turned_away_is_tried_again_and_less_often_each_time(answer: Any) -> None:
+    rig = Rig(**MARGIN)
+    rig.hold(2)
+    order = resting(rig, 2, Limit(110, reduce_only=True))
+    sold(rig, 1)
+    for _ in range(40):
+        if order.operation is not None:
+            rig.answer(order, answer)
+        rig.wait(1)
+    assert order.is_open
+    assert 4 <= len(rig.sent(Amend)) <= 8, "tried at 0, 0, 1, 3, 7, 15, 31 s: else it opens a short when it trades"
+    assert {one.quantity for one in rig.sent(Amend)} == {D(1)}
+
+
+def test_a_cut_whose_answer_was_lost_is_made_again_when_it_is_found_not_to_have_happened() -> None:
+    rig = Rig(**MARGIN)
+    rig.hold(2)
+    order = resting(rig, 2, Limit(110, reduce_only=True))
+    sold(rig, 1)
+    rig.answer(order, Unknown("timeout"))
+    assert order.operation is not None
+    rig.handle(OperationResolved(order.client_order_id, order.operation.number, NotFound(), rig.now_ns))
+    rig.wait(1)
+    assert [one.quantity for one in rig.sent(Amend)] == [D(1), D(1)]
+
+
+def test_a_cut_that_was_made_is_not_looked_at_again() -> None:
+    rig = Rig(**MARGIN)
+    rig.hold(2)
+    order = resting(rig, 2, Limit(110, reduce_only=True))
+    sold(rig, 1)
+    rig.accept(order)
+    rig.wait(1)
+    rig.wait(60)
+    assert len(rig.sent(Amend)) == 1
+    assert not rig.engine.protection.waits
+
+
+def test_what_is_left_of_an_exit_follows_a_book_that_shrinks_further_while_its_order_is_replaced() -> None:
+    rig = Rig(**MARGIN, **PLAIN)
+    rig.hold(3)
+    order = resting(rig, 3, Limit(110, reduce_only=True))
+    sold(rig, 1)
+    sold(rig, 1)
+    rig.accept(order)
+    rest = [one for one in rig.state.orders.open_orders(BTC) if one.parent == order.client_order_id]
+    assert [one.spec.quantity for one in rest] == [D(1)], "else the last of it has lost its exit"
