@@ -212,7 +212,7 @@ class Daemon:
             self.executor,
             clock=clock,
             observer=observer,
-            latch=lambda fact: latch_state_set(self._storage.latch, fact),
+            latch=self._latches.decided,
             watch=self._watch,
             input_log=self._input_log,
         )

@@ -5,6 +5,7 @@ File or journal saying halted means halted. A person clears through the file (`q
 
 import structlog
 
+from quantd.app.storage import latch_state_set
 from quantd.domain.events import HaltOrdered, Resumed, TradingState
 from quantd.domain.facts import StateSet
 from quantd.engine.core import Engine
@@ -30,6 +31,8 @@ class LatchFollower:
         self._generation: int | None = None
         self._told: dict[str, Halt] = {}
         """The clearing of each scope that the engine was told last: once, since it may be halted again meanwhile."""
+        self._ending: set[str] = set()
+        """Scopes whose own halt the engine has ended, until that is in the journal and out of the file."""
 
     def start(self) -> None:
         """Write what only the journal knows into the file, and tell the engine what only the file knows."""
@@ -49,14 +52,25 @@ class LatchFollower:
         """
         content, known = self._latch.read(), self._engine.state.latches
         untold = any(halt.by not in _OWN and halt.scope not in known for halt in content.halts)
-        uncleared = any(note.scope in known and self._told.get(note.scope) != note for note in content.cleared)
+        latched = {halt.scope for halt in content.halts}
+        cleared = [note for note in content.cleared if note.scope in known and note.scope not in latched]
+        uncleared = any(self._told.get(note.scope) != note for note in cleared)
         if untold or uncleared or content.generation != self._generation:
             self._compare()
+
+    def decided(self, fact: StateSet) -> None:
+        """Put a halt into the file, before it is in the journal; an end waits for that, and is not undone meanwhile."""
+        if fact.state is not TradingState.ACTIVE:
+            self._ending.discard(fact.scope)
+            latch_state_set(self._latch, fact)
+        elif fact.by in _OWN:
+            self._ending.add(fact.scope)
 
     def recorded(self, fact: StateSet) -> None:
         """Take a halt out of the file that the engine itself ended, where it was its own."""
         if fact.state is not TradingState.ACTIVE or fact.by not in _OWN:
             return
+        self._ending.discard(fact.scope)
         if any(halt.scope == fact.scope and halt.by == fact.by for halt in self._latch.read().halts):
             try:
                 self._latch.clear(fact.scope, by=fact.by, why=fact.why, at_ns=fact.at_ns)
@@ -75,6 +89,8 @@ class LatchFollower:
         ours = self._engine.state.latches
         for halt in content.halts:
             known = ours.get(halt.scope)
+            if known is None and halt.by in _OWN and halt.scope in self._ending:
+                continue
             if known is None or known.state is not halt.state:
                 self._emit(HaltOrdered(halt.scope, halt.state, halt.by, halt.why, max(content.generation, 0), now_ns))
         latched = {halt.scope for halt in content.halts}

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from quantd.domain.commands import Cancel, CancelAll, Command, Submit
-from quantd.domain.events import Event, MarketEvent, TradingState
+from quantd.domain.events import Event, MarketEvent
 from quantd.domain.facts import Fact, StateSet
 from quantd.engine.core import Engine
 from quantd.errors import JournalFailed
@@ -43,7 +43,7 @@ class InputLog(Protocol):
 
 
 Latch = Callable[[StateSet], None]
-"""Writes a halt to the latch's file, synced, or clears it there."""
+"""Told of each latched state, and of its end, before it is in the journal: writes a halt to the latch's file, synced."""
 Watch = Callable[[Sequence[Fact]], None]
 """Reads the engine's facts: telemetry, follow-ups; must not change anything of the engine."""
 
@@ -160,7 +160,7 @@ class Runner:
 
     async def _write(self, facts: list[Fact], commands: Sequence[Command]) -> None:
         for fact in facts:
-            if isinstance(fact, StateSet) and fact.state is not TradingState.ACTIVE:
+            if isinstance(fact, StateSet):
                 self._latch(fact)
         try:
             await self._journal.append(facts)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from quantd.app.latches import LatchFollower
-from quantd.app.storage import latch_state_set
 from quantd.clock import ManualClock
-from quantd.domain.events import Event, TradingState
+from quantd.domain.events import Event, TimerFired, TradingState
 from quantd.domain.facts import StateSet
 from quantd.journal.latch import Halt, HaltLatch
 from quantd.testing.builders import Puppet, Rig
@@ -48,7 +47,7 @@ class Desk:
         written, self._written = self._written, len(self.rig.facts)
         for fact in self.rig.facts[written:]:
             if isinstance(fact, StateSet):
-                latch_state_set(self.latch, fact)
+                self.follower.decided(fact)
                 self.follower.recorded(fact)
         self.follower.look()
         self.handle()
@@ -175,3 +174,33 @@ def test_a_renewal_leaves_a_person_s_halt_in_the_file(desk: Desk) -> None:
         desk.tick()
     assert [halt.by for halt in desk.latch.read().halts] == ["ops"]
     assert desk.rig.state.latches["strategy:s1"].by == "ops"
+
+
+def test_a_look_between_the_end_of_a_halt_of_the_engine_s_own_and_the_file_s_brings_it_not_back(desk: Desk) -> None:
+    """The file follows once the end is in the journal; a look may come before, and an old clearing makes each look compare."""
+    desk.halt()
+    desk.clear()
+    desk.halt()
+    desk.follower = LatchFollower(desk.latch, desk.rig.engine, desk.inbox.append, desk.clock)
+    desk.follower.start()
+    desk.handle()
+    desk.rig.handle(TimerFired("s1", "@stop", desk.rig.now_ns, desk.rig.now_ns))
+    desk.tick()
+    assert [(one.scope, one.by) for one in desk.latch.read().halts] == [("all", "ops"), ("strategy:s1", "schedule")]
+    desk.rig.handle(TimerFired("s1", "@start", desk.rig.now_ns, desk.rig.now_ns))
+    desk.follower.decided(desk.rig.of(StateSet)[-1])  # the journal writes
+    desk.halt("venue:paper")  # whatever else changes the file meanwhile
+    desk.follower.look()
+    desk.handle()
+    desk.tick()
+    ours = ["all", "venue:paper"]
+    assert list(desk.rig.state.latches) == ours, "else the strategy stays out of its hours until a person sees it"
+    assert [one.scope for one in desk.latch.read().halts] == ours
+
+
+def test_a_schedule_s_halt_that_only_the_file_knows_holds_after_a_start(desk: Desk) -> None:
+    """The process was killed between the two."""
+    desk.latch.halt(Halt("strategy:s1", TradingState.REDUCING, "schedule", "stop", desk.clock.now_ns()))
+    LatchFollower(desk.latch, desk.rig.engine, desk.inbox.append, desk.clock).start()
+    desk.handle()
+    assert desk.rig.state.latches["strategy:s1"].by == "schedule"
