@@ -157,8 +157,13 @@ class Context:
         return cuts
 
     def pause(self, by_ns: int) -> None:
-        """Open nothing for a while after the wall clock jumped; after a step backwards until it is caught up, too."""
-        self.paused_until_ns = self.now_ns + int(self.settings.clock_pause_s * 1e9) + max(-by_ns, 0)
+        """Open nothing for a while after the wall clock jumped; after a step backwards until it is caught up, too.
+
+        How far the clock is still ahead of an earlier step backwards, another step adds to, or takes away.
+        """
+        ahead_until_ns = self.paused_until_ns - by_ns if self.paused_until_ns > self.now_ns else 0
+        pause_ns = int(self.settings.clock_pause_s * 1e9) + max(-by_ns, 0)
+        self.paused_until_ns = max(self.now_ns + pause_ns, ahead_until_ns)
 
     def send(self, command: Command) -> None:
         """Hand a command to the executor once the facts of this event are on disk."""

@@ -248,6 +248,28 @@ def test_after_a_step_backwards_nothing_is_opened_before_the_clock_is_right_agai
     assert code(place(rig, Side.BUY, "1", "97")) is None
 
 
+@pytest.mark.parametrize("by_s", [2, -2], ids=["forwards", "backwards"])
+def test_a_small_step_after_a_large_one_backwards_ends_no_pause_before_the_clock_is_right_again(
+    rig: Rig, by_s: int
+) -> None:
+    rig.handle(ClockJumped(-3_600_000_000_000, rig.now_ns))
+    rig.wait(60)
+    rig.handle(ClockJumped(by_s * 1_000_000_000, rig.now_ns))
+    rig.wait(3_530)
+    assert code(place(rig, Side.BUY, "1", "97")) is Denial.CLOCK
+    rig.wait(30)
+    assert code(place(rig, Side.BUY, "1", "97")) is None
+
+
+def test_a_step_that_puts_the_clock_right_ends_the_pause_that_waited_for_it(rig: Rig) -> None:
+    rig.handle(ClockJumped(-3_600_000_000_000, rig.now_ns))
+    rig.wait(60)
+    rig.handle(ClockJumped(3_600_000_000_000, rig.now_ns))
+    assert code(place(rig, Side.BUY, "1", "97")) is Denial.CLOCK
+    rig.wait(6)
+    assert code(place(rig, Side.BUY, "1", "97")) is None
+
+
 def test_nothing_is_opened_while_the_daemon_stops(rig: Rig) -> None:
     rig.do(lambda s: s.target(BTC, 5, Limit(99)))
     entry = next(iter(rig.state.orders.open_orders()))
