@@ -207,14 +207,16 @@ class Intake:
                 self._keep(report)
                 return
         take_terms(context, order, report)
-        if is_beyond(context, order, report):
-            return
         named = bool(report.venue_order_id) and report.venue_order_id not in order.venue_order_ids
         if named:
             context.record(OrderAcknowledged(order.client_order_id, report.venue_order_id, context.now_ns))
             early = self._early.pop((report.instrument, report.venue_order_id), None)
             if early is not None:
                 self.report(early, order)
+        if is_beyond(context, order, report):  # what it is called is true all the same: else nothing could cancel it
+            if named:
+                self._changed(order, None)
+            return
         self._settle_submit_by_report(order, report)
         changed = self._fills(order, report)
         changed = self._end_or_reopen(order, report) or changed

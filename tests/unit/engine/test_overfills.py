@@ -2,14 +2,18 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from quantd.domain.events import TradingState
+from quantd.domain.commands import Cancel
+from quantd.domain.events import ReconcileAction, TradingState
 from quantd.domain.facts import FillRecorded, StateSet
 from quantd.domain.fills import Fill
 from quantd.domain.orders import OrderKind, OrderState, Side
+from quantd.domain.outcomes import Accepted
 from quantd.domain.reports import OrderReport
-from quantd.testing.builders import BTC, Rig
+from quantd.engine.differences import Policies
+from quantd.testing.builders import BTC, Rig, make_snapshot
 from tests.unit.engine.acts import buy
 from tests.unit.engine.lots import enter, fill, make_rig
 
@@ -98,3 +102,20 @@ def test_an_exit_of_the_venue_that_stretched_with_its_lot_takes_what_has_been_ad
     rig.handle(told("6", OrderState.FILLED, "6"))
     assert not rig.of(StateSet)
     assert rig.state.portfolio.book("s1", rig.instruments[0].id).quantity == 0
+
+
+def test_an_order_keeps_the_name_that_a_refused_report_gives_it() -> None:
+    """Else nothing could cancel it, and the next look would take it for a stranger's."""
+    rig = Rig()
+    rig.engine.context.policies["paper"] = Policies(ReconcileAction.REFUSE)
+    order = rig.live(buy(rig, 3))
+    shown = rig.report_of(order, filled_quantity=D(3000), state=OrderState.PARTIALLY_FILLED, venue_order_id="v7")
+    rig.answer(order, Accepted((shown,)))
+    assert order.venue_order_id == "v7"
+    assert not rig.of(FillRecorded)
+    listed = msgspec.structs.replace(shown, client_order_id=None, side=Side.BUY, quantity=D(3))
+    for _ in range(3):
+        rig.wait(10)
+        rig.handle(make_snapshot({"USD": 1_000_000, "BTC": 1_000}, at_ns=rig.now_ns, orders=(listed,)))
+    assert [one.scope for one in rig.of(StateSet)] == [f"instrument:{BTC}"]
+    assert {one.venue_order_id for one in rig.sent(Cancel)} == {"v7"}
