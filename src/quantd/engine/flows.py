@@ -5,7 +5,7 @@ as an adjustment, and is never guessed while an order could explain it.
 """
 
 from decimal import Decimal
-from itertools import accumulate, chain
+from itertools import accumulate
 
 import msgspec
 
@@ -18,7 +18,9 @@ from quantd.engine.context import Context
 
 _INFERRED_MAX = 100
 _RESUMED_MAX = 100
-"""Losses of one account since its last look that count after a restart; all sums of neighbours among them are tried."""
+"""Losses of one account since its last look that count after a restart."""
+_NEIGHBOURS_MAX = 200
+"""Flows of which each sum of neighbours is tried; of more, only those that begin with the first."""
 
 
 class _Drift(msgspec.Struct, frozen=True):
@@ -136,9 +138,10 @@ class CashFlows:
         A balance shows flows in their order, so that those of one look follow each other.
         """
         owed = self._owed.pop(key, [])
+        ends = _runs([one.amount for one in owed])
         for off in self._may_be_off(key):
             rest = change - off
-            shown = _run(owed, rest) if rest else 0
+            shown = ends.get(rest, 0) if rest else 0
             if rest and not shown:
                 continue
             left = [one for one in owed[shown:] if one.is_due or not one.looks]
@@ -154,8 +157,7 @@ class CashFlows:
         left = [_Taken(one.amount, one.at_ns, one.at_ns < asked_at_ns) for one in taken if not one.was_shown]
         if left:
             self._taken[key] = left
-        runs = [accumulate(one.amount for one in taken[first:]) for first in range(len(taken))]
-        return [ZERO, *(sign * total for total in chain(*runs) for sign in (1, -1))]
+        return [ZERO, *(sign * total for total in _runs([one.amount for one in taken]) for sign in (1, -1))]
 
     def _infer(self, venue: str, asset: str, drift: _Drift) -> None:
         name = f"inferred-{asset}-{drift.asked_at_ns}"
@@ -175,12 +177,10 @@ class CashFlows:
         )
 
 
-def _run(owed: list[_Owed], change: Decimal) -> int:
-    """Return the end of the first flows in a row that add up to `change`, 0 where none do."""
-    for first in range(len(owed)):
-        total = ZERO
-        for last in range(first, len(owed)):
-            total += owed[last].amount
-            if total == change:
-                return last + 1
-    return 0
+def _runs(amounts: list[Decimal]) -> dict[Decimal, int]:
+    """Return what neighbours add up to, with the end of the first run that does."""
+    ends: dict[Decimal, int] = {}
+    for first in range(min(len(amounts), _NEIGHBOURS_MAX)):
+        for last, total in enumerate(accumulate(amounts[first : _NEIGHBOURS_MAX if first else None]), start=first):
+            ends.setdefault(total, last + 1)
+    return ends

@@ -1,5 +1,6 @@
 """Cash flows: told once, inferred from balances where nothing else explains them, and no part of any profit."""
 
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -240,3 +241,28 @@ def test_a_deposit_that_comes_with_the_balance_given_back_is_told_apart_from_it(
         look(rig, 1_000, went, came)
     assert [kind for kind, _, _ in flows(rig)] == [CashFlowKind.WITHDRAWAL, CashFlowKind.DEPOSIT]
     assert rig.state.portfolio.account("paper").totals["USD"] == 1_000
+
+
+@pytest.mark.parametrize("count", [120, 600])
+def test_a_balance_that_no_sum_of_many_flows_explains_holds_up_nothing(count: int) -> None:
+    """Hundreds of positions pay and get financing at one moment; while sums are tried no exit leaves."""
+    rig = house()
+    rig.wait()
+    for number in range(count):
+        for amount in (D(number + 1) / 7, -D(number + 2) / 11):
+            told = CashFlow("paper", f"f{number} {amount}", CashFlowKind.FINANCING, "USD", amount, rig.now_ns)
+            rig.handle(CashMoved(told, rig.now_ns))
+    began_s = time.process_time()
+    look(rig, 123_456)
+    assert time.process_time() - began_s < 2
+
+
+def test_many_flows_that_one_look_shows_explain_it() -> None:
+    rig = house()
+    rig.wait()
+    for number in range(600):
+        rig.handle(CashMoved(deposit(rig, D(number + 1), f"d{number}"), rig.now_ns))
+    for _ in range(3):
+        look(rig, 1_000 + 600 * 601 // 2)
+    assert len(flows(rig)) == 600
+    assert not any(inferred for _, _, inferred in flows(rig))
