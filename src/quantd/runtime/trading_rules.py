@@ -53,7 +53,8 @@ class RulesReader:
     async def read(self) -> tuple[Instrument, ...]:
         """Read the rules of what is traded, and of what converts its currencies into the base currency.
 
-        Without a way to convert, new exposure will be denied for want of a rate; that is said here, once.
+        Without a way to convert, or rules of it that can be read, new exposure will be denied for want of a rate; that is
+        said here, once.
 
         Raises:
             VenueError: they could not be read.
@@ -73,7 +74,7 @@ class RulesReader:
             if symbol is None:
                 _log.warning("no_conversion", venue=self._venue, currency=currency, into=base)
             else:
-                found += await self._connector.instruments([symbol])
+                found += await self._one_by_one([symbol])
         return found
 
     async def again(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:

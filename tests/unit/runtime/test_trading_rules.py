@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from quantd.clock import LoopClock
 from quantd.domain.events import TradingState
 from quantd.errors import Contradicts, Refused
@@ -61,5 +63,29 @@ def test_rules_that_contradict_leave_those_that_are_known_to_exits() -> None:
                 await running.follower.follow_rules()
         assert [one.id for one in running.follower.instruments] == [BTC]
         assert running.rig.state.latches[f"instrument:{BTC}"].state is TradingState.REDUCING
+
+    run_virtual(scene)
+
+
+@pytest.mark.parametrize("kind", [Contradicts, Refused])
+def test_what_converts_a_currency_and_cannot_be_read_keeps_nothing_from_being_watched(kind: type[Refused]) -> None:
+    """Without a rate nothing is opened; with the venue down, no stop would see a price."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+
+        async def conversion(currency: str, into: str) -> str | None:
+            return f"{currency}-{into}"
+
+        desk.connector.conversion = conversion  # type: ignore[method-assign]
+        odd = Contradicts("paper", "instruments", "EUR-USD is listed more than once, with lot 1 and 2")
+        gone = Refused("paper", "instruments", "not_found", "EUR-USD is not listed")
+        desk.connector.relisted = [(make_instrument(BTC),), odd if kind is Contradicts else gone] * 20
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                await desk.follower.bring_up()
+        assert desk.follower.is_ready, desk.follower.reason
+        assert [one.id for one in desk.follower.instruments] == [BTC]
+        assert bool(desk.follower.left_out) == (kind is Contradicts)
 
     run_virtual(scene)
