@@ -90,11 +90,11 @@ class EngineMachine(RuleBasedStateMachine):
         self.capabilities = make_plain_capabilities() if plain else make_capabilities()
         self.rig = self.make()
 
-    def make(self, **more: Any) -> Rig:
+    def make(self, kind: type[Rig] = Rig, **more: Any) -> Rig:
         rules: dict[str, Any] = {"fees": FeeSchedule(taker=D("0.001"))}
         if self.margin:
             rules["margin_rate"] = D("0.2")
-        return Rig(
+        return kind(
             instruments=[make_instrument(one, **rules) for one in INSTRUMENTS],
             risk=RISK,
             limits=OWN,
@@ -291,7 +291,7 @@ class EngineMachine(RuleBasedStateMachine):
         if image:
             check_image(self.rig)
         before = self.rig
-        self.rig = self.make(facts=before.facts, price=None)
+        self.rig = self.begin_again(before)
         self.rig.now_ns = before.now_ns
         for order in list(self.rig.state.orders.all_orders()):
             operation = order.operation
@@ -306,6 +306,9 @@ class EngineMachine(RuleBasedStateMachine):
                 self.step(partial(self.rig.handle, event))
         for where in INSTRUMENTS:
             self.step(partial(self.rig.quote, float(self.marks[where]), instrument=where))
+
+    def begin_again(self, before: Rig) -> Rig:
+        return self.make(facts=before.facts, price=None)
 
     # -- what must hold ------------------------------------------------------------------------------------------
 

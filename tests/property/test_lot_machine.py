@@ -45,8 +45,8 @@ class LotMachine(EngineMachine):
         self.closes = 0
         self.rig = self.make()
 
-    def make(self, **more: Any) -> Rig:
-        return super().make(hedging=True, **more)
+    def make(self, kind: type[Rig] = Rig, **more: Any) -> Rig:
+        return super().make(kind, hedging=True, **more)
 
     # -- the venue's lots ----------------------------------------------------------------------------------------
 

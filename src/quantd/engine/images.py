@@ -1,6 +1,6 @@
 """The whole state as one value, for the journal's snapshots: what `dump` writes, `restore` brings back exactly.
 
-Sums over open orders (worst cases, reservations, counts) are not stored; they are counted anew from the orders. An image
+Sums over open orders (worst cases, reservations, counts) are counted anew from the orders; only their digits are stored. An image
 names the shape that it was written in: one of another version is refused whole, and the fold begins at an older one or at
 the first record. Read otherwise, a field that this version has added would silently be empty.
 """
@@ -15,11 +15,13 @@ from quantd.domain import facts as f
 from quantd.domain.cash import Account, Balance
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
+from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OperationKind, OperationPhase, OrderState
 from quantd.domain.protection_facts import ProtectionHeld, ProtectionIntended, ProtectionOverdue
 from quantd.domain.strategy_facts import StrategyFaulted, StrategySaved
 from quantd.engine.lots import HeldLot, Lots
 from quantd.engine.orders import LiveOrder, Operation
+from quantd.engine.portfolio import Portfolio
 from quantd.engine.state import State
 from quantd.engine.tallies import TalliesImage
 from quantd.errors import SnapshotOutdated
@@ -54,7 +56,7 @@ class OrderImage(msgspec.Struct, frozen=True):
 
 
 class BookImage(msgspec.Struct, frozen=True):
-    """One book without its expectations."""
+    """One book. What open orders may still trade is the sum of theirs, but for its digits; see `_with_digits`."""
 
     strategy: str
     instrument: InstrumentId
@@ -62,18 +64,19 @@ class BookImage(msgspec.Struct, frozen=True):
     cost: Decimal
     realised: Decimal
     costs: dict[str, Decimal]
+    buys: Decimal
+    sells: Decimal
 
 
 class NetImage(msgspec.Struct, frozen=True):
-    """What an instrument's books come to where they close each other.
-
-    The quantity is the sum of theirs, but for the digits of a zero, which all that is summed later would inherit.
-    """
+    """What an instrument's books come to where they close each other; quantities are the sums of theirs, but for their digits."""
 
     instrument: InstrumentId
     quantity: Decimal
     cost: Decimal
     realised: Decimal
+    buys: Decimal
+    sells: Decimal
 
 
 class AccountImage(msgspec.Struct, frozen=True):
@@ -89,6 +92,7 @@ class AccountImage(msgspec.Struct, frozen=True):
     margin_used: Decimal | None
     margin_available: Decimal | None
     since: tuple[tuple[int, str, Decimal], ...]
+    reserved: dict[str, Decimal]
 
 
 class StateImage(msgspec.Struct, frozen=True):
@@ -151,11 +155,20 @@ def dump(state: State) -> bytes:
         orders=tuple(_order_image(order) for order in state.orders.all_orders()),
         sequence=state.orders.sequence(),
         books=tuple(
-            BookImage(book.strategy, book.instrument.id, book.quantity, book.cost, book.realised, book.costs)
+            BookImage(
+                book.strategy,
+                book.instrument.id,
+                book.quantity,
+                book.cost,
+                book.realised,
+                book.costs,
+                book.buys,
+                book.sells,
+            )
             for book in portfolio.books()
         ),
         nets=tuple(
-            NetImage(instrument, net.quantity, net.cost, net.realised)
+            NetImage(instrument, net.quantity, net.cost, net.realised, net.buys, net.sells)
             for instrument, net in portfolio.nets.items()
             if instrument in booked
         ),
@@ -171,6 +184,7 @@ def dump(state: State) -> bytes:
                 one.margin_used,
                 one.margin_available,
                 one.since,
+                one.reserved,
             )
             for one in portfolio.accounts.values()
         ),
@@ -228,6 +242,7 @@ def restore(state: State, data: bytes) -> None:
     for order_image in image.orders:
         state.take_in(_order(order_image))
     state.orders.arrange(*image.sequence)
+    _with_digits(portfolio, image)
     gone = dict(image.gone)
     for venue, held in image.lots:
         state.lots.setdefault(venue, Lots()).restore(held, gone.get(venue, ()))
@@ -249,6 +264,29 @@ def restore(state: State, data: bytes) -> None:
     state.last_order_id = image.last_order_id
     state.last_order_event_ns = image.last_order_event_ns
     state.tallies.restore(image.tallies)
+
+
+def _with_digits(portfolio: Portfolio, image: StateImage) -> None:
+    """Give what is summed over the open orders the digits that it had: 1.000 and 1 are one quantity, but two texts.
+
+    A replay folds the journal from its first record on, and what a denial says would differ from what the run wrote.
+    """
+    for book_image in image.books:
+        book = portfolio.book(book_image.strategy, book_image.instrument)
+        book.buys, book.sells = _as(book.buys, book_image.buys), _as(book.sells, book_image.sells)
+    for net_image in image.nets:
+        net = portfolio.nets[net_image.instrument]
+        net.buys, net.sells = _as(net.buys, net_image.buys), _as(net.sells, net_image.sells)
+    for account_image in image.accounts:
+        account = portfolio.account(account_image.venue)
+        kept = {
+            asset: _as(account.reserved.get(asset, ZERO), amount) for asset, amount in account_image.reserved.items()
+        }
+        account.reserved = kept | {asset: amount for asset, amount in account.reserved.items() if asset not in kept}
+
+
+def _as(summed: Decimal, written: Decimal) -> Decimal:
+    return written if written == summed else summed
 
 
 def _order_image(order: LiveOrder) -> OrderImage:

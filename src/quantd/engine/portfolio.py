@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from quantd.domain.cash import Account, AccountKind, Balance, CashFlow, PositionMode
 from quantd.domain.fills import Fill
@@ -15,6 +15,8 @@ from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
 from quantd.engine.books import Book, Holding, Net
+
+_T = TypeVar("_T")
 
 
 class AccountLike(Protocol):
@@ -146,6 +148,10 @@ class AccountBalances:
             self.totals[asset] = self.totals.get(asset, ZERO) + amount
 
 
+def _sorted(named: dict[str, _T]) -> dict[str, _T]:
+    return dict(sorted(named.items()))
+
+
 @cache
 def _scopes(strategy: str, instrument: InstrumentId) -> tuple[str, ...]:
     """Return the scopes in which an order counts."""
@@ -176,11 +182,15 @@ class Portfolio:
         """Return a venue's account."""
         account = self.accounts.get(venue)
         if account is None:
-            account = self.accounts[venue] = AccountBalances(venue)
+            account = AccountBalances(venue)
+            self.accounts = _sorted({**self.accounts, venue: account})
         return account
 
     def book(self, strategy: str, instrument: InstrumentId) -> Book:
         """Return a strategy's book of an instrument, made on first use.
+
+        Looking makes one too, of which no fact tells: so that a fold of all facts has its books in the same order, it is
+        that of the names. Accounts are kept likewise.
 
         Raises:
             KeyError: when the instrument is not listed.
@@ -188,7 +198,8 @@ class Portfolio:
         books = self._books[instrument]
         book = books.get(strategy)
         if book is None:
-            book = books[strategy] = Book(strategy, self.instruments[instrument])
+            book = Book(strategy, self.instruments[instrument])
+            self._books[instrument] = _sorted({**books, strategy: book})
         return book
 
     def books(self, instrument: InstrumentId | None = None) -> Iterable[Book]:
@@ -292,7 +303,10 @@ class Portfolio:
         self.exposed[instrument] = None
 
     def exposures(self) -> list[InstrumentId]:
-        """Return the instruments in which anything is held or ordered."""
+        """Return the instruments in which anything is held or ordered, in the order of their names.
+
+        Not as they came to be so: each look forgets those that are flat again, and no fact tells of a look.
+        """
         flat = [
             one
             for one in self.exposed
@@ -300,7 +314,7 @@ class Portfolio:
         ]
         for one in flat:
             del self.exposed[one]
-        return list(self.exposed)
+        return sorted(self.exposed)
 
     def _is_flat(self, instrument: InstrumentId) -> bool:
         return all(not book.quantity for book in self._books[instrument].values())
