@@ -46,14 +46,16 @@ class Jobs:
         result, fault = b"", ""
         try:
             async with asyncio.timeout(_JOB_S):
-                value = await self._in_thread(job)
-            result = msgspec.json.encode(value)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- boundary: an author's function may raise anything
+                value, raised = await self._in_thread(job)
+            # Not raised here: a CancelledError of the author's loop would end this task without a word, and what only a
+            # process is to be ended by would end ours.
+            result, fault = (b"", authored.fault(raised)) if raised is not None else (msgspec.json.encode(value), "")
+        except Exception as error:  # noqa: BLE001 -- boundary: an author's function may raise anything
             fault = authored.fault(error)
         self._emit(JobDone(job.strategy, job.name, result, self._clock.now_ns(), fault))
 
-    async def _in_thread(self, job: Job) -> Any:
-        """Return what a job's function does; its place is taken until the thread has ended, whoever still waits."""
+    async def _in_thread(self, job: Job) -> tuple[Any, BaseException | None]:
+        """Return what a job's function returns, and what it raises; its place is taken until the thread has ended, whoever still waits."""
         room = self._rooms.setdefault(job.strategy, asyncio.Semaphore(AT_ONCE))
         await room.acquire()
         loop = asyncio.get_running_loop()
@@ -78,7 +80,4 @@ class Jobs:
         except RuntimeError:
             room.release()
             raise
-        value, error = await done
-        if error is not None:
-            raise error
-        return value
+        return await done

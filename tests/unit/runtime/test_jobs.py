@@ -14,6 +14,10 @@ from quantd.runtime.jobs import Jobs
 from quantd.testing.builders import Rig
 
 
+def raising(error: type[BaseException]) -> Any:
+    raise error("by the author")
+
+
 def outcome(function: Callable[..., Any], *args: Any) -> JobDone:
     """Give `function` away as strategy `s1` and return what comes back, while another task goes on."""
     rig, told = Rig(), list[Event]()
@@ -41,6 +45,8 @@ def test_a_result_comes_back_as_an_event() -> None:
     [
         (int, ("x",), "ValueError: invalid literal"),
         (sys.exit, (3,), "SystemExit: 3"),
+        (raising, (KeyboardInterrupt,), "KeyboardInterrupt: by the author"),
+        (raising, (asyncio.CancelledError,), "CancelledError: by the author"),
         (object, (), "TypeError: Encoding objects of type object"),
     ],
 )
