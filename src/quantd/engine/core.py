@@ -324,6 +324,8 @@ class Engine:
         if order.state in ENDS:
             self.protection.ended(order)
             self.targets.order_changed(order)
+        elif fill is None:
+            self.protection.changed(order)
         desk = self.desks.get(order.strategy)
         if desk is None:
             return

@@ -323,6 +323,10 @@ class Protection:
         if self._way_out.may_try(guard.parent):
             self._way_out.exit(guard, role)
 
+    def changed(self, order: LiveOrder) -> None:
+        """Look at an open order of which something became known: one that had ended may be alive after all."""
+        self._spent.changed(order)
+
     # -- held stop orders --------------------------------------------------------------------------------------------
 
     def ended(self, order: LiveOrder) -> None:

@@ -54,6 +54,11 @@ class SpentExits:
                 if order is not None:
                     self._look_at(order)
 
+    def changed(self, order: LiveOrder) -> None:
+        """Look at an order with the next tick, unless it waits for a later one."""
+        if _is_bound(order):
+            self._again.setdefault(order.client_order_id, 0)
+
     def look(self, strategy: str, instrument: InstrumentId) -> None:
         """Cut what a strategy's book of an instrument has no room for."""
         for order in list(self._context.state.orders.open_orders(instrument)):

@@ -199,3 +199,16 @@ def test_what_is_left_of_an_exit_follows_a_book_that_shrinks_further_while_its_o
     rig.accept(order)
     rest = [one for one in rig.state.orders.open_orders(BTC) if one.parent == order.client_order_id]
     assert [one.spec.quantity for one in rest] == [D(1)], "else the last of it has lost its exit"
+
+
+def test_an_exit_that_turns_out_to_be_alive_after_all_is_cut_too() -> None:
+    rig = Rig(**MARGIN)
+    rig.hold(2)
+    order = resting(rig, 2, Limit(110, reduce_only=True))
+    rig.report(order, state=OrderState.CANCELLED)
+    sold(rig, 2)
+    rig.wait(1)
+    rig.report(order, state=OrderState.WORKING, occurred_at_ns=rig.now_ns)
+    assert order.is_open
+    rig.wait(1)
+    assert [one.client_order_id for one in rig.sent(Cancel)] == [order.client_order_id], "it would open a short"
