@@ -213,14 +213,12 @@ class Intake:
             early = self._early.pop((report.instrument, report.venue_order_id), None)
             if early is not None:
                 self.report(early, order)
-        if is_beyond(context, order, report):  # what it is called is true all the same: else nothing could cancel it
-            if named:
-                self._changed(order, None)
-            return
-        self._settle_submit_by_report(order, report)
-        changed = self._fills(order, report)
-        changed = self._end_or_reopen(order, report) or changed
-        self._settle_by_end(order)
+        changed = False
+        if not is_beyond(context, order, report):  # its name is true all the same: else nothing could cancel it
+            self._settle_submit_by_report(order, report)
+            changed = self._fills(order, report)
+            changed = self._end_or_reopen(order, report) or changed
+            self._settle_by_end(order)
         if named and not changed:
             self._changed(order, None)
 

@@ -73,11 +73,7 @@ def test_what_converts_a_currency_and_cannot_be_read_keeps_nothing_from_being_wa
 
     async def scene(clock: LoopClock) -> None:
         desk = Desk(clock)
-
-        async def conversion(currency: str, into: str) -> str | None:
-            return f"{currency}-{into}"
-
-        desk.connector.conversion = conversion  # type: ignore[method-assign]
+        desk.connector.converts = "EUR-USD"
         odd = Contradicts("paper", "instruments", "EUR-USD is listed more than once, with lot 1 and 2")
         gone = Refused("paper", "instruments", "not_found", "EUR-USD is not listed")
         desk.connector.relisted = [(make_instrument(BTC),), odd if kind is Contradicts else gone] * 20

@@ -37,6 +37,8 @@ class Revealing(PaperConnector):
     reads_orders = True
     finds: Resolution | None = None
     """What became of every write that it is asked for."""
+    converts: str | None = None
+    """The symbol that converts whatever currency is asked for."""
     later: Callable[[], None] | None = None
     """Called by each snapshot: what the account shows may change while it is watched."""
 
@@ -71,6 +73,10 @@ class Revealing(PaperConnector):
         if isinstance(told, VenueError):
             raise told
         return told
+
+    async def conversion(self, currency: str, into: str) -> str | None:
+        """Tell what converts a currency."""
+        return self.converts or await super().conversion(currency, into)
 
     async def snapshot(self) -> AccountSnapshot:
         """Tell the account, and what it is by now."""
