@@ -64,6 +64,10 @@ class Unavailable(Temporary):
     """The venue could not be reached, took too long, failed, or answered what cannot be read."""
 
 
+class Unsound(Unavailable):
+    """The venue answered what cannot be; asked again, it may answer what can."""
+
+
 class Refused(VenueError):
     """The venue gave a definite no; `code` is its own error code."""
 

@@ -16,7 +16,7 @@ from quantd.domain.lots import Lot
 from quantd.domain.numbers import ONE, ZERO, is_sound
 from quantd.domain.orders import OrderState
 from quantd.domain.reports import AccountSnapshot, OrderReport
-from quantd.errors import Unavailable
+from quantd.errors import Unsound
 
 _T = TypeVar("_T")
 FINEST_STEP: Final = Decimal("1e-18")
@@ -29,11 +29,11 @@ def vouch(venue: str, operation: str, told: Iterable[_T], flaw_of: Callable[[_T]
     """Check all that was read.
 
     Raises:
-        Unavailable: one of them cannot be; names it and what is wrong.
+        Unsound: one of them cannot be; names it and what is wrong.
     """
     for one in told:
         if flaw := flaw_of(one):
-            raise Unavailable(venue, operation, f"the answer cannot be: {flaw}")
+            raise Unsound(venue, operation, f"the answer cannot be: {flaw}")
 
 
 def flaw_of_report(report: OrderReport) -> str:

@@ -1,7 +1,8 @@
 """Reads the trading rules of one account's instruments: at its start, and again while it runs.
 
 Used by `AccountFollower`. What keeps one instrument from being read (it is listed no more, or in several ways) keeps no other
-one from it. Decides nothing about orders; an instrument that the venue lists in several ways it has latched to exits only.
+one from it. Decides nothing about orders; an instrument that the venue lists in several ways, or with rules that cannot be,
+it has latched to exits only.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from quantd.domain.cash import AccountKind
 from quantd.domain.events import HaltOrdered, TradingState
 from quantd.domain.instruments import Instrument, instrument_id
 from quantd.engine.core import Engine
-from quantd.errors import Contradicts, Refused
+from quantd.errors import Contradicts, Refused, Unsound
 from quantd.ports import Clock, Connector, Emit
 
 _log = structlog.get_logger("quantd.accounts")
@@ -48,7 +49,7 @@ class RulesReader:
         self._emit = emit
         self._clock = clock
         self.left_out: dict[str, str] = {}
-        """What is not traded, by symbol, and why: rules that contradict, and none known from before."""
+        """What is not traded, by symbol, and why: rules that contradict or cannot be, and none known from before."""
 
     async def read(self) -> tuple[Instrument, ...]:
         """Read the rules of what is traded, and of what converts its currencies into the base currency.
@@ -94,17 +95,25 @@ class RulesReader:
         try:
             return await self._connector.instruments((*self._symbols, *self._held))
         except Contradicts:
-            return await self._one_by_one(self._symbols, skips=Contradicts) + await self._one_by_one(self._held)
+            return await self._each()
+        except Unsound:
+            found = await self._each()
+            if not found:
+                raise  # an answer that was garbled from end to end, perhaps
+            return found
         except Refused:
             if not self._held:
                 raise
         return await self._connector.instruments(self._symbols) + await self._one_by_one(self._held)
 
+    async def _each(self) -> tuple[Instrument, ...]:
+        return await self._one_by_one(self._symbols, skips=Contradicts) + await self._one_by_one(self._held)
+
     async def _one_by_one(self, symbols: Iterable[str], *, skips: type[Refused] = Refused) -> tuple[Instrument, ...]:
         """Read the rules of what is still listed: an instrument that is not must not hide the others.
 
-        One that is listed in several ways goes on by the rules that we know of it, so that its stops see prices, and takes
-        exits only until a person has looked. One of which we know none is not traded.
+        One that is listed in several ways, or with rules that cannot be, goes on by the rules that we know of it, so that its
+        stops see prices, and takes exits only until a person has looked. One of which we know none is not traded.
 
         Raises:
             Refused: one is refused otherwise than by `skips`.
@@ -113,13 +122,13 @@ class RulesReader:
         for symbol in symbols:
             try:
                 found += await self._connector.instruments([symbol])
-            except Contradicts as error:
+            except (Contradicts, Unsound) as error:
                 found += self._as_known(symbol, error)
             except skips as error:
                 _log.warning("not_listed", venue=self._venue, instrument=symbol, error=str(error))
         return found
 
-    def _as_known(self, symbol: str, error: Contradicts) -> tuple[Instrument, ...]:
+    def _as_known(self, symbol: str, error: Contradicts | Unsound) -> tuple[Instrument, ...]:
         """Return an instrument by the rules that the engine knows, exits only; nothing where it knows none."""
         instrument, state = instrument_id(self._venue, symbol), self._engine.state
         known = state.portfolio.instruments.get(instrument)

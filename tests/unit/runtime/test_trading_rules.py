@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+from decimal import Decimal
 
+import msgspec
 import pytest
 
 from quantd.clock import LoopClock
-from quantd.domain.events import TradingState
+from quantd.domain.events import InstrumentListed, TradingState
 from quantd.errors import Contradicts, Refused
+from quantd.runtime.vouched import Vouched
 from quantd.testing.builders import BTC, make_instrument
 from quantd.testing.loop import run_virtual
 from tests.unit.runtime.watched_account import Desk
@@ -83,5 +86,44 @@ def test_what_converts_a_currency_and_cannot_be_read_keeps_nothing_from_being_wa
         assert desk.follower.is_ready, desk.follower.reason
         assert [one.id for one in desk.follower.instruments] == [BTC]
         assert bool(desk.follower.left_out) == (kind is Contradicts)
+
+    run_virtual(scene)
+
+
+def test_rules_that_cannot_be_keep_no_other_instrument_from_being_watched() -> None:
+    """A start with positions: of the one what is known goes on for exits, and the other's stops see prices."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock, symbols=("BTC-USD", "ETH-USD", "NEW-USD"))
+        eth = make_instrument("paper:ETH-USD")
+        desk.rig.handle(InstrumentListed(eth, desk.rig.now_ns))
+        rules, odd = make_instrument(BTC), msgspec.structs.replace(eth, max_quantity=Decimal(0))
+        new = make_instrument("paper:NEW-USD", lot=Decimal(0))
+        desk.connector.lists = {one.symbol: one for one in (rules, odd, new)}
+        desk.follower = desk.follow(Vouched(desk.connector))
+        async with asyncio.timeout(10):
+            await desk.follower.bring_up()
+        assert [one.id for one in desk.follower.instruments] == [BTC, eth.id]
+        assert {one.scope: one.state for one in desk.rig.state.latches.values()} == {
+            f"instrument:{eth.id}": TradingState.REDUCING
+        }
+        assert desk.rig.state.portfolio.instruments[eth.id].max_quantity is None
+        (why,) = desk.follower.left_out
+        assert "NEW-USD is not traded" in why
+
+    run_virtual(scene)
+
+
+def test_rules_that_cannot_be_are_asked_for_again_where_there_are_no_others() -> None:
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock, symbols=("NEW-USD",))
+        new = make_instrument("paper:NEW-USD")
+        odd = msgspec.structs.replace(new, lot=Decimal(0))
+        desk.connector.relisted = [(odd,), (odd,), (new,)]
+        desk.follower = desk.follow(Vouched(desk.connector))
+        async with asyncio.timeout(30):
+            await desk.follower.bring_up()
+        assert [one.id for one in desk.follower.instruments] == [new.id]
+        assert not desk.follower.left_out
 
     run_virtual(scene)

@@ -19,6 +19,7 @@ from quantd.domain.outcomes import Resolution
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies
 from quantd.errors import Unavailable, VenueError
+from quantd.ports import Connector
 from quantd.runtime.accounts import AccountFollower
 from quantd.runtime.executor import Executor
 from quantd.runtime.writes import is_unknown
@@ -48,6 +49,8 @@ class Revealing(PaperConnector):
         """What the next snapshots show instead of the truth, one after the other."""
         self.relisted: list[tuple[Instrument, ...] | VenueError] = []
         """What the next looks at the trading rules show instead, likewise."""
+        self.lists: dict[str, Instrument] = {}
+        """What each look at the trading rules shows instead, by symbol."""
 
     async def order_reports(self, working: Sequence[OrderRef]) -> tuple[OrderReport, ...]:
         """Show orders as they wait, unless they cannot be read."""
@@ -69,6 +72,8 @@ class Revealing(PaperConnector):
 
     async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Tell the rules."""
+        if self.lists:
+            return tuple(self.lists[symbol] for symbol in symbols)
         told = self.relisted.pop(0) if self.relisted else await super().instruments(symbols)
         if isinstance(told, VenueError):
             raise told
@@ -104,7 +109,7 @@ class Desk:
         policies = self.rig.engine.context.policies["paper"] = Policies(ReconcileAction.ADOPT)
         self.told: list[Event] = []
         self.observer = observer = RecordingObserver()
-        self.executor = executor = Executor(
+        self.executor = Executor(
             {"paper": self.connector},
             self.emit,
             clock=self.clock,
@@ -113,17 +118,22 @@ class Desk:
             halted=lambda scopes: TradingState.ACTIVE,
             is_unknown=lambda order, number: is_unknown(self.rig.engine, order, number),
         )
-        self.follower = AccountFollower(
-            self.connector,
-            symbols,
-            held=held,
+        self.symbols, self.held, self.policies = symbols, held, policies
+        self.follower = self.follow(self.connector)
+
+    def follow(self, connector: Connector) -> AccountFollower:
+        """Return a follower of the account through a connector."""
+        return AccountFollower(
+            connector,
+            self.symbols,
+            held=self.held,
             engine=self.rig.engine,
             emit=self.emit,
-            executor=executor,
+            executor=self.executor,
             clock=self.clock,
             random=random.Random(1),
-            observer=observer,
-            policies=policies,
+            observer=self.observer,
+            policies=self.policies,
             orders_every_s=5,
             account_every_s=5,
         )
