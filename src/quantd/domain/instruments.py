@@ -64,7 +64,9 @@ class FeeSchedule(msgspec.Struct, frozen=True):
     asset: str = "quote"
     """``quote``, ``base``, ``received`` (what the trade brings in) or ``settlement``."""
     per_unit: Decimal = ZERO
-    """Commission in the settlement currency for each unit of quantity."""
+    """Commission for each unit of quantity, in `per_unit_asset`."""
+    per_unit_asset: str = ""
+    """Currency of that commission, mostly the account's own; the settlement currency when empty."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -131,6 +133,11 @@ class Instrument(msgspec.Struct, frozen=True):
     def settlement_currency(self) -> str:
         """The currency that profit is counted in before conversion."""
         return self.settlement or (self.base if self.inverse else self.quote)
+
+    @property
+    def commission_currency(self) -> str:
+        """The currency of the commission for each unit."""
+        return self.fees.per_unit_asset or self.settlement_currency
 
     def tick(self, price: Decimal) -> Decimal:
         """Return the price step that holds at `price`."""

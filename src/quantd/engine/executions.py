@@ -32,7 +32,7 @@ def scheduled_fees(rules: Instrument, spec: OrderSpec, quantity: Decimal, price:
             asset = rules.settlement_currency if schedule.asset == "settlement" or rules.inverse else rules.quote
             fees.append((asset, rules.notional(quantity, price) * rate))
     if schedule.per_unit:
-        fees.append((rules.settlement_currency, quantity * schedule.per_unit))
+        fees.append((rules.commission_currency, quantity * schedule.per_unit))
     return tuple(fees)
 
 

@@ -48,13 +48,25 @@ def cost_of(  # noqa: PLR0913 -- an order's terms
     if side is Side.SELL and not account.is_margin:
         return rules.base, quantity * rules.units_per_quantity
     notional, fees = rules.notional(quantity, price), rules.fees
-    commission = quantity * fees.per_unit if fees.per_unit else ZERO
+    commission = _commission(rules, quantity, price) if fees.per_unit else ZERO
     if account.is_margin:
         margin = notional * (rules.margin_rate or ZERO)
         return rules.settlement_currency, margin + notional * fees.taker + commission
     # A fee that is taken from what the trade brings in needs no room of its own: the venue locks the notional.
     fee = ZERO if fees.asset in ("received", "base") else notional * fees.taker
     return rules.quote, notional + fee + commission
+
+
+def _commission(rules: Instrument, quantity: Decimal, price: Decimal) -> Decimal:
+    """Return the commission in the money of the notional.
+
+    What a reservation is must follow from the journal, where no rates stand: of other currencies than the instrument's own
+    two it counts as none. It is a small part of the margin, and fills tell it.
+    """
+    amount, asset = quantity * rules.fees.per_unit, rules.commission_currency
+    if asset == (rules.base if rules.inverse else rules.quote) or asset == rules.settlement_currency:
+        return amount
+    return amount * price if asset == rules.base else ZERO
 
 
 def locked_by_us(

@@ -17,7 +17,7 @@ class FeeModel:
     """One instrument's fees."""
 
     __slots__ = (
-        "_base", "_fee_in", "_instrument", "_maker", "_money", "_per_unit", "_plain", "_settlement", "_steps", "_taker",
+        "_base", "_commission_in", "_fee_in", "_instrument", "_maker", "_money", "_per_unit", "_plain", "_steps", "_taker",
         "_units",
     )  # fmt: skip
 
@@ -28,12 +28,12 @@ class FeeModel:
         # Inverse contracts count their worth in the base asset.
         self._money = instrument.base if instrument.inverse else instrument.quote
         self._units = instrument.units_per_quantity
-        self._settlement = instrument.settlement_currency
+        self._commission_in = schedule.per_unit_asset or instrument.settlement_currency
         self._maker = schedule.maker
         self._taker = schedule.taker
         self._per_unit = schedule.per_unit
         self._steps = steps
-        named = {"quote": self._money, "base": instrument.base, "settlement": self._settlement}
+        named = {"quote": self._money, "base": instrument.base, "settlement": instrument.settlement_currency}
         if schedule.asset == "received":
             self._fee_in = {True: instrument.base, False: self._money}
         else:
@@ -50,7 +50,7 @@ class FeeModel:
 
     @property
     def per_unit(self) -> Decimal:
-        """Commission in the settlement currency for each unit of quantity."""
+        """Commission for each unit of quantity."""
         return self._per_unit
 
     def charge(self, is_buy: bool, quantity: Decimal, price: Decimal, maker: bool) -> Fees:
@@ -71,8 +71,8 @@ class FeeModel:
             return fees
         if per_unit:
             commission = quantity * per_unit
-            fees = ((asset, amount + commission),) if asset == self._settlement else (
-                *(fees if amount else ()), (self._settlement, commission),
+            fees = ((asset, amount + commission),) if asset == self._commission_in else (
+                *(fees if amount else ()), (self._commission_in, commission),
             )  # fmt: skip
         if self._steps:
             fees = tuple((name, self._rounded(name, value)) for name, value in fees)
@@ -105,7 +105,7 @@ class FeeModel:
         elif rate:
             amounts[fee_asset] = worth * rate
         if self._per_unit > 0:
-            short = self._per_unit - proceeds if self._settlement == received else self._per_unit
+            short = self._per_unit - proceeds if self._commission_in == received else self._per_unit
             if short > 0:
-                amounts[self._settlement] = amounts.get(self._settlement, ZERO) + short
+                amounts[self._commission_in] = amounts.get(self._commission_in, ZERO) + short
         return tuple(amounts.items())

@@ -19,7 +19,7 @@ from quantd.venues.oanda.translate import instrument
 from tests.component.oanda.scripted_venue import ACCOUNT, PRICE, TOKEN
 from tests.unit.venues_oanda.test_translate import rules
 
-RULES: Instrument = instrument("oanda", rules(), None)
+RULES: Instrument = instrument("oanda", rules(), None, "USD")
 HEARTBEAT: dict[str, Any] = {"type": "HEARTBEAT", "time": "2020-09-13T12:26:45.000000000Z"}
 Act = list[Any] | Exception | HttpResponse
 

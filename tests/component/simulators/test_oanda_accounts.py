@@ -38,6 +38,16 @@ def test_profit_in_another_currency_is_brought_home_at_the_mid() -> None:
     assert [one["currency"] for one in told["homeConversions"]] == ["JPY", "USD"]
 
 
+def test_commission_is_charged_in_the_account_s_currency_whatever_is_traded() -> None:
+    rules = msgspec.structs.replace(USD_JPY, commission=Decimal("0.00005"))
+    client = Client(Setup(accounts=(AccountRules(balance=Decimal(10_000)),), instruments=(EUR_USD, rules), depth=None))
+    client.price(150.0, spread=0.01, name="USD_JPY")
+    (told,) = client.get("/instruments?instruments=USD_JPY")["instruments"]
+    assert (told["commission"]["commission"], told["commission"]["unitsTraded"]) == ("0.00005", "1")
+    fill = client.order(instrument="USD_JPY", units="1000")["orderFillTransaction"]
+    assert (fill["commission"], fill["accountBalance"]) == ("0.0500", "9999.9500")
+
+
 def test_account_whose_equity_falls_below_half_of_its_margin_is_closed_out() -> None:
     client = Client(one_account(balance=Decimal(1000)))
     client.order(units="25000")

@@ -12,7 +12,7 @@ from quantd.domain.market import Quote
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
 from quantd.errors import AuthFailed, Contradicts, Refused, Unavailable
-from quantd.simulators.tradelocker.options import InstrumentRules
+from quantd.simulators.tradelocker.options import AccountRules, InstrumentRules
 from quantd.testing.loop import run_virtual
 from quantd.venues.budget import Lane
 from tests.component.tradelocker.site import D, Site, run
@@ -63,6 +63,25 @@ def test_an_instrument_s_rules_are_in_lots_with_tiers_of_steps_and_the_leverage_
         assert await site.tl.conversion("USD", "EUR") == "EURUSD.R"
 
     run(body, instruments=(EURO, BITCOIN))
+
+
+def test_commission_is_in_the_account_s_currency_whatever_an_instrument_settles_in() -> None:
+    """It is one figure for all instruments of the account."""
+
+    class Charged(Site):
+        commission_per_lot = D("3.5")
+
+    async def main(clock: LoopClock) -> None:
+        account = AccountRules(currency="EUR", balance=D(1_000_000))
+        site = Charged(clock, instruments=(BITCOIN, EURO), accounts=(account,))
+        site.venue.on_market(_quote("EURUSD.R", 1.1, 1.1001))
+        await site.start()
+        (rules,) = await site.tl.instruments([site.symbol])
+        assert (rules.settlement_currency, rules.commission_currency) == ("USD", "EUR")
+        _, report = await site.open(quantity="0.2")
+        assert [(fill.fees, fill.fees_estimated) for fill in report.fills] == [((("EUR", D("0.70")),), True)]
+
+    run_virtual(main)
 
 
 def test_of_two_instruments_of_one_name_each_has_its_id_behind_it() -> None:

@@ -62,6 +62,7 @@ class TradeLockerRig(Rig):
     settles_s = 6.0
     """The lists of orders, positions and history may be asked for once a second each."""
     mode: ClassVar[PositionMode] = PositionMode.HEDGING
+    commission_per_lot = Decimal(0)
     routes: ClassVar[Mapping[str, str]] = {
         "submit": "place_order", "cancel": "cancel_order", "amend": "modify_order", "quotes": "quotes",
         "snapshot": "positions",
@@ -89,7 +90,7 @@ class TradeLockerRig(Rig):
         http = VenueHttp("tradelocker", transport, budget, self.clock, observer)
         password = "wrong" if wrong_credentials else self.setup.password
         credentials = Credentials(self.setup.email, password, self.setup.server, _ACCOUNT.id)
-        options = TradeLockerOptions(credentials, self.mode)
+        options = TradeLockerOptions(credentials, self.mode, commission_per_lot=self.commission_per_lot)
         return TradeLockerConnector(http, options, observer=observer, known_venue_ids=lambda _: self.known)
 
     async def place(self, command: Submit) -> tuple[str, Outcome]:

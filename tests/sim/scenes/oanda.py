@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import msgspec
+
 from quantd.clock import LoopClock
 from quantd.domain.facts import CashFlowRecorded, CursorMoved, Fact, FillRecorded
 from quantd.domain.instruments import Instrument
@@ -27,6 +29,7 @@ from tests.sim.scenes.writes import CancelOne, Create, Writes
 ACCOUNT = "101-004-1234567-001"
 TOKEN = "simulated-token"
 _RULES = InstrumentRules()
+_COMMISSION = Decimal("0.0005")
 _LAGS = ("read_lag_s", "list_lag_s")
 
 
@@ -48,7 +51,7 @@ class OandaScene(Scene):
         setup = Setup(
             token=TOKEN,
             accounts=(AccountRules(id=ACCOUNT, hedging=settings.positions == "hedging"),),
-            instruments=(_RULES,),
+            instruments=(msgspec.structs.replace(_RULES, commission=_COMMISSION if seed % 3 == 0 else ZERO),),
             depth=DepthRules(levels=5, size=rng.choice((600.0, 3_000.0, 1_000_000.0)), growth=1.5, step_ticks=2),
             seed=seed,
         )

@@ -199,6 +199,7 @@ def test_fees_that_the_venue_tells_replace_those_of_the_schedule() -> None:
         (FeeSchedule(taker=D("0.01"), asset="received"), Side.BUY, ("BTC", D("0.01"))),
         (FeeSchedule(taker=D("0.01"), asset="received"), Side.SELL, ("USD", D("1.00"))),
         (FeeSchedule(per_unit=D("0.25")), Side.SELL, ("USD", D("0.25"))),
+        (FeeSchedule(per_unit=D("0.25"), per_unit_asset="EUR"), Side.SELL, ("EUR", D("0.25"))),
     ],
 )
 def test_the_schedule_says_in_what_a_fee_is_taken(schedule: FeeSchedule, side: Side, fee: tuple[str, Decimal]) -> None:

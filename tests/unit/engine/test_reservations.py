@@ -42,6 +42,17 @@ def test_commission_for_each_unit_is_part_of_what_an_entry_takes(margin: bool, n
         assert cost_of(rules, account, Side.SELL, Decimal(2), Decimal(5_000), exit=True) == (rules.quote, Decimal(0))
 
 
+@pytest.mark.parametrize(("asset", "commission"), [("USD", "7"), ("BTC", "35000"), ("EUR", "0")])
+def test_commission_in_another_currency_is_never_taken_for_so_much_of_the_quote(asset: str, commission: str) -> None:
+    """In the base currency it is worth the price; of a third one no rate stands in the journal."""
+    fees = FeeSchedule(per_unit=Decimal("3.5"), per_unit_asset=asset)
+    rules = make_instrument(fees=fees, margin_rate=Decimal("0.05"))
+    account = AccountBalances("paper")
+    account.account = make_account(margin=True)
+    taken = cost_of(rules, account, Side.BUY, Decimal(2), Decimal(5_000), exit=False)
+    assert taken == ("USD", 500 + Decimal(commission))
+
+
 def test_new_rules_of_an_instrument_change_what_its_open_orders_reserve() -> None:
     rig = Rig(instruments=[make_instrument(margin_rate=Decimal("0.05"))], margin=True)
     order = rig.do(lambda s: s.buy(BTC, 10, Limit(100)))

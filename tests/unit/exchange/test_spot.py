@@ -182,6 +182,17 @@ def test_fee_is_rounded_down_only_where_the_asset_has_a_settlement_precision() -
         assert shown(venue, "a", order_id).fees == (("USD", D(fee)),)
 
 
+def test_commission_by_quantity_is_locked_and_charged_in_the_currency_that_it_has() -> None:
+    fees = FeeSchedule(per_unit=D("0.5"), per_unit_asset="EUR")
+    venue = exchange(spot(USD="200", EUR="1"), instruments=(instrument(fees=fees),))
+    venue.handle(quote(1, 99.0, 100.0))
+    place(venue, "a", spec(BUY, "2", "100"), SECOND)
+    assert free(venue, "a", "USD") == free(venue, "a", "EUR") == 0
+    venue.handle(quote(2, 99.0, 100.0))
+    assert total(venue, "a", "USD") == total(venue, "a", "EUR") == 0
+    assert venue.trades("a")[0].fees == (("EUR", D(1)),)
+
+
 def test_commission_by_quantity_is_locked_and_charged_in_the_settlement_currency() -> None:
     fees = FeeSchedule(per_unit=D("0.5"))
     venue = exchange(spot(USD="201"), instruments=(instrument(fees=fees),))

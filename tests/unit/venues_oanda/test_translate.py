@@ -28,26 +28,28 @@ def rules(**more: Any) -> wire.Rules:
 
 
 def test_rules_are_read_to_the_last_digit() -> None:
-    one = translate.instrument("oanda", rules(), None)
+    one = translate.instrument("oanda", rules(), None, "JPY")
     assert (one.id, one.base, one.quote, one.quantity_unit) == ("oanda:EUR_USD", "EUR", "USD", QuantityUnit.UNITS)
     assert (one.ticks[0].tick, one.lot, one.min_quantity) == (D("0.00001"), D(1), D(1))
     assert (one.min_trail, one.max_trail, one.max_quantity) == (D("0.00050"), D("1.00000"), D(100_000_000))
     assert one.max_position is None, "its 0 is no cap"
-    assert one.fees.per_unit == D("0.00005")
+    assert (one.fees.per_unit, one.commission_currency) == (D("0.00005"), "JPY"), "the account's, whatever the pair"
 
 
 def test_units_may_have_decimals() -> None:
-    assert translate.instrument("oanda", rules(tradeUnitsPrecision=1, minimumTradeSize="0.1"), None).lot == D("0.1")
+    assert translate.instrument("oanda", rules(tradeUnitsPrecision=1, minimumTradeSize="0.1"), None, "USD").lot == D(
+        "0.1"
+    )
 
 
 @pytest.mark.parametrize(("own", "counts"), [(None, "0.0333"), ("0.02", "0.0333"), ("0.05", "0.05")])
 def test_the_stricter_margin_rate_counts(own: str | None, counts: str) -> None:
-    assert translate.instrument("oanda", rules(), None if own is None else D(own)).margin_rate == D(counts)
+    assert translate.instrument("oanda", rules(), None if own is None else D(own), "USD").margin_rate == D(counts)
 
 
 def test_a_name_without_two_currencies_is_said_to_be_one() -> None:
     with pytest.raises(Unavailable, match="BASE_QUOTE, found 'EURUSD'"):
-        translate.instrument("oanda", rules(name="EURUSD"), None)
+        translate.instrument("oanda", rules(name="EURUSD"), None, "USD")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "", "one"])

@@ -38,7 +38,7 @@ class InstrumentRules(msgspec.Struct, frozen=True):
     least_trail: Decimal = Decimal("0.0005")
     largest_trail: Decimal = ONE
     commission: Decimal = ZERO
-    """For each unit that is filled, in the quote currency."""
+    """For each unit that is filled, in the account's currency; where accounts differ, in that of the first."""
     long_rate: Decimal = Decimal("-0.012")
     """Yearly, for holding; a negative one costs."""
     short_rate: Decimal = Decimal("-0.004")
@@ -63,8 +63,8 @@ class InstrumentRules(msgspec.Struct, frozen=True):
         """The id in the exchange."""
         return instrument_id(VENUE, self.name)
 
-    def instrument(self) -> Instrument:
-        """Return it in the exchange's words."""
+    def instrument(self, home: str = "") -> Instrument:
+        """Return it in the exchange's words; commission is charged in `home`."""
         return Instrument(
             id=self.id,
             base=self.base,
@@ -75,7 +75,7 @@ class InstrumentRules(msgspec.Struct, frozen=True):
             min_quantity=self.minimum,
             max_quantity=self.maximum,
             margin_rate=self.margin_rate,
-            fees=FeeSchedule(per_unit=self.commission),
+            fees=FeeSchedule(per_unit=self.commission, per_unit_asset=home),
             min_trail=self.least_trail,
             max_trail=self.largest_trail,
             max_position=self.maximum_position or None,

@@ -84,7 +84,10 @@ class OandaVenue(Switched[Switches]):
             for one in setup.accounts
         }  # fmt: skip
         self.exchange = Exchange(
-            [one.instrument() for one in setup.instruments], opened, rules=rules, opened_at_ns=now_ns
+            [one.instrument(setup.accounts[0].currency) for one in setup.instruments],
+            opened,
+            rules=rules,
+            opened_at_ns=now_ns,
         )
         self.accounts = {one.id: Account(one, setup, now_ns) for one in setup.accounts}
         self.prices = PriceDesk(self.exchange)

@@ -70,9 +70,9 @@ class AccountReader:
         return answer.account
 
     def described(self, told: wire.Summary, before: Account) -> Account:
-        """Return what the account is by the venue's word; its margin rate holds for the next rules that are read."""
+        """Return what the account is by the venue's word; its margin rate and currency hold for the next rules that are read."""
         self._markets.account_rate = told.margin_rate
-        self._orders.home = told.currency
+        self._markets.home = self._orders.home = told.currency
         mode = PositionMode.HEDGING if told.hedging_enabled else PositionMode.NETTING
         return msgspec.structs.replace(before, mode=mode, home_currency=told.currency)
 

@@ -33,6 +33,8 @@ class MarketReader:
         """Rules by the venue's name, as they were last read."""
         self.account_rate: Decimal | None = None
         """The account's own margin rate, which the stricter of the two overrides."""
+        self.home = ""
+        """The account's currency, in which commission is charged."""
 
     async def instruments(self, names: Iterable[str]) -> tuple[Instrument, ...]:
         """Return trading rules.
@@ -48,7 +50,7 @@ class MarketReader:
             if rules is None:
                 raise Refused(self._api.venue, "instruments", "unknown", f"no such instrument for the account: {name}")
             expect_agreed(self._api.venue, "instruments", name, contradicted)
-            one = translate.instrument(self._api.venue, rules, self.account_rate)
+            one = translate.instrument(self._api.venue, rules, self.account_rate, self.home)
             before = self.known.get(name)
             if before is not None and msgspec.structs.replace(one, version=before.version) != before:
                 one = msgspec.structs.replace(one, version=before.version + 1)

@@ -27,13 +27,14 @@ DEPENDENT_KINDS: Mapping[str, OrderKind | None] = {
 _FUNDING = {"CLIENT_FUNDING": CashFlowKind.DEPOSIT, "ACCOUNT_TRANSFER": CashFlowKind.TRANSFER}
 
 
-def instrument(venue: str, rules: wire.Rules, account_rate: Decimal | None) -> Instrument:
+def instrument(venue: str, rules: wire.Rules, account_rate: Decimal | None, home: str) -> Instrument:
     """Return an instrument's rules.
 
     Args:
         venue: Its key in the configuration.
         rules: The venue's.
         account_rate: The account's own margin rate. The stricter of the two counts: assumed, the documents say "lesser".
+        home: The account's currency, in which commission is charged.
 
     Raises:
         Unavailable: the name is not of two currencies.
@@ -43,7 +44,8 @@ def instrument(venue: str, rules: wire.Rules, account_rate: Decimal | None) -> I
         raise Unavailable(venue, "instruments", f"expected a name BASE_QUOTE, found {rules.name!r}")
     fees = FeeSchedule()
     if rules.commission is not None and rules.commission.units_traded > 0:
-        fees = FeeSchedule(per_unit=rules.commission.commission / rules.commission.units_traded)
+        per_unit = rules.commission.commission / rules.commission.units_traded
+        fees = FeeSchedule(per_unit=per_unit, per_unit_asset=home)
     return Instrument(
         instrument_id(venue, rules.name),
         base=base,

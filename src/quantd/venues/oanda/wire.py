@@ -284,7 +284,7 @@ class DetailsAnswer(Wire, frozen=True):
 
 
 class Commission(Wire, frozen=True):
-    """Commission for so many units."""
+    """Commission for so many units, in the account's currency."""
 
     commission: Decimal = ZERO
     units_traded: Decimal = ZERO

@@ -13,7 +13,7 @@ import msgspec
 
 from quantd.domain.cash import Account, AccountKind
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
-from quantd.domain.instruments import FeeSchedule, symbol_of
+from quantd.domain.instruments import symbol_of
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderKind, OrderRef, OrderState, TimeInForce
 from quantd.domain.outcomes import Accepted, Found, NotExecuted, NotFound, Outcome, Rejected, Resolution, Unknown
@@ -81,9 +81,8 @@ class TradeLockerConnector(MarketReads):
         self._alerts = Alerts(http.venue, observer, KINDS)
         account = options.credentials.account_id
         self._path = f"/trade/accounts/{account}"
-        fees = FeeSchedule(per_unit=options.commission_per_lot)
         self._catalogue = Catalogue(self.api, account, self._alerts)
-        self._markets = MarketReader(self.api, self._catalogue, fees, self._alerts)
+        self._markets = MarketReader(self.api, self._catalogue, options.commission_per_lot, self._alerts)
         self._lists = Lists(self.api, account, self._alerts)
         self._orders = OrderReader(self._lists, self._catalogue, self._markets, clock=self._clock, alerts=self._alerts)
         self._ledger = AccountReader(
@@ -115,6 +114,7 @@ class TradeLockerConnector(MarketReads):
             raise AuthFailed(self.venue, "accounts", f"account {listed.id} tells no currency")
         self._check_rules(details.trading_rules)
         self.account = msgspec.structs.replace(self.account, home_currency=currency)
+        self._markets.home = currency
         await self._catalogue.read()
 
     async def _details(self) -> wire.AccountDetails:

@@ -5,6 +5,7 @@ answered last is asked first, then the others, last to first, as the official cl
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, TypeVar
 
 import msgspec
@@ -39,19 +40,21 @@ class MarketReader:
     Args:
         api: The session.
         catalogue: Ids and routes.
-        fees: Of every instrument; the API tells none.
+        commission_per_lot: Of every instrument, in the account's currency; the API tells none.
         alerts: Told of words and routes that are not what they should be.
     """
 
-    def __init__(self, api: Api, catalogue: Catalogue, fees: FeeSchedule, alerts: Alerts) -> None:
+    def __init__(self, api: Api, catalogue: Catalogue, commission_per_lot: Decimal, alerts: Alerts) -> None:
         self._api = api
         self._catalogue = catalogue
-        self._fees = fees
+        self._commission_per_lot = commission_per_lot
         self._alerts = alerts
         self._known: dict[str, Instrument] = {}
         self._alive: dict[str, str] = {}
         """INFO route that answered last, by tradable id."""
         self.bars_max = BARS_MAX
+        self.home = ""
+        """The account's currency, once it is known."""
 
     # --- rules --------------------------------------------------------------------------------------------------------
 
@@ -72,7 +75,8 @@ class MarketReader:
     async def _instrument(self, listed: Listed) -> Instrument:
         rules = await self._rules(listed, Lane.ACCOUNT)
         try:
-            fresh = translate.instrument(self._api.venue, listed.name, rules, self._fees)
+            fees = FeeSchedule(per_unit=self._commission_per_lot, per_unit_asset=self.home)
+            fresh = translate.instrument(self._api.venue, listed.name, rules, fees)
         except ValueError as error:
             raise Unavailable(self._api.venue, "instrument", str(error)) from error
         known = self._known.get(listed.name)
@@ -85,7 +89,7 @@ class MarketReader:
     def commission(self, instrument: InstrumentId) -> Commission:
         """Return what a lot of an instrument is charged; nothing where its rules have not been read."""
         known = self._known.get(symbol_of(instrument))
-        return ("", ZERO) if known is None else (known.settlement_currency, self._fees.per_unit)
+        return ("", ZERO) if known is None else (known.commission_currency, known.fees.per_unit)
 
     async def _rules(self, listed: Listed, lane: Lane) -> wire.InstrumentWire:
         query = {"routeId": listed.trade_route or "".join(listed.info_routes[:1]), "locale": "en"}

@@ -27,7 +27,7 @@ class TradeLockerOptions(msgspec.Struct, frozen=True):
     """The API does not tell it."""
     protection: Literal["venue", "engine"] = "venue"
     commission_per_lot: Decimal = ZERO
-    """In the settlement currency; the API does not tell it."""
+    """In the account's currency; the API does not tell it."""
     limits: tuple[Limit, ...] = BEFORE_CONFIG
     """Budgets of what the server's table does not list."""
 

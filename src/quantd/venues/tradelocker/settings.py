@@ -49,7 +49,7 @@ class TradeLockerSettings(HostedSettings):
     protection: Literal["venue", "engine"] = "venue"
     """Who holds stops and targets: the venue, at the position, or the engine."""
     commission_per_lot: Decimal = Field(default=Decimal(0), ge=0)
-    """Commission for each lot that trades, in the instrument's settlement currency; the API does not tell it."""
+    """Commission for each lot that trades, in the account's currency; the API does not tell it."""
     rates: dict[Literal["sessions", "reads_at_start", "deletes"], RateOverride] = Field(default={})
     """Rate budgets that differ from the connector's own, of what the server's table does not list."""
     orders_every_s: float = Field(default=1.5, ge=1, allow_inf_nan=False)
