@@ -44,6 +44,7 @@ class TradeLockerScene(Scene):
             more_columns=rng.random() < 0.3,
             fill_at_once=rng.random() < 0.8,
             list_refused=rng.random() < 0.3,
+            close_in_two=seed % 4 == 1,
         )
         depth = DepthRules(levels=8, size=rng.choice((0.05, 0.5, 50.0)), growth=1.2, step_ticks=100)
         setup = Setup(instruments=(_RULES,), accounts=(_ACCOUNT,), depth=depth, seed=seed)

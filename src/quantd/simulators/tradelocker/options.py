@@ -155,6 +155,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether cancels, changes and closes are answered by a bare 204."""
     fill_at_once: bool = True
     """Whether a market order meets the present price within its own request."""
+    close_in_two: bool = False
+    """Whether a close is made by two orders: documented are an IOC and then a GTC, how they show is assumed."""
     look_up_lag_s: float = 0.0
     """From a write until lists show a new order, and the position that it opened."""
     list_refused: bool = False

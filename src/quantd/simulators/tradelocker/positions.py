@@ -5,7 +5,7 @@ Used by the venue. A close answers without an order's id, and its part may be as
 
 from collections import Counter
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from quantd.domain.lots import LotProtection
@@ -103,7 +103,16 @@ class PositionDesk:
         quantity = decimal_of(body, "qty")
         if quantity is None or quantity < 0:
             raise RefusedByVenue("{qty=[must be greater than or equal to 0]}")
+        first = self._first_part(view, quantity or view.lot.quantity)
+        if first:
+            self._close(view, first, account, now_ns)
+            quantity = quantity and quantity - first
         self._close(view, quantity or None, account, now_ns)
+
+    def _first_part(self, view: LotView, quantity: Decimal) -> Decimal:
+        """Return what the first of two orders closes; nothing where one closes all."""
+        step = self._by_instrument[view.lot.instrument].lot_step
+        return (quantity / 2).quantize(step, ROUND_DOWN) if self._switches.close_in_two else ZERO
 
     def close_all(self, asked: Asked, account: AccountRules, now_ns: int) -> None:
         """Close all positions, or those of one instrument.

@@ -57,8 +57,8 @@ class AccountReader:
         self._known_ids = known_ids
         self._ended: dict[str, _Ended] = {}
         """By order id. Kept until a snapshot has come about that tells them: a later read of it may fail."""
-        self._closings = Closings(lists, alerts)
-        orders.on_fill = self._closings.opened
+        self.closings = Closings(lists, alerts)
+        orders.on_fill = self.closings.opened
 
     async def snapshot(self, account: Account) -> AccountSnapshot:
         """Return the account.
@@ -70,7 +70,7 @@ class AccountReader:
         asked_at_ns = self._orders.now_ns()
         positions = await self._lists.positions(Lane.ACCOUNT)
         working = await self._lists.orders(Lane.ACCOUNT)
-        explained = await self._closings.explain(positions, working, asked_at_ns)
+        explained = await self.closings.explain(positions, working, asked_at_ns)
         self._ended |= {row.id: _Ended(row, "") for row in explained.openings}
         self._ended |= {row.id: _Ended(row, row.position) for row in explained.closings}
         executions = await self._lists.executions(Lane.ACCOUNT) if self._ended else ()

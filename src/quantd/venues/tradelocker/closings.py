@@ -115,6 +115,26 @@ class Closings:
             if quantity > now.get(position, ZERO):
                 self._take_back(position, quantity - now.get(position, ZERO))
 
+    def is_explained(self, lot: str, positions: Mapping[str, PositionRow], rows: Iterable[OrderRow]) -> bool:
+        """Tell whether orders closed all that a position lacks of what was ever opened of it; no before the first look.
+
+        Args:
+            lot: The position.
+            positions: Those that are open.
+            rows: All orders that may have closed some of it, ended and working ones, since `opened_ns`.
+        """
+        one = self._seen.get(lot)
+        if one is None:
+            return self._caught_up  # gone, and explained before
+        left = positions[lot].quantity if lot in positions else ZERO
+        closings = closing_orders((row for row in rows if row.position == lot), {lot: one.position.side})
+        return sum((row.filled for row in closings), ZERO) >= one.total - left
+
+    def opened_ns(self, lot: str) -> int | None:
+        """Return when a position was opened, None where that is not known."""
+        one = self._seen.get(lot)
+        return None if one is None else one.position.opened_ns
+
     def _split(self, row: OrderRow, executions: Iterable[ExecutionRow] = ()) -> dict[str, Decimal]:
         """Return what an order has opened, by position; what nothing else tells is of the position that its row names."""
         given = dict(self._given.get(row.id, {}))

@@ -89,8 +89,9 @@ class TradeLockerConnector(MarketReads):
             self._lists, self._orders, self._catalogue, known_ids=known_venue_ids, alerts=self._alerts
         )
         self._search = Search(
-            self._lists, self._orders, clock=self._clock, known_ids=known_venue_ids, alerts=self._alerts
-        )
+            self._lists, self._orders, self._ledger.closings,
+            clock=self._clock, known_ids=known_venue_ids, alerts=self._alerts,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Log in, then read what the server is: columns, limits, the account's currency and rules, instruments.

@@ -2,22 +2,25 @@
 
 Used by the connector. A lost create is found by its tag, the strategy id, in the open orders, the history and the positions;
 two that carry it are for a person to tell apart. A close is found as the order that closed its position. `absence` says what
-proves that a write did not happen.
+proves that a write did not happen; for the close of a part, which must not be made twice, also the position has to be whole.
 """
 
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import combinations
 from typing import Final
 
 from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
 from quantd.domain.orders import OrderKind
-from quantd.domain.outcomes import Ambiguous, Found, Resolution, StillUnknown
+from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
 from quantd.ports import Clock
 from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
-from quantd.venues.tradelocker.closings import closing_orders
+from quantd.venues.tradelocker.closings import Closings, closing_orders
 from quantd.venues.tradelocker.lists import Lists
 from quantd.venues.tradelocker.orders import KnownIds, OrderReader
-from quantd.venues.tradelocker.translate import SECOND_NS, OrderRow
+from quantd.venues.tradelocker.translate import SECOND_NS, OrderRow, PositionRow
 
 QUIET_PERIOD_S: Final = 15.0
 """How long after a write its absence proves nothing: lists lag by some tenths of a second, at times by seconds."""
@@ -26,6 +29,9 @@ LOOK_EVERY_S = 3.0
 _RETRY_S = 2.0
 _GONE_RETRY_S = 30.0
 _PATIENCE_NS = 3 * SECOND_NS
+_UNEXPLAINED_NS = 60 * SECOND_NS
+"""After so long a position that lacks more than its orders tell is for a person: a close of ours may have done it or not."""
+_PARTS_MAX = 10
 
 Write = Submit | Amend | Cancel | CloseLot
 
@@ -33,9 +39,19 @@ Write = Submit | Amend | Cancel | CloseLot
 class Search:
     """Searches for lost writes."""
 
-    def __init__(self, lists: Lists, orders: OrderReader, *, clock: Clock, known_ids: KnownIds, alerts: Alerts) -> None:
+    def __init__(  # noqa: PLR0913 -- what tells of the account
+        self,
+        lists: Lists,
+        orders: OrderReader,
+        closings: Closings,
+        *,
+        clock: Clock,
+        known_ids: KnownIds,
+        alerts: Alerts,
+    ) -> None:
         self._lists = lists
         self._orders = orders
+        self._closings = closings
         self._clock = clock
         self._known_ids = known_ids
         self._alerts = alerts
@@ -116,18 +132,40 @@ class Search:
         sides = {position.id: position.side for position in positions.values()}
         rows = closing_orders({**working, **history.rows}.values(), sides, unfilled=True)
         since_ns = sent_at_ns - CLOCK_ERROR_NS
-        mine = [row for row in rows if row.id not in known and _may_close(row, command, since_ns)]
+        untold = [row for row in rows if row.id not in known and _may_close(row, command, since_ns)]
+        mine = [row for row in untold if command.quantity in (None, row.quantity)]
         # One that ended without a trade has closed nothing, and is the answer only where no other is.
         live = [row for row in mine if row.filled > 0 or not row.final]
-        if len(live) > 1:
+        if len(live) > 1 and command.quantity is not None:
             return Ambiguous(tuple(sorted(row.id for row in live)))
+        live = live or _two_parts(untold, command.quantity)
         if live or mine:
-            row = (live or mine)[0]
+            # Of two orders by which one close may be made the first that traded is taken for ours. The other is told as what
+            # took from the same position, as is a person's close of all there is.
+            row = next((one for one in live if one.filled > 0), (live or mine)[0])
             self._orders.note(row.id, sent_at_ns)
             return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
         if not history.complete:
             return StillUnknown("history_not_complete", _RETRY_S)
-        return self._searches.missed(progress, begun, sent_at_ns)
+        resolution = self._searches.missed(progress, begun, sent_at_ns)
+        if command.quantity is None or not isinstance(resolution, NotFound):
+            return resolution
+        if await self._is_whole(command.lot, positions, lane):
+            return resolution
+        is_over = begun.monotonic_ns - progress.begun_ns >= _UNEXPLAINED_NS
+        return Ambiguous(()) if is_over else StillUnknown("position_lacks_more_than_orders_tell", _RETRY_S)
+
+    async def _is_whole(self, lot: str, positions: Mapping[str, PositionRow], lane: Lane) -> bool:
+        """Tell whether orders tell of all that is missing of a position."""
+        since_ns = self._closings.opened_ns(lot)
+        rows = () if since_ns is None else (await self._lists.history(lane, since_ns)).rows.values()
+        return self._closings.is_explained(lot, positions, rows)
+
+
+def _two_parts(rows: Iterable[OrderRow], quantity: Decimal | None) -> list[OrderRow]:
+    """Return two orders that close so much together: documented is that a close is made by an IOC, then a GTC."""
+    live = [row for row in rows if row.filled > 0 or not row.final][:_PARTS_MAX]
+    return next(([one, other] for one, other in combinations(live, 2) if one.quantity + other.quantity == quantity), [])
 
 
 def _may_close(row: OrderRow, command: CloseLot, since_ns: int) -> bool:
@@ -135,6 +173,5 @@ def _may_close(row: OrderRow, command: CloseLot, since_ns: int) -> bool:
         row.position == command.lot
         and row.kind is OrderKind.MARKET
         and not row.tag
-        and command.quantity in (None, row.quantity)
         and (row.created_ns is None or row.created_ns >= since_ns)
     )
