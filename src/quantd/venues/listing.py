@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from quantd.errors import Contradicts
+from quantd.errors import Contradicts, Unavailable
 from quantd.venues.alerts import Alerts
 
 LISTED_TWICE, CONTRADICTS = KINDS = ("listed_twice", "listing_contradicts")
@@ -51,6 +51,20 @@ def expect_agreed(venue: str, operation: str, name: str, contradicted: dict[str,
     """
     if name in contradicted:
         raise Contradicts(venue, operation, f"{name} is listed more than once, with {contradicted[name]}")
+
+
+def lots_of(
+    venue: str, operation: str, rows: Iterable[_Row], id_of: Callable[[_Row], str], alerts: Alerts
+) -> dict[str, _Row]:
+    """Return positions or trades by their id.
+
+    Raises:
+        Unavailable: one is listed in several ways. What an account holds is then not known, and nothing stands for it.
+    """
+    found, contradicted = once(rows, id_of, alerts, "lot")
+    for name, differences in contradicted.items():
+        raise Unavailable(venue, operation, f"{name} is listed in two ways: {differences}")
+    return found
 
 
 def _differences(one: msgspec.Struct, other: msgspec.Struct) -> str:

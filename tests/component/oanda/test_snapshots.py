@@ -28,6 +28,24 @@ def test_trades_that_are_not_the_whole_position_prove_nothing_by_their_absence()
     run(body)
 
 
+def test_a_trade_that_is_listed_twice_is_taken_once_and_one_in_two_sizes_is_no_evidence_at_all() -> None:
+    async def body(rig: Rig) -> None:
+        rig.venue.fills_at_once = True
+        await rig.connector.submit(rig.submit())
+        shown = rig.venue.account()
+        (trade,) = shown["trades"]
+        rig.venue.answers["account"] = [rig.venue.ok({"account": {**shown, "trades": [trade, trade]}})]
+        snapshot = await rig.connector.snapshot()
+        assert [lot.quantity for lot in snapshot.lots] == [D(1000)]
+        assert snapshot.lots_complete
+        other = {**trade, "currentUnits": "500"}
+        rig.venue.answers["account"] = [rig.venue.ok({"account": {**shown, "trades": [trade, other]}})]
+        with pytest.raises(Unavailable, match="in two ways: current_units 1000 and 500"):
+            await rig.connector.snapshot()
+
+    run(body)
+
+
 def test_our_own_orders_stand_under_their_ids_in_a_snapshot() -> None:
     async def body(rig: Rig) -> None:
         await rig.connector.submit(rig.submit())

@@ -84,6 +84,26 @@ def test_commission_is_in_the_account_s_currency_whatever_an_instrument_settles_
     run_virtual(main)
 
 
+def test_a_position_that_is_listed_twice_is_taken_once_and_one_in_two_sizes_is_no_evidence_at_all() -> None:
+    """The last row counted, whatever the first had said."""
+
+    async def body(site: Site) -> None:
+        await site.open(quantity="0.2")
+
+        def twice(told: Any, quantity: str | None = None) -> Any:
+            (row,) = told["d"]["positions"]
+            other = row if quantity is None else [quantity if at == 4 else cell for at, cell in enumerate(row)]
+            return {**told, "d": {"positions": [row, other]}}
+
+        site.venue.changed["positions"] = twice
+        assert [lot.quantity for lot in (await site.look()).lots] == [D("0.2")]
+        site.venue.changed["positions"] = lambda told: twice(told, "0.1")
+        with pytest.raises(Unavailable, match=r"positions: .* in two ways: .*quantity 0.2 and 0.1"):
+            await site.look()
+
+    run(body)
+
+
 def test_of_two_instruments_of_one_name_each_has_its_id_behind_it() -> None:
     async def body(site: Site) -> None:
         with pytest.raises(Refused, match=r"EURUSD.R is several: EURUSD.R#278, EURUSD.R#279"):

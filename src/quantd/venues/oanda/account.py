@@ -18,6 +18,7 @@ from quantd.domain.orders import ClientOrderId, OrderState
 from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.domain.soundness import flaw_of_snapshot, vouch
 from quantd.venues.budget import Lane
+from quantd.venues.listing import lots_of
 from quantd.venues.oanda import translate, wire
 from quantd.venues.oanda.api import Api
 from quantd.venues.oanda.formats import instant_ns, side_of
@@ -90,7 +91,8 @@ class AccountReader:
         asked_at_ns, shown_by_it = self._clock.now_ns(), self.unsure.copy()
         self._taken.clear()
         answer = await self._api.get("account", "", wire.DetailsAnswer, Lane.ACCOUNT)
-        shown = answer.account
+        listed = lots_of(self._api.venue, "account", answer.account.trades, lambda trade: trade.id, self._ledger.alerts)
+        shown = msgspec.structs.replace(answer.account, trades=tuple(listed.values()))
         newest = max(int(answer.last_transaction_id), int(shown.last_transaction_id or 0))
         self._ledger.begin(newest)
         await self._ledger.reach(newest, Lane.ACCOUNT)

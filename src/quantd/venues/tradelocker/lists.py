@@ -14,6 +14,7 @@ import msgspec
 from quantd.errors import Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.listing import lots_of
 from quantd.venues.parsing import sound_decimal
 from quantd.venues.tradelocker import wire
 from quantd.venues.tradelocker.api import Api
@@ -122,10 +123,11 @@ class Lists:
         """Return the open positions by id.
 
         Raises:
-            VenueError: they could not be read.
+            VenueError: they could not be read, or one is listed in two ways.
         """
         found = await self._api.read("positions", f"{self._base}/positions", wire.PositionRows, lane)
-        return {row.id: row for row in self._rows("positionsConfig", found.positions if found else (), position_row)}
+        rows = self._rows("positionsConfig", found.positions if found else (), position_row)
+        return lots_of(self._api.venue, "positions", rows, lambda row: row.id, self._alerts)
 
     async def executions(self, lane: Lane) -> list[ExecutionRow]:
         """Return the fills of the present session.
