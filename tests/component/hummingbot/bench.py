@@ -53,7 +53,7 @@ class Bench(HummingbotRig):
         response = await MemoryTransport(self.venue, self.faults).send(request, timeout_s=timeout_s)
         for pattern, tamper in self.tampers:
             if re.fullmatch(pattern, request.path) and response.status == 200:
-                body = json.dumps(tamper(json.loads(response.body), json.loads(request.body))).encode()
+                body = json.dumps(tamper(json.loads(response.body), json.loads(request.body or b"null"))).encode()
                 response = msgspec.structs.replace(response, body=body)
         return response
 

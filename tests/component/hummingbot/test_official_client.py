@@ -98,7 +98,9 @@ async def test_it_reads_history_and_follows_another_pair(site: Site) -> None:
         assert [rows[0]["open"], rows[-1]["high"], rows[-1]["close"]] == [65_005.0, 65_105.0, 65_105.0]
         assert all(row["timestamp"] % 60 == 0 for row in rows)
         earlier = {"start_time": now_s - 7_200, "end_time": now_s - 3_600}
-        assert not await client.market_data.get_historical_candles(CONNECTOR, PAIR, "1m", **earlier)
+        with pytest.raises(aiohttp.ClientResponseError) as empty:
+            await client.market_data.get_historical_candles(CONNECTOR, PAIR, "1m", **earlier)
+        assert empty.value.status == 404, "documented: a range without candles"
         assert len(await client.market_data.get_candles(CONNECTOR, PAIR, "5m", max_records=1)) == 1
         assert (await client.market_data.add_trading_pair(CONNECTOR, PAIR, account_name=ACCOUNT))["success"]
 

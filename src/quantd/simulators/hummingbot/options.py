@@ -94,6 +94,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether what trades in full leaves memory and stays OPEN in the database, without a trade."""
     blank_active: bool = False
     """Whether the list of active orders leaves the connector out, as after add-credential."""
+    exchange_down: bool = False
+    """Whether the server cannot reach the exchange for its trading rules: a 404, as for a connector that it does not know."""
     database_down: bool = False
     """Whether searches and trades answer 200 with nothing."""
     keyset_cursor: bool = False

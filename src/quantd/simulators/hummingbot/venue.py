@@ -202,6 +202,8 @@ class HummingbotVenue(Switched[Switches]):
                 return [setup.connector]
         if connector != setup.connector:
             raise Problem(404, f"Connector '{connector}' not found or error: {connector}")
+        if self._switches.exchange_down:
+            raise Problem(404, f"Connector '{connector}' not found or error: Cannot connect to host")
         if asked.operation == "order_types":
             return {"connector": connector, "supported_order_types": list(ORDER_TYPES)}
         return self._rules(asked.query.get("trading_pairs"))
@@ -246,9 +248,7 @@ class HummingbotVenue(Switched[Switches]):
             "prices": lambda: self.market.prices(connector, body.get("trading_pairs") or [], now_s),
             "order_book": lambda: self.market.book(pair, int(body.get("depth", 10)), now_s),
             "candles": lambda: self._recent(pair, body, now_s),
-            "historical_candles": lambda: self.market.candles(
-                pair, str(body.get("interval")), int(body["start_time"]), int(body["end_time"])
-            ),
+            "historical_candles": lambda: self._historical(pair, body),
             "add_pair": lambda: {
                 "success": pair in self._pairs, "connector_name": connector, "trading_pair": pair, "message": "",
             },
@@ -260,6 +260,13 @@ class HummingbotVenue(Switched[Switches]):
         count = int(body.get("max_records", 500))
         span_s = count * INTERVALS_S.get(interval, 60)
         return self.market.candles(pair, interval, int(now_s) - span_s, int(now_s))[-count:]
+
+    def _historical(self, pair: str, body: Json) -> Any:
+        interval = str(body.get("interval"))
+        found = self.market.candles(pair, interval, int(body["start_time"]), int(body["end_time"]))
+        if not found:
+            raise Problem(404, f"No historical data found for {pair} {interval}")
+        return found
 
     def _portfolio(self, refresh: bool) -> Json:
         if refresh and not self._switches.cached_portfolio:

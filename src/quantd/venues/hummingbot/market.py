@@ -57,11 +57,19 @@ class MarketReader:
     async def _rules(self, pairs: Sequence[str]) -> Mapping[str, wire.Rules]:
         path = f"/connectors/{self._connector}/trading-rules"
         query = {"trading_pairs": list(pairs)} if pairs else None
-        answer = await self._api.get("trading_rules", path, dict[str, Any], Lane.ACCOUNT, query)
+        try:
+            answer = await self._api.get("trading_rules", path, dict[str, Any], Lane.ACCOUNT, query)
+        except Refused as error:
+            if error.code != "not_found":
+                raise
+            # A connector that the server does not know and an exchange that it cannot reach answer alike; that it has our
+            # keys for this one was asked at the start.
+            raise Unavailable(self._api.venue, "trading_rules", error.detail) from error
         if "error" in answer:
             raise Refused(self._api.venue, "trading_rules", "unknown", str(answer["error"])[:200])
+        listed = {pair: rules for pair, rules in answer.items() if not (isinstance(rules, dict) and "error" in rules)}
         try:
-            return msgspec.convert(answer, dict[str, wire.Rules], strict=False)
+            return msgspec.convert(listed, dict[str, wire.Rules], strict=False)
         except (msgspec.ValidationError, ValueError) as error:
             raise Unavailable(self._api.venue, "trading_rules", f"the answer cannot be read: {error}") from error
 
@@ -102,7 +110,12 @@ class MarketReader:
             "end_time": now_s,
         }
         path = "/market-data/historical-candles"
-        rows = await self._api.ask("candles", path, body, tuple[wire.Candle, ...], Lane.MARKET_DATA)
+        try:
+            rows = await self._api.ask("candles", path, body, tuple[wire.Candle, ...], Lane.MARKET_DATA)
+        except Refused as error:
+            if error.code != "not_found":
+                raise
+            return ()  # nothing has traded in that time
         bars = []
         for row in rows:
             opened_at_ns = round(row.timestamp) * SECOND_NS
