@@ -63,37 +63,6 @@ def test_a_cancel_tells_the_fills_that_came_before_it() -> None:
     on_bench(act)
 
 
-def test_while_its_trades_are_late_an_order_counts_as_working_and_then_goes_by_its_own_figures() -> None:
-    async def act(bench: Bench) -> None:
-        bench.tampers.append(("GET", "/orders/trades", lambda data: {**data, "trades": [], "nc": None}))
-        command = bench.submit(str(ASK), quantity="0.003")
-        report = await bench.place(command)
-        assert report.state is OrderState.WORKING, "nothing is told without its trades"
-        assert report.filled_quantity == 0
-        assert await bench.connector.order_reports([bench.ref(command, report)]) == ()
-        await asyncio.sleep(31)
-        (late,) = await bench.connector.order_reports([bench.ref(command, report)])
-        assert (late.state, late.filled_quantity, late.average_price) == (OrderState.FILLED, Decimal("0.003"), ASK)
-        assert late.fees is None, "fees that were not told are not made up"
-        assert bench.anomalies("trades_missing") == 1
-
-    on_bench(act)
-
-
-def test_late_trades_that_come_are_told_once_and_with_their_fees() -> None:
-    async def act(bench: Bench) -> None:
-        bench.tampers.append(("GET", "/orders/trades", lambda data: {**data, "trades": [], "nc": None}))
-        command = bench.submit(str(ASK), quantity="0.003")
-        report = await bench.place(command)
-        bench.tampers.clear()
-        (told,) = await bench.connector.order_reports([bench.ref(command, report)])
-        assert (told.state, told.filled_quantity) == (OrderState.FILLED, Decimal("0.003"))
-        assert told.fees
-        assert bench.anomalies("trades_missing") == 0
-
-    on_bench(act)
-
-
 def test_nothing_is_concluded_from_a_list_that_is_not_whole() -> None:
     async def act(bench: Bench) -> None:
         alive = {"status": "executed_partially"}

@@ -102,6 +102,7 @@ def test_an_amendment_has_names_of_its_own_and_only_what_changes() -> None:
         ("executed_partially", 0.01, OrderState.PARTIALLY_FILLED, ""),
         ("executed_completely", 0.0235, OrderState.FILLED, ""),
         ("executed_completely", 0.02, OrderState.CANCELLED, "reply_contradicts"),
+        ("executed_completely", 0, OrderState.WORKING, "reply_contradicts"),
         ("canceled", 0, OrderState.CANCELLED, ""),
         ("canceled", 0.01, OrderState.CANCELLED, ""),
         ("canceled", 0.0235, OrderState.FILLED, ""),
@@ -113,6 +114,13 @@ def test_an_amendment_has_names_of_its_own_and_only_what_changes() -> None:
 )
 def test_the_states_of_orders(status: str, executed: float, state: OrderState, strange: str) -> None:
     assert translate.order_state(row(status=status, executed_amount=executed)) == (state, strange)
+
+
+def test_a_cancelled_order_that_does_not_tell_its_amount_is_not_taken_for_filled() -> None:
+    short = row(status="canceled", executed_amount=0.01, requested_amount=None)
+    assert translate.order_state(short) == (OrderState.CANCELLED, "")
+    whole = row(status="executed_completely", executed_amount=0.01, requested_amount=None)
+    assert translate.order_state(whole) == (OrderState.FILLED, "")
 
 
 def test_numbers_are_exact_whether_they_come_as_numbers_or_as_text() -> None:

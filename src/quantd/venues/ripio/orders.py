@@ -183,23 +183,25 @@ class OrderReader:
             VenueError: when its trades could not be read.
         """
         order_id = row.id.upper()
-        fills = self._fills.get(order_id, ())
-        if self.told(order_id) != row.executed_amount:
+        fills, executed = self._fills.get(order_id, ()), translate.executed(row)
+        if self.told(order_id) != executed:
             fills = await self._trades(order_id, lane)
         state, strange = translate.order_state(row)
         if strange:
             self._alerts.note(strange, order_id, status=row.status[:32])
         state = ended if ended is not None and state not in ENDS else state
         told = sum((fill.quantity for fill in fills), ZERO)
-        if told > row.executed_amount:
+        if executed > row.executed_amount and told >= executed:
+            state = OrderState.FILLED
+        if told > executed:
             # The order was read before its trades; what they say is newer.
             whole = row.requested_amount is not None and told >= row.requested_amount
             alive = OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED
             state = state if state in ENDS else alive
-        elif told < row.executed_amount:
+        elif told < executed:
             if not self._overdue(order_id):
                 state = OrderState.PARTIALLY_FILLED if told else OrderState.WORKING
-            else:
+            elif told < row.executed_amount or not told:
                 return self._by_own_figures(row, state)
         else:
             self._late_since.pop(order_id, None)

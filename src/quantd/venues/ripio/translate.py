@@ -116,11 +116,22 @@ def order_state(row: wire.OrderRow) -> tuple[OrderState, str]:
     """
     filled, whole = row.executed_amount, row.requested_amount
     alive = OrderState.PARTIALLY_FILLED if filled > 0 else OrderState.WORKING
-    if row.status in ("executed_completely", "canceled"):
-        if whole is not None and filled < whole:
-            return OrderState.CANCELLED, "reply_contradicts" if row.status == "executed_completely" else ""
-        return (OrderState.FILLED, "") if filled > 0 else (OrderState.CANCELLED, "")
+    if row.status == "executed_completely":
+        if not filled:
+            return alive, "reply_contradicts"  # it has traded, and by an end without a fill that would be lost
+        is_whole = whole is None or filled >= whole
+        return (OrderState.FILLED, "") if is_whole else (OrderState.CANCELLED, "reply_contradicts")
+    if row.status == "canceled":
+        # What it executed is all of it only where that is told.
+        return OrderState.FILLED if whole is not None and filled >= whole > 0 else OrderState.CANCELLED, ""
     return alive, "" if row.status in _ALIVE else "unknown_order_status"
+
+
+def executed(row: wire.OrderRow) -> Decimal:
+    """Return how much of an order has traded by its own words: one that is executed completely has in whole."""
+    if row.status == "executed_completely":
+        return max(row.executed_amount, row.requested_amount or ZERO)
+    return row.executed_amount
 
 
 def fills_of(trades: Iterable[wire.TradeRow]) -> tuple[Fill, ...]:
