@@ -34,7 +34,7 @@ GONE = HttpResponse(404, {}, b'{"errorMessage":"The Order specified does not exi
     ("act", "gone"),
     [
         (CANCELLED, True),
-        (GONE, True),
+        (GONE, False),
         (HttpResponse(200, {}, b"{}"), False),
         (HttpResponse(404, {}, b"<html>"), False),
         (HttpResponse(401, {}, b'{"errorMessage":"no"}'), False),
@@ -60,13 +60,28 @@ class ReplacedOrder(ScriptedTransport):
     def __init__(self, **told: str) -> None:
         super().__init__(GONE)
         self.told = {"id": "7", "type": "LIMIT", **told}
+        self.is_shown = True
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Answer by what is asked for."""
         super().send(request)
-        if request.method == "GET":
+        if request.method == "GET" and self.is_shown:
             return HttpResponse(200, {}, msgspec.json.encode({"order": self.told}))
         return CANCELLED if "/orders/9/" in request.path else GONE
+
+
+def test_an_order_that_is_not_shown_is_gone_only_once_a_second_look_does_not_show_it() -> None:
+    """Right after its creation an order may not be shown, and be replaced by another already."""
+    switch = OandaKillSwitch(ScriptedTransport(GONE), OandaOptions(TOKEN, ACCOUNT))
+    assert switch.cancel("7") == KillAnswer(False, "ended, and not shown yet", 1.0)
+    assert switch.cancel("7") == KillAnswer(True)
+    lagging = ReplacedOrder(state="CANCELLED", replacedByOrderID="9")
+    switch = OandaKillSwitch(lagging, OandaOptions(TOKEN, ACCOUNT))
+    lagging.is_shown = False
+    assert not switch.cancel("7").gone
+    lagging.is_shown = True
+    assert switch.cancel("7") == KillAnswer(True)
+    assert lagging.requests[-1].path.endswith("/orders/9/cancel")
 
 
 def test_an_order_that_goes_on_under_another_number_is_cancelled_by_that() -> None:

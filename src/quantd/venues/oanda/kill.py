@@ -28,6 +28,8 @@ class OandaKillSwitch:
         self._transport = transport
         self._account = options.account
         self._headers = headers_of(options.token)
+        self._not_shown: set[str] = set()
+        """Numbers that a look did not find: right after its creation the venue may not show an order (observed)."""
 
     def cancel(self, venue_order_id: str) -> KillAnswer:
         """Cancel one order by its number, or what has replaced it meanwhile; one that has ended counts as gone."""
@@ -57,7 +59,10 @@ class OandaKillSwitch:
         """Return the number under which an order goes on that has ended under this one; that it is gone, where there is none."""
         response = self._send("GET", order_path(number))
         if response.status == 404:
-            return KillAnswer(True)
+            if number in self._not_shown:
+                return KillAnswer(True)
+            self._not_shown.add(number)
+            return KillAnswer(False, "ended, and not shown yet", _LOOK_AGAIN_S)
         try:
             order = msgspec.json.decode(response.body, type=OneOrder).order
         except CANNOT_READ:
