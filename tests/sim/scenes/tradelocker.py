@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import msgspec
+
 from quantd.clock import LoopClock
 from quantd.domain.facts import Fact
 from quantd.domain.instruments import Instrument
@@ -24,6 +26,7 @@ from tests.sim.scenes.writes import CancelOne, Create, Writes
 
 _RULES = InstrumentRules()
 _ACCOUNT = AccountRules()
+_COMMISSION = Decimal("3.5")
 
 
 class TradeLockerScene(Scene):
@@ -47,8 +50,14 @@ class TradeLockerScene(Scene):
             close_in_two=seed % 4 == 1,
         )
         depth = DepthRules(levels=8, size=rng.choice((0.05, 0.5, 50.0)), growth=1.2, step_ticks=100)
-        setup = Setup(instruments=(_RULES,), accounts=(_ACCOUNT,), depth=depth, seed=seed)
+        rules = msgspec.structs.replace(_RULES, commission=_COMMISSION if seed % 3 == 0 else Decimal(0))
+        setup = Setup(instruments=(rules,), accounts=(_ACCOUNT,), depth=depth, seed=seed)
         self.venue = TradeLockerVenue(setup, clock=clock, switches=self.switches)
+
+    @classmethod
+    def configured(cls, settings: Any, seed: int, strategies: int) -> Any:
+        """Return its section, which knows of a commission in every other seed that has one."""
+        return settings.model_copy(update={"commission_per_lot": _COMMISSION if seed % 6 == 0 else Decimal(0)})
 
     def rules(self) -> Instrument:
         """Return the instrument."""

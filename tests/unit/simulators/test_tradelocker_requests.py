@@ -304,6 +304,26 @@ def test_state_adds_up() -> None:
     assert (state["positionsCount"], state["ordersCount"]) == (1, 0)
 
 
+def test_commission_is_taken_from_the_balance_and_told_by_no_row() -> None:
+    client = Client(Setup(instruments=(InstrumentRules(commission=Decimal("3.5")),)))
+    client.order(qty="2")
+    columns = [one["id"] for one in client.json("GET", "/trade/config")["d"]["accountDetailsConfig"]["columns"]]
+    state = dict(zip(columns, client.json("GET", f"{ACCOUNT}/state")["d"]["accountDetailsData"], strict=True))
+    assert (state["balance"], state["todayFees"], state["todayNet"]) == (99_993, 7, -7)
+    assert not any("7" == cell or "3.5" == cell for row in client.rows("executions") for cell in row.values())
+
+
+def test_a_close_can_be_made_by_two_orders() -> None:
+    client = Client(close_in_two=True)
+    client.order(qty="0.10")
+    (position,) = client.rows("positions")
+    client.ask("DELETE", f"/trade/positions/{position['id']}", {"qty": "0.05"})
+    closes = [row for row in client.rows("ordersHistory") if row["side"] == "sell"]
+    assert sorted(row["qty"] for row in closes) == ["0.02", "0.03"]
+    assert {row["positionId"] for row in closes} == {position["id"]}
+    assert client.rows("positions")[0]["qty"] == "0.05"
+
+
 def test_lots_count_their_units_in_profit() -> None:
     client = Client(Setup(instruments=(InstrumentRules(lot_size=Decimal(10)),)))
     client.order(qty="0.10")

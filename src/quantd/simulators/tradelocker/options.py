@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from quantd.domain.cash import PositionMode
-from quantd.domain.instruments import Instrument, QuantityUnit, TickTier, instrument_id
+from quantd.domain.instruments import FeeSchedule, Instrument, QuantityUnit, TickTier, instrument_id
 from quantd.domain.numbers import ONE, ZERO
 from quantd.exchange import DepthRules
 
@@ -69,6 +69,8 @@ class InstrumentRules(msgspec.Struct, frozen=True):
     min_lot: Decimal = Decimal("0.01")
     max_lot: Decimal | None = None
     leverage: Decimal = Decimal(20)
+    commission: Decimal = ZERO
+    """For each lot that trades, in the account's currency; taken from the balance and told by no row."""
     ticks: tuple[TickTier, ...] = (TickTier(ZERO, Decimal("0.01")),)
     session_id: int = 1547
     session_status_id: int = 20
@@ -78,8 +80,8 @@ class InstrumentRules(msgspec.Struct, frozen=True):
         """The name as the broker lists it."""
         return f"{self.base}{self.quote}{self.suffix}"
 
-    def instrument(self) -> Instrument:
-        """Return it in the exchange's words."""
+    def instrument(self, home: str = "") -> Instrument:
+        """Return it in the exchange's words; commission is charged in `home`."""
         return Instrument(
             id=instrument_id(VENUE, self.name),
             base=self.base,
@@ -91,6 +93,7 @@ class InstrumentRules(msgspec.Struct, frozen=True):
             min_quantity=self.min_lot,
             max_quantity=self.max_lot,
             margin_rate=ONE / self.leverage,
+            fees=FeeSchedule(per_unit=self.commission, per_unit_asset=home),
         )
 
 

@@ -78,7 +78,10 @@ class TradeLockerVenue(Switched[Switches]):
             latency_ns=round(setup.latency_s * NS_PER_S), depth=setup.depth, seed=setup.seed
         )  # fmt: skip
         self.exchange = Exchange(
-            [one.instrument() for one in setup.instruments], accounts, rules=exchange_rules, opened_at_ns=now_ns
+            [one.instrument(setup.accounts[0].currency) for one in setup.instruments],
+            accounts,
+            rules=exchange_rules,
+            opened_at_ns=now_ns,
         )
         self._by_name = {one.name: one for one in setup.instruments}
         self.ids = Ids(now_ns)
