@@ -177,6 +177,27 @@ def test_a_lost_entry_is_told_from_its_exits_though_they_carry_its_tag() -> None
     run(body)
 
 
+@pytest.mark.parametrize("no_content", [False, True])
+def test_a_change_that_is_answered_and_not_made_is_not_taken_for_made(no_content: bool) -> None:
+    """The engine went on with terms that the order had not."""
+
+    async def body(site: Site) -> None:
+        command = site.submit(quantity=D("0.2"), price=site.price(-100))
+        order_id, _ = await site.place(command)
+        site.venue.adjust({"ignore_changes": True, "no_content": no_content})
+        change = site.amend(command, order_id, quantity=D("0.3"), price=site.price(-150))
+        sent_at_ns = site.clock.now_ns()
+        assert await site.tl.amend(change) == Unknown("change_not_seen_yet")
+        found = await site.settled(change, sent_at_ns)
+        assert isinstance(found, Found)
+        assert (found.report.quantity, found.report.price) == (D("0.2"), site.price(-100))
+        site.venue.adjust({"ignore_changes": False})
+        report = only(await site.tl.amend(site.amend(command, order_id, quantity=D("0.3"), price=site.price(-150))))
+        assert (report.quantity, report.price) == (D("0.3"), site.price(-150))
+
+    run(body)
+
+
 def test_an_amendment_whose_answer_was_lost_is_not_settled_by_terms_that_are_still_the_old_ones() -> None:
     async def body(site: Site) -> None:
         command = site.submit()

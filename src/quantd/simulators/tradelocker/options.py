@@ -156,6 +156,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     refresh_s: float = 7 * 86_400.0
     no_content: bool = False
     """Whether cancels, changes and closes are answered by a bare 204."""
+    ignore_changes: bool = False
+    """Whether a change of an order is answered as done and not made."""
     fill_at_once: bool = True
     """Whether a market order meets the present price within its own request."""
     close_in_two: bool = False

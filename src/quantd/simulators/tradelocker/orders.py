@@ -116,6 +116,8 @@ class OrderDesk:
         order = self.find(order_id, account)
         if any(body.get(name) is not None for name in ("stopLoss", "takeProfit", "trStopOffset")):
             raise RefusedByVenue("exits of a pending order cannot be changed in this simulation; change its position's")
+        if self._switches.ignore_changes:
+            return {"orders": [self.row("ordersConfig", order)]}
         price, trigger = decimal_of(body, "price"), decimal_of(body, "stopPrice")
         if order.origin == "protection" and order.state not in ENDS:
             self._move_exit(order, price, trigger, account=account, now_ns=now_ns)

@@ -163,12 +163,23 @@ class TradeLockerConnector(MarketReads):
         return Accepted((report,))
 
     async def amend(self, command: Amend) -> Outcome:
-        """Change an order; its id stays."""
+        """Change an order, whose id stays, and look whether it was changed: the answer alone is no proof."""
         wanted = Write("PATCH", f"/trade/orders/{quote(command.venue_order_id)}", translate.changes(command))
-        outcome, _ = await self.api.write(
+        outcome, body = await self.api.write(
             "modify_order", wanted, lane=Lane.SUBMIT, deadline_at_ns=command.deadline_at_ns
         )
-        return outcome
+        return await self._amended(command, body) if isinstance(outcome, Accepted) else outcome
+
+    async def _amended(self, command: Amend, body: bytes) -> Outcome:
+        """Return an accepted change with the order as it stands; other terms than asked for are for `resolve`."""
+        order_id = command.venue_order_id
+        try:
+            row = self._lists.told_by(body, order_id) or await self._orders.find(order_id, Lane.SUBMIT)
+            if row is None or not translate.has_terms(row, command):
+                return Unknown("change_not_seen_yet")
+            return Accepted((await self._orders.told(row, Lane.SUBMIT, client_order_id=command.client_order_id),))
+        except VenueError as error:
+            return Unknown(f"change_unread: {type(error).__name__}")
 
     async def cancel(self, command: Cancel) -> Outcome:
         """Cancel an order and read what was filled of it; one that is already gone is Accepted with its end."""

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import msgspec
 
-from quantd.errors import Unavailable
+from quantd.errors import Unavailable, VenueError
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.listing import lots_of
-from quantd.venues.parsing import sound_decimal
+from quantd.venues.parsing import CANNOT_READ, sound_decimal
 from quantd.venues.tradelocker import wire
-from quantd.venues.tradelocker.api import Api
+from quantd.venues.tradelocker.api import Api, decode
+from quantd.venues.tradelocker.classify import envelope
 from quantd.venues.tradelocker.columns import ColumnMap
 from quantd.venues.tradelocker.translate import (
     MS_NS,
@@ -81,6 +82,16 @@ class Lists:
         found = await self._api.read("orders", f"{self._base}/orders", wire.OrderRows, lane)
         rows = self._rows("ordersConfig", found.orders if found else (), lambda cells: order_row(cells, final=False))
         return {row.id: row for row in rows}
+
+    def told_by(self, body: bytes, order_id: str) -> OrderRow | None:
+        """Return an order's row from the answer to a change of it; None where it holds none that can be read."""
+        try:
+            told = envelope(body)
+            rows = decode(wire.OrderRows, bytes(told.d)).orders if told is not None and told.d else ()
+            found = self._rows("ordersConfig", rows, lambda cells: order_row(cells, final=False))
+        except (*CANNOT_READ, VenueError):
+            return None
+        return next((row for row in found if row.id == order_id), None)
 
     async def history(self, lane: Lane, since_ns: int) -> History:
         """Return the orders that were placed since a time (wall nanoseconds) and have ended; older ones may be among them.

@@ -20,7 +20,7 @@ from quantd.venues.budget import Lane
 from quantd.venues.tradelocker.closings import Closings, closing_orders
 from quantd.venues.tradelocker.lists import Lists
 from quantd.venues.tradelocker.orders import KnownIds, OrderReader
-from quantd.venues.tradelocker.translate import SECOND_NS, OrderRow, PositionRow
+from quantd.venues.tradelocker.translate import SECOND_NS, OrderRow, PositionRow, has_terms
 
 QUIET_PERIOD_S: Final = 15.0
 """How long after a write its absence proves nothing: lists lag by some tenths of a second, at times by seconds."""
@@ -100,8 +100,7 @@ class Search:
         row = await self._orders.find(command.venue_order_id, lane)
         if row is None:
             return self._vanished(command.venue_order_id)
-        wanted = command.quantity in (None, row.quantity) and command.price in (None, row.price)
-        if not wanted and not row.final:
+        if not has_terms(row, command) and not row.final:
             missed = self._searches.missed(progress, begun, sent_at_ns)
             if isinstance(missed, StillUnknown):
                 return missed

@@ -303,6 +303,11 @@ def changes(command: Amend) -> dict[str, Any]:
     return body
 
 
+def has_terms(row: OrderRow, command: Amend) -> bool:
+    """Tell whether an order stands with the terms of a change."""
+    return command.quantity in (None, row.quantity) and command.price in (None, row.price)
+
+
 def exits_body(wanted: LotProtection) -> dict[str, Any]:
     """Return the body that makes a position's exits what is wanted; null removes one."""
     return {
