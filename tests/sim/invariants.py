@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from quantd.domain import facts as f
+from quantd.domain.cash import AccountKind
 from quantd.domain.events import TradingState
 from quantd.domain.fills import Quality
 from quantd.domain.orders import (
@@ -146,8 +147,11 @@ class Model:
         self.latches: dict[str, f.StateSet] = {}
         self.bases: dict[str, str] = {}
         """Instrument -> base asset."""
+        self.margins: set[str] = set()
+        """Venues whose account takes no fee out of a position, whatever its currency."""
         self._handlers: dict[type, Any] = {
             f.InstrumentRecorded: lambda fact: self.bases.update({fact.instrument.id: fact.instrument.base}),
+            f.AccountRecorded: self._account,
             f.OrderIntended: self._intended,
             f.OrderReleased: self._released,
             f.AmendIntended: lambda fact: self._order(fact).begin(fact.operation, OperationKind.AMEND, fact.quantity),
@@ -244,9 +248,14 @@ class Model:
         if order.state is not OrderState.FILLED:
             order.move(Trigger.FILL_WHOLE if order.filled >= order.worst else Trigger.FILL)
         self._sort(order)
-        base = self.bases.get(fact.instrument, "")
+        is_margin = fact.instrument.partition(":")[0] in self.margins
+        base = "" if is_margin else self.bases.get(fact.instrument, "")
         in_base = sum((amount for asset, amount in fill.fees if asset == base), ZERO)
         self.positions[fact.strategy, fact.instrument] += order.sign * fill.quantity - in_base
+
+    def _account(self, fact: f.AccountRecorded) -> None:
+        if fact.account.kind is AccountKind.MARGIN:
+            self.margins.add(fact.account.venue)
 
     def _corrected(self, fact: f.FillCorrected) -> None:
         require(fact.before.quantity == fact.after.quantity, "a correction moves quantity:", fact)

@@ -47,10 +47,11 @@ class OandaScene(Scene):
     environ: ClassVar = {"TOKEN": TOKEN}
 
     def __init__(self, settings: Any, seed: int, rng: random.Random, clock: LoopClock) -> None:
+        home = self._home = "EUR" if seed % 5 == 2 else "USD"
         self.switches = Switches(since_id_max=rng.choice((5, 1_000)))
         setup = Setup(
             token=TOKEN,
-            accounts=(AccountRules(id=ACCOUNT, hedging=settings.positions == "hedging"),),
+            accounts=(AccountRules(ACCOUNT, home, hedging=settings.positions == "hedging"),),
             instruments=(msgspec.structs.replace(_RULES, commission=_COMMISSION if seed % 3 == 0 else ZERO),),
             depth=DepthRules(levels=5, size=rng.choice((600.0, 3_000.0, 1_000_000.0)), growth=1.5, step_ticks=2),
             seed=seed,
@@ -118,7 +119,7 @@ class OandaScene(Scene):
         require(ours == theirs, "lots:", ours, theirs)
         held = sum((book.quantity for book in state.portfolio.books()), ZERO)
         require(held == sum(theirs.values(), ZERO), "position:", held, theirs)
-        total = state.portfolio.accounts["oanda"].totals["USD"]
+        total = state.portfolio.accounts["oanda"].totals[self._home]
         require(total == Decimal(account["balance"]), "balance:", total, account["balance"])
         _same_money(list(facts), log)
 
