@@ -101,6 +101,7 @@ def _flaw_of_fill(fill: Fill) -> str:
         or (_above("price", fill.price) if fill.quantity else "")
         or _first(_number(f"fee in {asset}", amount) for asset, amount in fill.fees)
         or _number("settled", fill.settled[1] if fill.settled is not None else None)
+        or ("" if all(asset for asset, _ in (*fill.fees, fill.settled or ("-", None))) else "money in no currency")
         or _time("occurred_at_ns", fill.occurred_at_ns)
     )
     return _of(f"fill {fill.id}", flaw)

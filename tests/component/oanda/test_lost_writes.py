@@ -157,6 +157,29 @@ def test_after_a_restart_the_log_goes_on_where_it_was_left() -> None:
     run(body)
 
 
+def test_before_the_account_was_read_the_log_is_read_in_the_account_s_currency_too() -> None:
+    """The first look after a restart may be for a lost write: what its fill cost and settled stood in no currency."""
+
+    async def body(rig: Rig) -> None:
+        rig.venue.fills_at_once = True
+        rig.venue.faults["create_order"] = ["drop_after"]
+        command, sent_at_ns = rig.submit(), rig.clock.now_ns()
+        await rig.connector.submit(command)
+        other = rig.restarted()
+        other.connector.ledger.resume(1)
+        resolution = await other.connector.resolve(command, sent_at_ns)
+        assert isinstance(resolution, Found)
+        assert resolution.report.fills
+        for fill in resolution.report.fills:
+            assert fill.fees == (("USD", D("0.5")),)
+            assert fill.settled is None or fill.settled[0] == "USD"
+        older = rig.restarted()
+        (report,) = await older.connector.order_reports([rig.ref(command, resolution.report.venue_order_id)])
+        assert report.fills[0].fees == (("USD", D("0.5")),)
+
+    run(body)
+
+
 def test_after_a_restart_a_close_that_is_repeated_and_refused_is_looked_for_to_the_end() -> None:
     async def body(rig: Rig) -> None:
         command, sent_at_ns = rig.close("77"), rig.clock.now_ns()

@@ -53,7 +53,8 @@ def test_what_can_be_has_no_flaw() -> None:
         {"occurred_at_ns": NEVER}, {"created_at_ns": -1}, {"venue_order_id": ""},
         {"fills": (but(FILL, price=ZERO),)}, {"fills": (but(FILL, quantity=D(-1)),)},
         {"fills": (but(FILL, fees=(("USD", HUGE),)),)}, {"fills": (but(FILL, settled=("USD", NAN)),)},
-        {"fills": (but(FILL, occurred_at_ns=NEVER),)},
+        {"fills": (but(FILL, occurred_at_ns=NEVER),)}, {"fills": (but(FILL, fees=(("", D(1)),)),)},
+        {"fills": (but(FILL, settled=("", D(1))),)},
     ],
 )  # fmt: skip
 def test_a_report_that_cannot_be_is_told_by_its_flaw(changes: dict[str, Any]) -> None:

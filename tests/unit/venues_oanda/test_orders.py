@@ -16,7 +16,7 @@ D = Decimal
 
 
 def book(*entries: wire.Transaction) -> OrderBook:
-    made = OrderBook("oanda")
+    made = OrderBook("oanda", "USD")
     made.home = "USD"
     made.apply(entries)
     return made
@@ -91,7 +91,7 @@ def test_an_answer_may_come_before_or_after_the_log() -> None:
     story = (limit(7), fill(8, 7, "1000"))
     reports = set()
     for order in permutations((story, story[1:], story)):
-        orders = OrderBook("oanda")
+        orders = OrderBook("oanda", "USD")
         for part in order:
             orders.apply(part)
         reports.add(msgspec.json.encode(report(orders, 7)))

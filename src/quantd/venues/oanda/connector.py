@@ -70,7 +70,7 @@ class OandaConnector(MarketReads):
         self._clock = http.clock
         self._known_ids = known_venue_ids
         self._api = Api(http, options.token, options.account, auth_failed=auth_failed)
-        self._orders = OrderBook(http.venue)
+        self._orders = OrderBook(http.venue, options.home_currency)
         alerts = Alerts(http.venue, observer, KINDS)
         self.ledger = Ledger(self._api, self._orders, alerts)
         self._markets = MarketReader(self._api, alerts)

@@ -71,8 +71,9 @@ class Ledger:
             VenueError: when a page could not be read.
         """
         async with self._lock:
-            if not self.last_id:  # asked for before the account was read: all that ever was is not wanted
-                told = await self._api.get("summary", "/summary", wire.SummaryAnswer, lane)
+            if not self.last_id or not self._orders.home:
+                # Asked for before the account was read: all that ever was is not wanted, nor money in no currency.
+                told = await self._summary(lane)
                 self.begin(int(told.last_transaction_id))
             for _ in range(_PAGES_MAX):
                 try:
@@ -96,6 +97,11 @@ class Ledger:
                 if not page.transactions:
                     return False  # it knows of entries that it does not show yet
             return False
+
+    async def _summary(self, lane: Lane) -> wire.SummaryAnswer:
+        told = await self._api.get("summary", "/summary", wire.SummaryAnswer, lane)
+        self._orders.home = told.account.currency
+        return told
 
     async def _take(self, entries: Iterable[wire.Transaction], lane: Lane) -> bool:
         """Take in a page in order; False at a hole, which is passed over only when it is met again.
@@ -125,7 +131,7 @@ class Ledger:
             return
         self._refused_at_ns = None
         self.alerts.note("log_out_of_reach", str(self.last_id))
-        told = await self._api.get("summary", "/summary", wire.SummaryAnswer, lane)
+        told = await self._summary(lane)
         self.last_id = self.began_id = int(told.last_transaction_id)
         self.covered_since_ns = self._api.http.clock.now_ns()
 
@@ -144,6 +150,8 @@ class Ledger:
         if since_ns > self.covered_since_ns or not self.covered_since_ns:
             return True
         query = {"from": instant_text(max(since_ns - _SKEW_NS, 0)), "pageSize": "1000"}
+        if not self._orders.home:
+            await self._summary(lane)
         pages = await self._api.get("transactions", "/transactions", wire.TransactionPages, lane, query)
         newest = 0
         for address in pages.pages:
@@ -162,6 +170,8 @@ class Ledger:
         Raises:
             VenueError: when the venue could not be asked.
         """
+        if not self._orders.home:
+            await self._summary(lane)
         ids, told = [order_id], dict[str, wire.Order]()
         for _ in range(_HOPS_MAX):
             missing = next((one for one in ids if one not in told), None)

@@ -70,17 +70,19 @@ class OrderBook:
 
     Args:
         venue: Its key in the configuration.
+        expected_home: The account's currency as the configuration has it.
     """
 
-    def __init__(self, venue: str) -> None:
+    def __init__(self, venue: str, expected_home: str) -> None:
         self._venue = venue
+        self._expected_home = expected_home
         self._chains: OrderedDict[str, Chain] = OrderedDict()
         """By every number."""
         self._ours: dict[str, list[Chain]] = {}
         self._expected: OrderedDict[str, None] = OrderedDict()
         """Ids of ours that this process has sent or was asked for."""
         self.home = ""
-        """The account's currency, once it is known."""
+        """The account's currency, once the venue has told it; whoever reads the log asks for it first."""
 
     def find(self, order_id: str) -> Chain | None:
         """Return the chain that a number belongs to."""
@@ -177,7 +179,7 @@ class OrderBook:
         if chain is None:
             return
         known = len(chain.fills)
-        for fill in translate.fills_of(entry, self.home):
+        for fill in translate.fills_of(entry, self.home or self._expected_home):
             chain.fills.setdefault(fill.id, fill)
         if len(chain.fills) == known:
             return
