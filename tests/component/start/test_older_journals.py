@@ -135,4 +135,13 @@ def test_a_fact_as_schema_1_wrote_it_is_read_for_ever(line: dict[str, Any]) -> N
     fact = storage.codec().decode(Record(1, 1, line["kind"], 0, base64.b64decode(line["payload"]), b""))
     told = msgspec.json.decode(msgspec.json.encode(fact))
     for name, value in line["reads"].items():
-        assert told[name] == value, f"{line['kind']}.{name}"
+        assert as_of_then(told[name], value) == value, f"{line['kind']}.{name}"
+
+
+def as_of_then(told: Any, known: Any) -> Any:
+    """Return what is told without the members that came later, which have their defaults."""
+    if isinstance(told, dict) and isinstance(known, dict):
+        return {name: as_of_then(value, known[name]) for name, value in told.items() if name in known}
+    if isinstance(told, list) and isinstance(known, list) and len(told) == len(known):
+        return [as_of_then(one, other) for one, other in zip(told, known, strict=True)]
+    return told
