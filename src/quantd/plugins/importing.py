@@ -77,10 +77,13 @@ class Folder:
         """Return the file of a module, None when the folder has none of that name.
 
         Raises:
-            NotLoadable: a file and a package have the same name.
+            NotLoadable: a file and a package have the same name, or the folder cannot be looked into.
         """
         base = self.path.joinpath(*module.split("."))
-        found = [path for path in (base.with_name(base.name + ".py"), base / "__init__.py") if path.is_file()]
+        try:
+            found = [path for path in (base.with_name(base.name + ".py"), base / "__init__.py") if path.is_file()]
+        except OSError as error:
+            raise NotLoadable(f"cannot be read: {error.strerror}", str(self.path)) from error
         if len(found) > 1:
             raise NotLoadable(f"several files have the name {module}: {found[0]} and {found[1]}", str(found[0]))
         return found[0] if found else None
@@ -125,8 +128,15 @@ def blame(error: BaseException, file: Path | str) -> NotLoadable:
 
 
 def source_hash(file: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Raises:
+        NotLoadable: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise NotLoadable(f"cannot be read: {error.strerror}", str(file)) from error
 
 
 def line_of(thing: type) -> int:

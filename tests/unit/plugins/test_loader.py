@@ -344,3 +344,13 @@ def test_a_need_that_nobody_knows_is_unmet() -> None:
         needs = {msgspec.Struct}  # noqa: RUF012 -- as authors write it
 
     assert unmet(Odd, make_capabilities()) == ["Struct"]
+
+
+def test_what_cannot_be_read_is_a_failure_and_no_traceback(folder: Path) -> None:
+    """A file of another user's, a broken disk. Method: what even root cannot read or look up."""
+    (folder / "odd.py").symlink_to("/proc/self/mem")
+    told = failure(folder, "odd.Odd")
+    assert (told.what, told.file) == ("cannot be read: Input/output error", str(folder / "odd.py"))
+    found = StrategyLoader(folder).find("odd.Odd")
+    assert isinstance(found, LoadFailure)
+    assert failure(folder, f"{'o' * 300}.Odd").what == "cannot be read: File name too long"
