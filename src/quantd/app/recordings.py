@@ -1,4 +1,4 @@
-"""The files that paper venues play back: do they serve the strategies, and what is joined from their bars.
+"""The data that paper venues play back or make up: do they serve the strategies, and what is joined from files' bars.
 
 Used by `quantd check`, by the daemon before it opens anything, and by the feeds. Reads the files and nothing else.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quantd.app.strategies import Prepared
 from quantd.config import Settings
+from quantd.config.problems import choice, nearest
 from quantd.domain.events import Event, MarketEvent
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.market import Bar, Quote
@@ -75,10 +76,13 @@ def check_recordings(settings: Settings, prepared: Sequence[Prepared]) -> None:
     """Refuse recorded bars that cannot become those that a strategy wants, and prices that the venue's step would move.
 
     Raises:
-        ConfigProblems: bars that are too long, that do not fill the wanted ones, or that are played at another speed than
+        ConfigProblems: an instrument of which a paper venue has neither a file nor a made-up market; bars that are too long, that do not fill the wanted ones, or that are played at another speed than
             their own, where bars of a minute would close every second; a price step that is too wide.
         ConfigError: a file that cannot be read.
     """
+    for one in prepared:
+        for instrument in one.setup.instruments:
+            _check_listed(settings, one.setup.id, instrument)
     for instrument in dict.fromkeys(instrument for one in prepared for instrument in one.setup.instruments):
         _check_tick(settings, instrument)
     for one in prepared:
@@ -88,6 +92,21 @@ def check_recordings(settings: Settings, prepared: Sequence[Prepared]) -> None:
             data = section.data.recorded if isinstance(section, PaperSettings) else None
             if data is not None and symbol in data.files:
                 _check_bars(settings, one.setup.id, data, InstrumentId(instrument), every_s)
+
+
+def _check_listed(settings: Settings, strategy: str, instrument: InstrumentId) -> None:
+    venue, _, symbol = instrument.partition(":")
+    section = settings.venues[venue]
+    if not isinstance(section, PaperSettings) or section.data.venue is not None:
+        return
+    known = list(instruments_of(venue, section))
+    if symbol not in known:
+        raise settings.error(
+            ("strategies", strategy, "instruments"),
+            found=f"{symbol}, of which {venue} has no data",
+            expected=choice(known),
+            nearest=nearest(symbol, known),
+        )
 
 
 def _check_tick(settings: Settings, instrument: InstrumentId) -> None:

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from quantd.app import Daemon
 from quantd.app.check import check
 from quantd.app.feeds import Wants
 from quantd.cli.check import run_check
-from quantd.clock import LoopClock
+from quantd.clock import LoopClock, SystemClock
+from quantd.config import ConfigProblems, load
 from quantd.domain.events import Event
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.ports import Emit
+from quantd.telemetry.metrics import PrometheusObserver
 from quantd.testing.loop import run_virtual
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
@@ -128,3 +131,35 @@ strategies: [{{id: one, use: watcher.Watcher, instruments: [paper:BTC-USD], bars
     code = run_check([tmp_path / "q.yaml"], {}, lambda settings: check(settings, fast=True))
     out = capsys.readouterr()
     assert (code, told in out.err) == (2 if told else 0, True), out
+
+
+@pytest.mark.parametrize(
+    "data", ["recorded: {files: {BTC-USD: bars.csv}}", "synthetic: {instruments: [{symbol: BTC-USD, price: 100}]}"]
+)
+def test_an_instrument_of_which_a_paper_venue_has_no_data_is_refused_with_the_nearest_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    """The daemon started, and its venue was never ready; `quantd check` found nothing."""
+    monkeypatch.chdir(tmp_path)
+    recorded(tmp_path)
+    (tmp_path / "watcher.py").write_text(STRATEGY)
+    (tmp_path / "q.yaml").write_text(f"""
+venues: {{paper: {{type: paper, data: {{{data}}}, balances: {{USD: 100000}}}}}}
+risk: {{base_currency: USD}}
+strategies_dir: .
+strategies:
+  - id: one
+    use: watcher.Watcher
+    instruments: [paper:BCT-USD]
+    bars: 5m
+""")
+    settings = load([tmp_path / "q.yaml"], {})
+    told = (
+        r"q\.yaml:8:\d+: strategies\.one\.instruments: found BCT-USD, of which paper has no data, "
+        r"expected BTC-USD; did you mean BTC-USD\?"
+    )
+    with pytest.raises(ConfigProblems, match=told):
+        list(check(settings, fast=True))
+    with pytest.raises(ConfigProblems, match=told):
+        Daemon(settings, clock=SystemClock(), observer=PrometheusObserver()).build()
+    assert not (tmp_path / "var").exists(), "nothing was opened"
