@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from quantd.domain.events import ACCOUNT_CAUSE, CREDENTIALS_CAUSE
 from quantd.engine.core import Engine
+from quantd.engine.risk.exposure import unpriced
 from quantd.ports import Observer
 from quantd.runtime.accounts import AccountFollower
 
@@ -16,6 +17,16 @@ def venue_reasons(follower: AccountFollower, engine: Engine) -> list[str]:
     account = [] if follower.is_ready else [follower.reason]
     others = engine.context.venue_reasons.get(follower.venue, {}).items()
     return account + [f"takes exits only: {reason}" for cause, reason in others if cause != ACCOUNT_CAUSE]
+
+
+def _blind(engine: Engine) -> list[str]:
+    """Return the reason why the account takes no entries at all: what it holds somewhere has no price."""
+    missing = unpriced(engine.state, engine.risk.risk.account)
+    if not missing:
+        return []
+    known = engine.context.capabilities
+    named = [one if one.partition(":")[0] in known else f"{one}, whose venue is not configured" for one in missing[:5]]
+    return [f"account: no price or rate for {len(missing)} that it holds or has orders in: {'; '.join(named)}"]
 
 
 class VenueGauges:
@@ -64,6 +75,8 @@ def reasons_of(
         doubtful = engine.context.doubts.at(one.venue)
         if doubtful:
             reasons.append(f"venue {one.venue}: tells several balances of {', '.join(doubtful)}: exits only with it")
+    if phase == RUNNING:
+        reasons += _blind(engine)
     paused_ns = engine.context.paused_until_ns - engine.context.now_ns
     if paused_ns > 0:
         reasons.append(f"clock: it was set, nothing is opened for {paused_ns / 1e9:.0f} s of its time")

@@ -1,12 +1,21 @@
 """Why a daemon is not ready, in words."""
 
+from decimal import Decimal
 from typing import cast
+
+import pytest
 
 from quantd.app.readiness import RUNNING, VenueGauges, reasons_of
 from quantd.domain.events import ACCOUNT_CAUSE, ClockJumped, TradingState, VenueChanged
+from quantd.domain.instruments import InstrumentId
+from quantd.engine.orders import Order
+from quantd.engine.risk.limits import Limits, RiskSettings
+from quantd.engine.risk.wish import Denial, Denied
 from quantd.runtime.accounts import AccountFollower
-from quantd.testing.builders import Rig, make_snapshot
+from quantd.testing.builders import BTC, Rig, make_instrument, make_snapshot
 from quantd.testing.observer import RecordingObserver
+
+ETH = InstrumentId("gone:ETH-USD")
 
 
 class Ready:
@@ -78,3 +87,31 @@ def test_each_cause_that_keeps_a_venue_from_entries_is_named_and_has_its_gauge()
     assert told() == (both[1:], 0, {ACCOUNT_CAUSE: 0, "feed quotes": 1})
     tell(TradingState.ACTIVE, "", "feed quotes")
     assert told() == ([], 1, {ACCOUNT_CAUSE: 0, "feed quotes": 0})
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_holding_without_a_price_by_which_nothing_is_opened_is_a_reason(configured: bool) -> None:
+    """Its venue was renamed or taken out of the configuration, or its instrument is listed no more.
+
+    Method: what a rig with two venues recorded is folded by one that sees prices of the first alone.
+    """
+    limits = RiskSettings(base_currency="USD", account=Limits(max_gross_notional=Decimal(100_000)))
+    listed = (make_instrument(), make_instrument(ETH))
+    before = Rig(risk=limits, instruments=listed)
+    before.hold(5, instrument=ETH)
+    rig = Rig(risk=limits, instruments=listed if configured else listed[:1], facts=before.facts, price=None)
+    rig.quote(100)
+    what = ETH if configured else f"{ETH}, whose venue is not configured"
+    assert reasons_of(RUNNING, (), (), rig.engine) == [
+        f"account: no price or rate for 1 that it holds or has orders in: {what}"
+    ]
+    denied = rig.do(lambda s: s.buy(BTC, 1))
+    assert isinstance(denied, Denied)
+    assert denied.code is Denial.RATE_MISSING
+    assert reasons_of("starting", (), (), rig.engine) == ["starting"], "nobody asked for prices yet"
+    if configured:
+        rig.quote(100, instrument=ETH)
+        assert reasons_of(RUNNING, (), (), rig.engine) == []
+        assert isinstance(rig.do(lambda s: s.buy(BTC, 1)), Order)
+        rig.quote(101, 99, instrument=ETH)
+        assert reasons_of(RUNNING, (), (), rig.engine) == [], "a crossed quote passes"

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Final
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Side
+from quantd.engine.rates import Mark
 from quantd.engine.reservations import cost_of, worst_price
 from quantd.engine.risk.gate import Control, Scoped, Stateless
 from quantd.engine.risk.limits import Limits
 from quantd.engine.risk.margins import margin_of_positions
 from quantd.engine.risk.wish import Denial, Denied, Wish
+from quantd.engine.state import State
+
+WORTH: Final = ("max_gross_notional", "max_net_notional", "max_leverage", "max_share", "capital")
+"""Limits of what everything is worth: under one of them nothing is opened while the worth of a part is not known."""
 
 
 class OpenOrders(Stateless):
@@ -278,8 +284,28 @@ def exposure_controls(instrument: InstrumentId, scoped: Scoped) -> Iterable[Cont
     for scope, limits in scoped("max_short"):
         yield MaxPosition(scope, long=None, short=limits.max_short)
     found: dict[str, Limits] = {}
-    for name in ("max_gross_notional", "max_net_notional", "max_leverage", "max_share", "capital"):
+    for name in WORTH:
         found.update(scoped(name))
     for scope, limits in found.items():
         yield Exposure(scope, limits)
     yield FreeBalance(scoped("reserve"))
+
+
+def unpriced(state: State, account: Limits) -> list[InstrumentId]:
+    """Return what is held or ordered and has had no price or rate since the start, where the account's limits need its worth.
+
+    Control 17 denies every entry in every instrument until there is one. Reads only, for those who tell people.
+    """
+    if all(getattr(account, name) is None for name in WORTH):
+        return []
+    portfolio, rates = state.portfolio, state.rates
+    found = []
+    for instrument in portfolio.exposed:
+        held = portfolio.nets[instrument]
+        if not (held.quantity + held.buys or held.quantity - held.sells):
+            continue
+        price = rates.marks[instrument].last_good()
+        rules = portfolio.instruments[instrument]
+        if price is None or rates.notional(rules, ONE, price, Mark.last_good) is None:
+            found.append(instrument)
+    return found
