@@ -6,6 +6,8 @@ it has latched to exits only.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
 
 import structlog
 
@@ -17,6 +19,8 @@ from quantd.errors import Contradicts, Refused, Unsound
 from quantd.ports import Clock, Connector, Emit
 
 _log = structlog.get_logger("quantd.accounts")
+_REFUSALS: Final = 4
+"""So often a list without an instrument that was traded before is not believed: some venues tell none while they start."""
 
 
 class RulesReader:
@@ -24,7 +28,8 @@ class RulesReader:
 
     Args:
         connector: The venue.
-        symbols: Venue symbols to read the rules of; the venue is not ready without any of them.
+        symbols: Venue symbols to read the rules of; the venue is not ready without any of them, save those that it listed
+            before and lists no more.
         held: More of them, which nothing trades any more, but of which something is held or ordered from before.
         engine: Read only: base currency, rules that are known.
         emit: The inbox.
@@ -48,8 +53,11 @@ class RulesReader:
         self._engine = engine
         self._emit = emit
         self._clock = clock
+        self._refused = 0
+        """How often the rules of what is traded were refused."""
         self.left_out: dict[str, str] = {}
-        """What is not traded, by symbol, and why: rules that contradict or cannot be, and none known from before."""
+        """What is not traded, by symbol, and why: listed no more, or by rules that contradict or cannot be, and none known
+        from before."""
 
     async def read(self) -> tuple[Instrument, ...]:
         """Read the rules of what is traded, and of what converts its currencies into the base currency.
@@ -61,7 +69,12 @@ class RulesReader:
             VenueError: they could not be read.
         """
         self.left_out.clear()
-        found = await self._listed()
+        try:
+            found = await self._listed()
+        except Refused:
+            self._refused += 1
+            self.left_out.clear()  # the venue is not ready as a whole
+            raise
         base, account = self._engine.state.rates.base_currency, self._connector.account
         currencies = {one.settlement_currency for one in found}
         if account.kind is AccountKind.MARGIN:
@@ -102,21 +115,45 @@ class RulesReader:
                 raise  # an answer that was garbled from end to end, perhaps
             return found
         except Refused:
-            if not self._held:
+            if self._held:
+                with suppress(Refused, Unsound):
+                    return await self._connector.instruments(self._symbols) + await self._one_by_one(self._held)
+            if self._refused < _REFUSALS:
                 raise
-        return await self._connector.instruments(self._symbols) + await self._one_by_one(self._held)
+        return await self._each()
 
     async def _each(self) -> tuple[Instrument, ...]:
-        return await self._one_by_one(self._symbols, skips=Contradicts) + await self._one_by_one(self._held)
+        return await self._traded() + await self._one_by_one(self._held)
 
-    async def _one_by_one(self, symbols: Iterable[str], *, skips: type[Refused] = Refused) -> tuple[Instrument, ...]:
+    async def _traded(self) -> tuple[Instrument, ...]:
+        """Read the rules of what strategies trade one by one, without what has left the venue: the others' stops need prices.
+
+        Raises:
+            Refused: one was never listed here, so that it may be misspelt; one was, but it is early to say; or all are.
+        """
+        found: tuple[Instrument, ...] = ()
+        last: Refused | None = None
+        for symbol in self._symbols:
+            try:
+                found += await self._connector.instruments([symbol])
+            except (Contradicts, Unsound) as error:
+                found += self._as_known(symbol, error)
+            except Refused as error:
+                known = instrument_id(self._venue, symbol) in self._engine.state.portfolio.instruments
+                if not known or self._refused < _REFUSALS:
+                    raise
+                _log.error("not_listed", venue=self._venue, instrument=symbol, error=str(error))
+                self.left_out[symbol] = f"{symbol} is listed no more and not traded, see to it and restart: {error}"
+                last = error
+        if last is not None and not found:
+            raise last
+        return found
+
+    async def _one_by_one(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Read the rules of what is still listed: an instrument that is not must not hide the others.
 
         One that is listed in several ways, or with rules that cannot be, goes on by the rules that we know of it, so that its
         stops see prices, and takes exits only until a person has looked. One of which we know none is not traded.
-
-        Raises:
-            Refused: one is refused otherwise than by `skips`.
         """
         found: tuple[Instrument, ...] = ()
         for symbol in symbols:
@@ -124,7 +161,7 @@ class RulesReader:
                 found += await self._connector.instruments([symbol])
             except (Contradicts, Unsound) as error:
                 found += self._as_known(symbol, error)
-            except skips as error:
+            except Refused as error:
                 _log.warning("not_listed", venue=self._venue, instrument=symbol, error=str(error))
         return found
 

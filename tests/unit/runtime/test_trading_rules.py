@@ -9,6 +9,7 @@ import pytest
 
 from quantd.clock import LoopClock
 from quantd.domain.events import InstrumentListed, TradingState
+from quantd.domain.instruments import InstrumentId
 from quantd.errors import Contradicts, Refused
 from quantd.runtime.vouched import Vouched
 from quantd.testing.builders import BTC, make_instrument
@@ -124,6 +125,55 @@ def test_rules_that_cannot_be_are_asked_for_again_where_there_are_no_others() ->
         async with asyncio.timeout(30):
             await desk.follower.bring_up()
         assert [one.id for one in desk.follower.instruments] == [new.id]
+        assert not desk.follower.left_out
+
+    run_virtual(scene)
+
+
+def test_what_a_venue_lists_no_more_keeps_its_other_instruments_from_nothing() -> None:
+    """A restart after a delisting: without prices the other strategies' stops would see nothing.
+
+    Method: of two instruments that were traded here before the venue lists one, at once or, after a start of its own, late.
+    """
+    gone = Refused("paper", "instruments", "unknown", "ETH-USD is not listed")
+    rules = (make_instrument(BTC),)
+    told = "ETH-USD is listed no more and not traded, see to it and restart: paper: instruments: unknown: ETH-USD is not listed"
+
+    def desk_of(clock: LoopClock, symbols: tuple[str, ...], *, held: tuple[str, ...] = ()) -> Desk:
+        desk = Desk(clock, symbols=symbols, held=held)
+        desk.rig.handle(InstrumentListed(make_instrument(InstrumentId("paper:ETH-USD")), desk.rig.now_ns))
+        return desk
+
+    async def scene(clock: LoopClock) -> None:
+        for held in ((), ("OLD-USD",)):
+            desk = desk_of(clock, ("BTC-USD", "ETH-USD"), held=held)
+            looks = [gone] * (1 + len(held)) * 4
+            desk.connector.relisted = [*looks, *[gone] * (1 + len(held)), rules, gone, *[gone] * len(held)]
+            async with asyncio.timeout(60):
+                await desk.follower.bring_up()
+            assert [one.symbol for one in desk.follower.instruments] == ["BTC-USD"]
+            assert desk.follower.left_out == (told,)
+            assert not desk.connector.relisted
+        late = desk_of(clock, ("BTC-USD", "ETH-USD"))
+        both = (*rules, make_instrument(InstrumentId("paper:ETH-USD")))
+        late.connector.relisted = [gone, gone, gone, both]
+        async with asyncio.timeout(60):
+            await late.follower.bring_up()
+        assert [one.symbol for one in late.follower.instruments] == ["BTC-USD", "ETH-USD"]
+        assert not late.follower.left_out
+
+    run_virtual(scene)
+
+
+def test_a_venue_that_lists_nothing_of_what_is_traded_is_not_ready() -> None:
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        desk.connector.relisted = [Refused("paper", "instruments", "unknown", "BTC-USD is not listed")] * 100
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(300):
+                await desk.follower.bring_up()
+        assert not desk.follower.is_ready
+        assert "BTC-USD is not listed" in desk.follower.reason
         assert not desk.follower.left_out
 
     run_virtual(scene)
