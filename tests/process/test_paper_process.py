@@ -1,13 +1,14 @@
 """The daemon as a real process on the embedded paper venue: start, fills, health, signals, kill, locks, halts."""
 
 import json
+import signal
 import socket
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.process.harness import ROOT, SIGINT, SIGKILL, SIGTERM, Process, quantd, until
+from tests.process.harness import ROOT, SIGINT, SIGKILL, SIGTERM, Process, python, quantd, until
 
 CONFIG = """
 journal: {{path: var/q.db, state_dir: var/state, record: true}}
@@ -38,6 +39,9 @@ feeds: {{bar_store: var/bars.db}}
 health: {{port: 0}}
 logging: {{format: json}}
 """
+
+OUTLIVING = "import runpy, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); runpy.run_module('quantd', run_name='__main__')"
+"""As nohup starts it."""
 
 
 @pytest.fixture
@@ -72,6 +76,21 @@ def test_a_run_trades_tells_its_health_and_ends_in_order_on_a_signal(config: Pat
     with quantd(["replay", "q.yaml", "--inputs", str(inputs)], config) as replay:
         assert replay.popen.wait(60) == 0, replay.text()
         assert "byte for byte" in replay.text()
+
+
+@pytest.mark.timeout(90)
+def test_the_end_of_its_terminal_ends_it_in_order_unless_it_was_started_to_outlive_that(config: Path) -> None:
+    with quantd(["run", "q.yaml"], config) as daemon:
+        until(lambda: daemon.get("/readyz")[0] == 200, 30, "ready")
+        assert daemon.signal(signal.SIGHUP) == 0
+        assert daemon.wait_line("stopped")["reason"] == "SIGHUP"
+    with python(OUTLIVING, ["run", "q.yaml"], config) as daemon:
+        until(lambda: daemon.get("/readyz")[0] == 200, 30, "ready")
+        daemon.popen.send_signal(signal.SIGHUP)
+        seen = fills(daemon)
+        until(lambda: fills(daemon) > seen, 30, "another fill")
+        assert daemon.signal(SIGTERM) == 0
+        assert daemon.wait_line("stopped")["reason"] == "SIGTERM"
 
 
 @pytest.mark.timeout(120)

@@ -31,7 +31,7 @@ _GC_THRESHOLDS = (20_000, 10, 20)
 
 
 def run(files: Files) -> None:
-    """Run the daemon until SIGINT or SIGTERM; a second signal hurries the end."""
+    """Run the daemon until SIGINT, SIGTERM or SIGHUP; a second signal hurries the end."""
     hold_kill_signal()
     use_exact_arithmetic()
     environ = dict(os.environ)  # with the secrets, which `load` takes out of the process's own
@@ -86,6 +86,15 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+def _ends() -> list[signal.Signals]:
+    """Return what ends the daemon in order: also the end of the terminal that it runs in, unless it was started to outlive it.
+
+    Without a handler a hang-up kills at once: entries stay at the venue, and nobody looks after them.
+    """
+    outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
+    return [signal.SIGINT, signal.SIGTERM, *([] if outlives else [signal.SIGHUP])]
+
+
 async def _main(
     settings: Settings,
     read: Callable[[], Settings],
@@ -95,7 +104,7 @@ async def _main(
 ) -> int:
     daemon = Daemon(settings, clock=clock, observer=observer, transport=over_http, clean=redactor.clean, read=read)
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in _ends():
         loop.add_signal_handler(one, daemon.stop, signal.Signals(one).name)
     with closing(ServiceManager.of(os.environ, redactor.clean)) as manager:
         manager.starting()
