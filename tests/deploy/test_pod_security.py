@@ -100,7 +100,7 @@ def test_one_writer_by_construction() -> None:
     for values in SETS:
         daemon = of_kind("StatefulSet", values)["spec"]
         assert daemon["replicas"] == 1
-        assert daemon["podManagementPolicy"] == "OrderedReady"
+        assert daemon["podManagementPolicy"] == "Parallel", "a pod that is not ready must be replaced by an upgrade"
         (claim,) = daemon["volumeClaimTemplates"]
         assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
         assert daemon["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
