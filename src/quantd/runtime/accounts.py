@@ -24,7 +24,7 @@ from quantd.domain.events import (
 )
 from quantd.domain.instruments import Instrument
 from quantd.engine.core import Engine
-from quantd.engine.differences import COUNTED, Policies, plan
+from quantd.engine.differences import COUNTED, TAKE, Policies, plan
 from quantd.engine.orders import LiveOrder
 from quantd.errors import AuthFailed, VenueError
 from quantd.ports import Clock, Connector, Emit, Observer, Random
@@ -146,10 +146,19 @@ class AccountFollower:
         _log.info("venue_ready", venue=self.venue, instruments=[one.symbol for one in self.instruments])
 
     async def _reconcile(self) -> None:
-        """Tell the plan of differences, and have applied what a second look shows too; one look proves nothing."""
+        """Tell the plan of differences, and have applied what a second look shows too; one look proves nothing.
+
+        Balances are taken as they are, so that what a spot account traded while we were away shows nowhere else.
+        """
         snapshot = await self.connector.snapshot()
         policies = self._policies
-        found = [one for one in plan(self._engine.state, snapshot, policies) if one.action in COUNTED]
+        differences = plan(self._engine.state, snapshot, policies)
+        for one in differences:
+            if one.action == TAKE:
+                _log.warning(
+                    "balance_changed_meanwhile", venue=self.venue, asset=one.subject, ours=one.ours, theirs=one.theirs
+                )
+        found = [one for one in differences if one.action in COUNTED]
         if found:
             for one in found:
                 _log.warning(

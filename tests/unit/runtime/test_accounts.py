@@ -10,9 +10,10 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from quantd.clock import LoopClock
-from quantd.domain.cash import PositionMode
+from quantd.domain.cash import Balance, PositionMode
 from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
 from quantd.domain.events import (
     ACCOUNT_CAUSE,
@@ -91,6 +92,30 @@ def test_a_start_books_only_what_a_second_look_shows_too(looks: int) -> None:
         await desk.follower.bring_up()
         adjusted = [one.quantity for one in desk.rig.facts if isinstance(one, PositionAdjusted)]
         assert adjusted == ([] if looks == 1 else [Decimal(2)])
+
+    run_virtual(scene)
+
+
+def test_a_start_names_each_balance_that_changed_while_nobody_looked() -> None:
+    """As after a restore: on spot a purchase that the backup does not know shows in nothing else."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk = Desk(clock)
+        with capture_logs() as first:
+            await desk.follower.bring_up()
+        other = Balance("BTC", Decimal("0.02"), Decimal("0.02"), Decimal(0))
+        desk.connector.shown = [{"balances": (Balance("USD", Decimal(1_000), Decimal(1_000), Decimal(0)), other)}]
+        with capture_logs() as second:
+            await desk.follower.bring_up()
+        told = [
+            [
+                (one["asset"], one["ours"], one["theirs"])
+                for one in logged
+                if one["event"] == "balance_changed_meanwhile"
+            ]
+            for logged in (first, second)
+        ]
+        assert told == [[("USD", "1000000", "1000")], [("BTC", "0", "0.02")]], "the rig begins with a million"
 
     run_virtual(scene)
 
