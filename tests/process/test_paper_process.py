@@ -175,7 +175,7 @@ def test_a_port_that_is_taken_is_named_in_one_line_and_ends_the_run(config: Path
         with quantd(["run", "q.yaml"], config) as daemon:
             assert daemon.popen.wait(20) == 1
             told = daemon.text()
-    assert f"quantd: health.port: cannot listen on {port}: " in told
+    assert f"quantd: health.port: cannot listen on port {port}: " in told
     assert "address already in use" in told
     assert "Traceback" not in told
 

@@ -1,5 +1,7 @@
 """What others reach one daemon by: health, webhooks, control. Started in that order, stopped in reverse."""
 
+import errno
+
 import structlog
 
 from quantd.control.api import ControlListener
@@ -9,6 +11,11 @@ from quantd.errors import ListenFailed
 from quantd.telemetry.health import HealthListener
 
 _log = structlog.get_logger("quantd.app")
+_WANTED = {
+    errno.EADDRINUSE: ("port", "a free port of this machine: another daemon may hold it"),
+    errno.EACCES: ("port", "a port that this user may open, above 1023 as a rule"),
+}
+"""Which key of a section is wrong and what it should be, by the system's error; any other is about the host."""
 
 
 class Listeners:
@@ -49,10 +56,9 @@ class Listeners:
                 try:
                     await listener.start()
                 except OSError as error:
-                    why = f"{section}.port: cannot listen on {listener.port}: {error.strerror or error}"
-                    raise ListenFailed(
-                        f"{why}; expected a free port of this machine: another daemon may hold it"
-                    ) from error
+                    key, expected = _WANTED.get(error.errno or 0, ("host", "a name or address of this machine"))
+                    why = f"{section}.{key}: cannot listen on port {listener.port}: {error.strerror or error}"
+                    raise ListenFailed(f"{why}; expected {expected}") from error
                 self._started.append(listener)
                 _log.info(told, port=listener.port)
 
