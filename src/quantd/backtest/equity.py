@@ -9,8 +9,9 @@ from array import array
 from collections.abc import Mapping
 
 from quantd.domain.instruments import InstrumentId
-from quantd.engine.books import Book
+from quantd.engine.books import Holding
 from quantd.engine.portfolio import AccountBalances
+from quantd.engine.positions import positions
 from quantd.engine.rates import Mark
 from quantd.engine.state import State
 
@@ -85,19 +86,17 @@ class EquityCurve:
         return None
 
     def _positions(self, venue: str, weights: "_Weights") -> float | None:
-        """Add what a margin account's open books are worth; None while a rate is missing."""
+        """Add what a margin account's positions are worth; None while a rate is missing."""
         total = 0.0
-        for book in self._state.portfolio.books():
-            if not book.quantity or book.instrument.venue != venue:
-                continue
-            worth = self._open_book(book, weights)
+        for held in positions(self._state.portfolio, self._state.lots, venue):
+            worth = self._open_position(held, weights)
             if worth is None:
                 return None
             total += worth
         return total
 
-    def _open_book(self, book: Book, weights: "_Weights") -> float | None:
-        rules, rates = book.instrument, self._state.rates
+    def _open_position(self, held: Holding, weights: "_Weights") -> float | None:
+        rules, rates = held.instrument, self._state.rates
         rate = rates.rate_float(rules.settlement_currency)
         mark = rates.marks[rules.id]
         if rate is None or not mark.last > 0:
@@ -105,9 +104,9 @@ class EquityCurve:
         if rules.inverse or rules.settlement_currency != rates.base_currency:
             self.is_steady = False
         if rules.inverse:
-            return (book.profit_float(mark.last) - float(book.realised)) * rate
-        weights.add(rules.id, float(book.quantity * rules.units_per_quantity) * rate)
-        return -float(book.cost) * rate
+            return (-float(held.quantity * rules.units_per_quantity) / mark.last - float(held.cost)) * rate
+        weights.add(rules.id, float(held.quantity * rules.units_per_quantity) * rate)
+        return -float(held.cost) * rate
 
     def now(self) -> float:
         """Return the worth at the present prices."""

@@ -169,10 +169,10 @@ class Backtest:
             now_ns = event.received_at_ns
             if now_ns >= self._due_at_ns:
                 self._pass_time(now_ns)
-            for told in handlers[event.instrument](event):
-                commands = handle(told.report)
-                if commands:
-                    self._follow(commands)
+            reports = handlers[event.instrument](event)
+            if reports:
+                # All are told before what follows from one is carried out: an answer would tell of a later one's fill first.
+                self._follow([command for told in reports for command in handle(told.report)])
             for desk in desks:
                 if not desk.is_started and isinstance(event, Bar):
                     self._start_ready(desk, now_ns, event)

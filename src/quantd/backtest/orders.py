@@ -3,15 +3,13 @@
 Used by the loop. Changes nothing but the exchange.
 """
 
-import msgspec
-
 from quantd.domain.commands import Amend, Cancel, CloseLot, SetProtection, Submit
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted, Outcome, Rejected
 from quantd.domain.reports import OrderReport
 from quantd.exchange import Exchange
-from quantd.exchange.requests import NewOrder, OrderChange, Placed, Refused
+from quantd.exchange.requests import NewOrder, OrderChange, Placed, Refused, of_a_book
 
 Write = Submit | Amend | Cancel | CloseLot | SetProtection
 
@@ -19,10 +17,7 @@ Write = Submit | Amend | Cancel | CloseLot | SetProtection
 def perform(exchange: Exchange, account: str, command: Write, now_ns: int) -> Outcome:
     """Carry out a write and return what became of it."""
     if isinstance(command, Submit):
-        spec = command.spec
-        if spec.reduce_only:
-            # The engine holds an order to the strategy's book; the venue's flag would look at the whole account.
-            spec = msgspec.structs.replace(spec, reduce_only=False)
+        spec = of_a_book(command.spec, exchange.setup(account))
         return _placed(
             exchange.submit(
                 account, NewOrder(command.client_order_id, spec, command.protection, command.client_order_id), now_ns

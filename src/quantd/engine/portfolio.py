@@ -14,7 +14,7 @@ from quantd.domain.fills import Fill
 from quantd.domain.instruments import Instrument, InstrumentId
 from quantd.domain.numbers import ZERO
 from quantd.domain.orders import Side
-from quantd.engine.books import Book, Holding, Net
+from quantd.engine.books import Book, Net
 
 _T = TypeVar("_T")
 
@@ -207,12 +207,6 @@ class Portfolio:
         if instrument is not None:
             return self._books.get(instrument, {}).values()
         return [book for books in self._books.values() for book in books.values()]
-
-    def positions(self, venue: str) -> Iterable[Holding]:
-        """Return what a venue's margin account holds, as it holds it: by book where it hedges, else by instrument."""
-        if self.account(venue).is_hedging:
-            return [book for book in self.books() if book.quantity and book.instrument.venue == venue]
-        return [net for net in self.nets.values() if net.quantity and net.instrument.venue == venue]
 
     def expect(self, strategy: str, instrument: InstrumentId, side: Side, change: Decimal, count: int = 0) -> None:
         """Add a signed change to what open orders may still trade, and to their number."""

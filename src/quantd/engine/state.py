@@ -20,6 +20,7 @@ from quantd.engine.guarding import Guarding
 from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import Portfolio
+from quantd.engine.positions import positions
 from quantd.engine.rates import Mark, Pricing, Rates
 from quantd.engine.reservations import NO_RESERVATION, locked_by_us, reservation_of
 from quantd.engine.tallies import RECORD_ONLY, Tallies
@@ -130,7 +131,7 @@ class State:
 
     def _unrealised(self, venue: str, price_of: Pricing) -> Decimal | None:
         total = ZERO
-        for held in self.portfolio.positions(venue):
+        for held in positions(self.portfolio, self.lots, venue):
             price = price_of(self.rates.marks[held.instrument.id])
             rate = self.rates.rate(held.instrument.settlement_currency, price_of)
             if price is None or rate is None:

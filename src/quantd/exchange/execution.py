@@ -18,7 +18,6 @@ _TAKER = Liquidity.TAKER
 _CONFIRMED = Quality.CONFIRMED
 _FILLED = OrderState.FILLED
 _PARTIALLY_FILLED = OrderState.PARTIALLY_FILLED
-_CLOSING = frozenset({"reduced", "closed"})
 
 
 class Execution:
@@ -70,7 +69,9 @@ class Execution:
         quantity, price, at_ns = deal.quantity, deal.price, deal.at_ns
         assert 0 < quantity <= order.quantity - order.filled, f"{order.id}: {quantity} of {order.remaining} left"
         account = order.account
-        self._touched[order.id] = order  # told before the exits that settling places or ends
+        if not order.fresh:
+            self._touched.pop(order.id, None)  # told where it first traded: an account's profit goes by that order
+        self._touched[order.id] = order  # and before the exits that settling places or ends
         settled = account.settle(order, market, deal)
         order.filled += quantity
         order.cost += quantity * price
@@ -118,7 +119,11 @@ class Execution:
 
 
 def _by_lot(deal: Deal, settled: Settled, liquidity: Liquidity, account: AccountBook) -> list[Fill]:
-    """Return a fill for each lot that an execution opened or closed; the first carries the fees."""
+    """Return a fill for each lot that an execution opened or closed; the first carries the fees.
+
+    What opened is told with a profit of zero: who books several fills of one moment in another order, or an opposite lot
+    as a reduction, would take it for profit.
+    """
     home = account.setup.home_currency
     return [
         Fill(
@@ -130,7 +135,7 @@ def _by_lot(deal: Deal, settled: Settled, liquidity: Liquidity, account: Account
             liquidity,
             deal.at_ns,
             change.lot,
-            settled=(home, change.profit) if change.kind in _CLOSING else None,
+            settled=(home, change.profit),
         )
         for number, change in enumerate(settled.lots)
     ]

@@ -12,9 +12,11 @@ from decimal import Decimal
 
 import msgspec
 
+from quantd.domain.cash import PositionMode
 from quantd.domain.lots import LotProtection
-from quantd.domain.orders import OrderSpec
+from quantd.domain.orders import Effect, OrderSpec
 from quantd.domain.reports import OrderReport
+from quantd.exchange.rules import AccountSetup
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -71,3 +73,17 @@ class Refused(msgspec.Struct, frozen=True):
 
     code: str
     detail: str = ""
+
+
+def of_a_book(spec: OrderSpec, setup: AccountSetup) -> OrderSpec:
+    """Return the terms of an order that its sender holds to one of several books on the account.
+
+    The exchange would hold what reduces to the account's position, which is the sum of the books: it would refuse to close
+    one that another stands against, and on spot to buy back what a book has sold. Where positions are lots of their
+    own, or exits hang on them, each is one book's, and closing stays closing.
+    """
+    shares = setup.mode is PositionMode.NETTING and not setup.lot_per_trade
+    effect = Effect.AUTO if shares else spec.effect
+    if not spec.reduce_only and effect is spec.effect:
+        return spec
+    return msgspec.structs.replace(spec, reduce_only=False, effect=effect)

@@ -12,6 +12,7 @@ from quantd.domain.instruments import Instrument
 from quantd.domain.orders import Side
 from quantd.engine.books import Book
 from quantd.engine.portfolio import AccountBalances, Portfolio
+from quantd.engine.positions import positions
 from quantd.testing.builders import BTC, make_account, make_balance, make_instrument
 
 D = Decimal
@@ -133,10 +134,10 @@ def test_books_that_close_each_other_at_the_venue_earn_their_profit_once() -> No
     portfolio.fill("one", BTC, Side.BUY, fill("1", "100"), NOW)
     portfolio.fill("other", BTC, Side.SELL, fill("1", "110", id="2"), NOW)
     assert portfolio.account("paper").totals == {"USD": D(1_010)}, "the venue has closed the one against the other"
-    assert list(portfolio.positions("paper")) == []
+    assert list(positions(portfolio, {}, "paper")) == []
     assert portfolio.book("one", BTC).unrealised(D(120)) + portfolio.book("other", BTC).unrealised(D(120)) == 10
     portfolio.fill("one", BTC, Side.SELL, fill("1", "120", id="3"), NOW)
-    [held] = portfolio.positions("paper")
+    [held] = positions(portfolio, {}, "paper")
     assert (held.quantity, held.cost, held.unrealised(D(120))) == (D(-1), D(-120), D(0))
     assert portfolio.account("paper").totals == {"USD": D(1_010)}
 
@@ -160,7 +161,7 @@ def test_an_accounts_worth_is_its_start_and_every_books_profit(
         side = Side.BUY if signed > 0 else Side.SELL
         portfolio.fill(strategy, BTC, side, fill(str(abs(signed)), str(price), id=str(number)), NOW)
     profit = sum((book.realised + book.unrealised(D(mark)) for book in portfolio.books()), D(0))
-    open_profit = sum((held.unrealised(D(mark)) for held in portfolio.positions("paper")), D(0))
+    open_profit = sum((held.unrealised(D(mark)) for held in positions(portfolio, {}, "paper")), D(0))
     assert abs(account.totals["USD"] + open_profit - 1_000 - profit) < D("1e-15")
 
 

@@ -22,6 +22,7 @@ from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.errors import Refused as ReadRefused
 from quantd.errors import Unavailable
 from quantd.exchange import Exchange, NewOrder, OrderChange, Placed, Refused
+from quantd.exchange.requests import of_a_book
 from quantd.ports import Clock, Connector, Emit
 from quantd.venues.budget import Lane
 from quantd.venues.http import LastLook
@@ -170,7 +171,7 @@ class PaperConnector:
         reason = self.last_look(Lane.SUBMIT)
         if reason is not None:
             return NotExecuted(reason)
-        spec = msgspec.structs.replace(command.spec, reduce_only=False)
+        spec = of_a_book(command.spec, self.exchange.setup(ACCOUNT))
         now_ns = self._clock.now_ns()
         placed = self.exchange.submit(
             ACCOUNT, NewOrder(command.client_order_id, spec, command.protection, command.client_order_id), now_ns
