@@ -15,7 +15,7 @@ from quantd.backtest.equity import EquityCurve
 from quantd.backtest.jobs import do
 from quantd.backtest.orders import perform
 from quantd.clock import ManualClock
-from quantd.domain.capabilities import Capabilities
+from quantd.domain.capabilities import Capabilities, LotWrite
 from quantd.domain.cash import Account
 from quantd.domain.commands import CancelAll, Command
 from quantd.domain.events import (
@@ -119,6 +119,10 @@ class Backtest:
         self.started_at_ns = 0
         self.ended_at_ns = 0
         self._venues = {venue.account.venue: venue for venue in venues}
+        self._holding = {
+            name: one for name, one in self._venues.items() if LotWrite.PROTECT in one.capabilities.lot_writes
+        }
+        """Those that hold exits."""
         self._venue_of = {one.id: venue for venue in venues for one in venue.instruments}
         self._events = iter(events)
         self._make_scheduler = scheduler
@@ -254,6 +258,7 @@ class Backtest:
                     self._tell(event)
             else:
                 self._tick_at_ns = NEVER
+                self._look(at_ns)
                 self._tell(TimePassed(at_ns))
                 self._jobs(at_ns)
             self._plan()
@@ -270,6 +275,12 @@ class Backtest:
         if self._tick_at_ns == NEVER:
             self._tick_at_ns = now_ns + TICK_NS
             self._due_at_ns = min(self._due_at_ns, self._tick_at_ns)
+
+    def _look(self, now_ns: int) -> None:
+        """Show the accounts whose venue holds exits, as live after a fill: until one is shown none is known to stand."""
+        if self.engine.state.protections:
+            for name, venue in self._holding.items():
+                self._tell(venue.exchange.snapshot(venue.account.id, name, now_ns))
 
     def _jobs(self, now_ns: int) -> None:
         """Do slow work on the spot; its result arrives a tick after it was asked for."""

@@ -68,9 +68,9 @@ class Protection:
 
     @property
     def waits(self) -> bool:
-        """Whether `time_passed` may have anything to send."""
+        """Whether `time_passed` may have anything to send, or a stop is to be shown by the venue yet."""
         guards = self._context.state.protections
-        if self._spent.waits:
+        if self._spent.waits or self.nakedness.episodes:
             return True
         return bool(guards) and (any(guard.due is not None for guard in guards.values()) or self.exits.waits)
 
