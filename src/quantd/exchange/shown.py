@@ -39,6 +39,7 @@ def report(order: ExchangeOrder, now_ns: int) -> OrderReport:
         side=order.spec.side, quantity=order.quantity, price=order.price, average_price=order.average_price,
         fills=tuple(order.fills), fees=order.fees, occurred_at_ns=order.updated_at_ns,
         created_at_ns=order.accepted_at_ns, reason=order.reason,
+        kind=None if order.trail is not None else order.kind, trigger=order.trigger, lot=order.lot,
     )  # fmt: skip
 
 
