@@ -7,7 +7,8 @@ A position is naked while its market is open and, of the stop or trailing stop t
   or does not fill;
 - ``unwatched``: the engine holds it and sees no fresh price, or cannot reach the venue.
 
-A target has no part in this. Seconds are counted between looks, one after each change and one with every tick.
+A target has no part in this. Seconds are counted between looks, one after each change and one with every tick; what an
+engine-held stop went ``unwatched`` does not count against the exit that the first price after it triggers.
 """
 
 from collections.abc import Callable
@@ -83,6 +84,8 @@ class Nakedness:
             episode = self.episodes[guard.parent] = Episode(
                 guard.strategy, guard.instrument, reason, self._context.now_ns
             )
+        if episode.reason == UNWATCHED != reason:
+            episode.seconds = 0.0  # a stop that is reached with the first price after a silence is not late yet
         episode.reason = reason
         if episode.seconds >= self._context.settings.naked_after_s:
             self._escalate(guard, episode)

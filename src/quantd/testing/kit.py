@@ -181,7 +181,9 @@ class Trial:
         for rules in self.rules.values():
             self._handle(InstrumentListed(rules, self.now_ns))
         self._handle(AccountOpened(self._account, self.now_ns))
-        self._handle(self.exchange.snapshot(self._account.id, venue, self.now_ns))
+        # Looked at after all that happened at this moment: of a look at the same time nobody knows what is in it.
+        shown = self.exchange.snapshot(self._account.id, venue, self.now_ns)
+        self._handle(msgspec.structs.replace(shown, asked_at_ns=self.now_ns + 1))
         self._warm_up()
         self._handle(StrategyStarted(STRATEGY, self.now_ns))
 

@@ -240,6 +240,19 @@ def test_a_stop_that_nobody_can_watch_is_told_and_nothing_is_sold_blindly() -> N
     assert overdue(rig)[-1] == ("unwatched", "over")
 
 
+def test_a_stop_that_the_first_price_after_a_silence_reaches_is_not_late_and_latches_nothing() -> None:
+    rig = make("exit", 5, capabilities=make_lot_capabilities(bracket=Support.EMULATED))
+    enter(rig, STOP)
+    for _ in range(round(STALE_AFTER_S) + 10):
+        rig.wait(1)
+    rig.quote(90)
+    assert len(exits(rig)) == 1
+    assert standing(rig) is TradingState.ACTIVE
+    pass_time(rig, 8, Rejected("no"))
+    assert overdue(rig)[-1] == ("triggered", "exit"), "what the exit takes from then on counts"
+    assert standing(rig) is TradingState.REDUCING
+
+
 def test_a_venue_that_cannot_be_reached_leaves_an_engine_held_stop_unwatched() -> None:
     rig = make("exit", 5, capabilities=make_lot_capabilities(bracket=Support.EMULATED))
     enter(rig, STOP)

@@ -167,3 +167,10 @@ class Greedy(Looking):
 def test_more_history_than_is_kept_is_refused() -> None:
     with pytest.raises(ValueError, match="bars: warm_up: expected 1 to 1000 bars, found 1001"):
         Trial(Greedy)
+
+
+def test_a_restart_right_after_a_trade_counts_it_once() -> None:
+    subject = Trial(Eager, balances={"USD": 1_000}).closes(100)
+    assert subject.position() == 1
+    assert subject.restart().equity == 1_000
+    assert subject.engine.state.portfolio.account("paper").free("USD") == 900
