@@ -60,12 +60,18 @@ class Recording:
         """
         options = self._options
         files = [read_market(path, instrument, options=options) for instrument, path in self._files.items()]
+        makers = self._makers
         for event in merge_by_time(*files):
+            while makers.due_at_ns <= event.received_at_ns:
+                yield from self._told(makers.due(makers.due_at_ns))
             yield event
-            if isinstance(event, Bar) and event.instrument in self._makers.watched:
-                for bar in self._makers.take(event):
-                    self._joined.add((bar.instrument, bar.interval_ns))
-                    yield bar
+            if isinstance(event, Bar) and event.instrument in makers.watched:
+                yield from self._told(makers.take(event))
+
+    def _told(self, joined: list[Bar]) -> list[Bar]:
+        """Remember which bars were joined."""
+        self._joined.update((bar.instrument, bar.interval_ns) for bar in joined)
+        return joined
 
     def is_joined(self, event: Event) -> bool:
         """Whether an event was joined from others: the market has moved with its parts already."""

@@ -5,6 +5,7 @@ exchange matches by the data themselves.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
@@ -12,6 +13,8 @@ from quantd.errors import ConfigError
 from quantd.feeds.bars import NS_PER_S, BarAggregator, BarBuilder
 
 NEVER = 1 << 63
+_GRACE_S = 0.25
+"""How long a larger bar waits for its last part: what comes with its close must be in it."""
 
 
 class BarMakers:
@@ -27,12 +30,12 @@ class BarMakers:
         }
         """Instruments whose events must be shown to `take`; those that need nothing made drop out."""
         self.due_at_ns = NEVER
-        """When a bar built from quotes is due next."""
+        """When a bar is due next that no event completes: one built from quotes, or joined of parts of which the last is missing."""
         self._builders: dict[InstrumentId, list[BarBuilder]] = {}
         self._aggregators: dict[InstrumentId, list[BarAggregator]] = {}
 
     def take(self, event: Quote | Bar | Book | StatusChanged) -> list[Bar]:
-        """Take an event in and return the bars that it completes; those of quotes come by `due`.
+        """Take an event in and return the bars that it completes; those of quotes, and those without their last part, come by `due`.
 
         Raises:
             ConfigError: when bars of the data are too long, or do not fill the interval that is wanted.
@@ -58,14 +61,15 @@ class BarMakers:
         """Return the bars that have closed by `now_ns`, by instrument, and plan the next."""
         made: list[Bar] = []
         self.due_at_ns = NEVER
-        for builders in self._builders.values():
-            for builder in builders:
-                made += builder.on_time(now_ns)
-                self._plan_look(builder)
+        builders, aggregators = self._builders.values(), self._aggregators.values()
+        makers: Iterable[BarBuilder | BarAggregator] = chain(*builders, *aggregators)
+        for maker in makers:
+            made += maker.on_time(now_ns)
+            self._plan_look(maker)
         return [bar for bar in made if bar.complete]
 
-    def _plan_look(self, builder: BarBuilder) -> None:
-        due = builder.due_at_ns
+    def _plan_look(self, maker: BarBuilder | BarAggregator) -> None:
+        due = maker.due_at_ns
         if due is not None and due < self.due_at_ns:
             self.due_at_ns = due
 
@@ -75,7 +79,11 @@ class BarMakers:
         aggregators = self._aggregators.get(bar.instrument)
         if aggregators is None:
             aggregators = self._plan(bar)
-        return [larger for one in aggregators for larger in one.on_bar(bar) if larger.complete]
+        made: list[Bar] = []
+        for one in aggregators:
+            made += one.on_bar(bar)
+            self._plan_look(one)
+        return [larger for larger in made if larger.complete]
 
     def _plan(self, bar: Bar) -> list[BarAggregator]:
         have_ns, made = bar.interval_ns, []
@@ -88,7 +96,7 @@ class BarMakers:
                     f"{bar.instrument}: a strategy wants bars of {length} s, the data are bars of "
                     f"{have_ns / NS_PER_S:g} s; expected data that fill its bars, or another interval"
                 )
-            made.append(BarAggregator(bar.instrument, length))
+            made.append(BarAggregator(bar.instrument, length, grace_s=_GRACE_S))
         if made:
             self._aggregators[bar.instrument] = made
         else:

@@ -151,6 +151,11 @@ class BarAggregator:
         self._opened_at_ns = 0
         self._parts: list[Bar] = []
 
+    @property
+    def due_at_ns(self) -> int | None:
+        """When what has come of the larger bar is to be emitted without the rest; None without any part."""
+        return self._opened_at_ns + self._interval_ns + self._grace_ns if self._parts else None
+
     def on_bar(self, bar: Bar) -> tuple[Bar, ...]:
         """Take the next part in; return the larger bars that it ends.
 
@@ -180,9 +185,8 @@ class BarAggregator:
 
     def on_time(self, now_ns: int) -> tuple[Bar, ...]:
         """Return the larger bar whose last part did not come in time."""
-        if self._parts and now_ns >= self._opened_at_ns + self._interval_ns + self._grace_ns:
-            return (self._join(now_ns),)
-        return ()
+        due_at_ns = self.due_at_ns
+        return () if due_at_ns is None or now_ns < due_at_ns else (self._join(now_ns),)
 
     def _join(self, now_ns: int) -> Bar:
         parts, self._parts = self._parts, []

@@ -91,6 +91,18 @@ def test_recorded_bars_are_joined_into_the_longer_ones_that_strategies_want(tmp_
         assert (before.closed_at_ns, before.received_at_ns) == (five.closed_at_ns, five.received_at_ns)
 
 
+def test_a_joined_bar_whose_last_parts_are_missing_comes_after_its_close_and_not_with_the_next_part(
+    tmp_path: Path,
+) -> None:
+    path = recorded(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:9] + lines[13:]) + "\n")  # the ninth to the twelfth minute
+    bars, moved = played(path, {300})
+    fives = [bar for bar in bars if bar.interval_ns == 300 * S]
+    assert [(bar.received_at_ns - bar.closed_at_ns) / S for bar in fives] == [0, 0.25, 0, 0]
+    assert moved == {60: MINUTES - 4}
+
+
 def test_joined_bars_do_not_move_the_market_a_second_time(tmp_path: Path) -> None:
     bars, moved = played(recorded(tmp_path), {300})
     assert len(bars) == MINUTES + 4
