@@ -55,7 +55,8 @@ from quantd.runtime.scheduler import Scheduler
 CHUNK = 2_048
 """Events between two reports of progress."""
 TICK_NS = 1_000_000_000
-"""The engine's regular tick, in market time; left out while nothing waits for it."""
+"""The engine's regular tick, in market time: one after an event, left out while nothing waits for it. While a target or
+an exit is held up, more of them: after 1, 3, 7, ... seconds."""
 _NS_PER_S = 1_000_000_000
 COMMANDS_MAX = 10_000
 """Commands at one instant, above which a strategy is taken to send for ever."""
@@ -131,6 +132,7 @@ class Backtest:
         self._scheduler: Scheduler | None = None
         self._timer_at_ns = NEVER
         self._tick_at_ns = NEVER
+        self._tick_in_ns = TICK_NS
         self._due_at_ns = NEVER
         self._waits = False
         """Whether the engine's tick has anything to do; one tick follows each market event while it has."""
@@ -193,6 +195,7 @@ class Backtest:
             if event.instrument in watched:
                 for bar in self._bars.take(event):
                     self._tell_bar(bar, now_ns)
+                self._await(now_ns)
                 self._plan()
             if equity.is_steady or equity.refresh():
                 value = equity.constant
@@ -252,14 +255,19 @@ class Backtest:
             if self._bars.due_at_ns == at_ns:
                 for bar in self._bars.due(at_ns):
                     self._tell_bar(bar, at_ns)
+                self._await(at_ns)
             elif self._timer_at_ns == at_ns:
                 assert self._scheduler is not None
                 for event in self._scheduler.due(at_ns):
                     self._tell(event)
+                self._await(at_ns)
             else:
                 self._tick_at_ns = NEVER
                 self._look(at_ns)
                 self._tell(TimePassed(at_ns))
+                if self._is_held_up():
+                    self._tick_in_ns *= 2
+                    self._tick_at_ns = at_ns + self._tick_in_ns
                 self._jobs(at_ns)
             self._plan()
 
@@ -270,9 +278,19 @@ class Backtest:
             self._timer_at_ns = NEVER if next_at_ns is None else next_at_ns
         self._due_at_ns = min(self._bars.due_at_ns, self._timer_at_ns, self._tick_at_ns)
 
+    def _is_held_up(self) -> bool:
+        """Whether a target or an exit waits to be tried again: as live, before the next price."""
+        return self.engine.targets.is_held_up or self.engine.protection.is_held_up
+
+    def _await(self, now_ns: int) -> None:
+        """Have a tick follow what came between two market events, too, where the engine waits for one."""
+        if self._waits:
+            self._tick_soon(now_ns)
+
     def _tick_soon(self, now_ns: int) -> None:
         """Have the engine's tick follow after a second, unless it is due already."""
-        if self._tick_at_ns == NEVER:
+        if self._tick_at_ns > now_ns + TICK_NS:
+            self._tick_in_ns = TICK_NS
             self._tick_at_ns = now_ns + TICK_NS
             self._due_at_ns = min(self._due_at_ns, self._tick_at_ns)
 

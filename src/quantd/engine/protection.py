@@ -74,6 +74,12 @@ class Protection:
             return True
         return bool(guards) and (any(guard.due is not None for guard in guards.values()) or self.exits.waits)
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether an exit that was reached waits to be tried again, nothing of it being at work."""
+        guards = self._context.state.protections.values()
+        return any(guard.due is not None and not self._way_out.under_way(guard) for guard in guards)
+
     # -- following the entries ------------------------------------------------------------------------------------
 
     def filled(self, order: LiveOrder, signed: Decimal, fill: Fill) -> None:

@@ -176,6 +176,11 @@ class Targets:
                 self._end(target)
 
     @property
+    def is_held_up(self) -> bool:
+        """Whether any target waits to be tried again."""
+        return bool(self._retries)
+
+    @property
     def waits(self) -> bool:
         """Whether any target has no order at work: with time it is tried again, or ends."""
         if self._retries:

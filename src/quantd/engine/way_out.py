@@ -83,11 +83,7 @@ class WayOut:
         context = self._context
         if not context.reaches(guard.instrument):
             return
-        under_way = [
-            order
-            for order in context.state.orders.open_orders(guard.instrument)
-            if order.origin is Origin.PROTECTION and order.parent == guard.parent
-        ]
+        under_way = self.under_way(guard)
         if not self._closes_lots(guard):
             if not under_way:
                 self._send(guard, role, abs(guard.quantity), "")
@@ -102,6 +98,14 @@ class WayOut:
         venue = guard.instrument.partition(":")[0]
         if rest > 0 and "" not in busy and not context.state.portfolio.account(venue).is_hedging:
             self._send(guard, role, rest, "")
+
+    def under_way(self, guard: ProtectionHeld) -> list[LiveOrder]:
+        """Return the exits of a guard that are at work."""
+        return [
+            order
+            for order in self._context.state.orders.open_orders(guard.instrument)
+            if order.origin is Origin.PROTECTION and order.parent == guard.parent
+        ]
 
     def _closes_lots(self, guard: ProtectionHeld) -> bool:
         """Whether exits name the lot that they close; where the oldest must go first, the account's oldest goes."""

@@ -4,11 +4,12 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
-from quantd import SMA, Bar, Denied, Fill, Limit, Order, Quote, Strategy
+from quantd import SMA, Bar, Denied, Fill, Limit, Order, OrderState, Quote, Side, Stop, Strategy
 from quantd.backtest import BacktestFailed, summarise
-from quantd.domain.facts import Fact
+from quantd.domain.facts import Fact, OrderIntended
 from quantd.domain.instruments import InstrumentId
 from quantd.engine.risk.limits import Limits
 from quantd.errors import ConfigError
@@ -266,3 +267,85 @@ def test_progress_adds_up_to_the_events() -> None:
     run = backtest(Recorder(), bars([100.0] * 5_000)).run(lambda count, at_ns: told.append(count))
     assert sum(told) == run.events == 5_000
     assert len(told) > 1
+
+
+class Seller(Strategy):
+    """Buys at its third bar, and sells at half past an hour, or at a longer bar."""
+
+    def __init__(self, every: str | None) -> None:
+        super().__init__()
+        self.every = every
+
+    def setup(self) -> None:
+        self.bars(every="1h")
+        if self.every is None:
+            self.timer("sell", cron="30 * * * *")
+        else:
+            self.bars(every=self.every)
+
+    def on_bar(self, bar: Bar) -> None:
+        if self.now.hour == 3 and bar.interval_ns == 60 * MINUTE_NS:
+            self.buy(bar.instrument, 1)
+        elif bar.interval_ns != 60 * MINUTE_NS:
+            self.on_timer("")
+
+    def on_timer(self, name: str) -> None:
+        if self.position().quantity:
+            self.target(self.instrument, 0)
+
+
+class Bidder(Strategy):
+    """Keeps a stop above the market, once more when the gate has taken it away: a sale waits until it is gone."""
+
+    def setup(self) -> None:
+        self.bars(every="1h")
+        self.left = 2
+
+    def on_bar(self, bar: Bar) -> None:
+        if self.now.hour == 4:
+            self.bid()
+
+    def on_order(self, order: Order) -> None:
+        if order.state is OrderState.CANCELLED:
+            self.bid()
+
+    def bid(self) -> None:
+        if self.left:
+            self.left -= 1
+            self.buy(self.instrument, 1, Stop(105))
+
+
+@pytest.mark.parametrize(("every", "asked_s"), [(None, 16_200), ("2h", 14_400)])
+def test_what_is_denied_at_a_timer_or_a_joined_bar_is_tried_again_before_the_next_bar(
+    every: str | None, asked_s: int
+) -> None:
+    hour_ns = 60 * MINUTE_NS
+    shift_ns = 1_600_041_600_000_000_000 - START_NS  # to a midnight
+    hourly = [
+        msgspec.structs.replace(
+            bar,
+            opened_at_ns=bar.opened_at_ns + shift_ns,
+            closed_at_ns=bar.closed_at_ns + shift_ns,
+            received_at_ns=bar.closed_at_ns + shift_ns,
+        )
+        for bar in bars([100.0] * 7, interval_ns=hour_ns)
+    ]
+    strategies: dict[str, Strategy] = {"seller": Seller(every), "bidder": Bidder()}
+    run = backtest(strategies, hourly, limits=Limits(max_quote_age_s=86_400.0), scheduled=True).run()
+    sales = [fact for fact in run.journal.facts if isinstance(fact, OrderIntended) and fact.for_target]
+    assert [(one.at_ns - START_NS - shift_ns) / 1e9 - asked_s for one in sales] == [3.0]
+    assert run.denials == {("seller", "busy"): 2}
+    assert [fact.side for fact in run.fills] == [Side.BUY, Side.SELL]
+
+
+def test_a_joined_bar_whose_last_part_is_missing_comes_after_its_close_and_not_with_the_next_part() -> None:
+    strategy = Recorder()
+    strategy.every = "5m"
+    strategy.act = lambda bar: None  # type: ignore[method-assign]  # it only looks
+    five_ns = 5 * MINUTE_NS
+    made = bars([100.0 + number for number in range(30)])
+    whole = [bar.closed_at_ns for bar in made if not bar.closed_at_ns % five_ns][1:4]
+    gaps = [bar for bar in made if not whole[1] - MINUTE_NS < bar.closed_at_ns < whole[1] + 2 * MINUTE_NS]
+    backtest(strategy, gaps).run()
+    told = {START_NS + at_ns for what, at_ns, _ in strategy.seen if what == "bar"}
+    assert told.issuperset(whole), "to the second"
