@@ -119,6 +119,22 @@ def test_a_lost_part_close_by_two_orders_is_found_by_both_and_not_called_absent(
     run(body)
 
 
+def test_the_other_part_of_one_close_is_not_taken_for_the_next_close_of_as_much() -> None:
+    async def body(site: Site) -> None:
+        await site.open(quantity="0.3")
+        lot = await site.lot()
+        site.venue.adjust({"close_in_two": True})
+        first = only(await site.tl.close_lot(site.close(lot.venue_id, "0.2")))
+        site.known.add(first.venue_order_id)
+        site.venue.adjust({"close_in_two": False})
+        second = only(await site.tl.close_lot(site.close(lot.venue_id, "0.1")))
+        snapshot = await site.look()
+        assert (snapshot.lots, first.filled_quantity, second.filled_quantity) == ((), D("0.1"), D("0.1"))
+        assert len({one.venue_order_id for one in closings(snapshot)} | {second.venue_order_id}) == 3
+
+    run(body)
+
+
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_a_lost_part_close_is_not_called_absent_while_the_position_lacks_more_than_orders_tell(is_seen: bool) -> None:
     """The history may lag longer than the quiet period; one that never shows the order leaves it to a person."""

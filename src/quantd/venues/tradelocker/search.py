@@ -32,6 +32,7 @@ _PATIENCE_NS = 3 * SECOND_NS
 _UNEXPLAINED_NS = 60 * SECOND_NS
 """After so long a position that lacks more than its orders tell is for a person: a close of ours may have done it or not."""
 _PARTS_MAX = 10
+_SECOND_PARTS_KEPT = 100
 
 Write = Submit | Amend | Cancel | CloseLot
 
@@ -56,6 +57,8 @@ class Search:
         self._known_ids = known_ids
         self._alerts = alerts
         self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
+        self._second_parts: dict[str, str] = {}
+        """Orders that were the other part of a close -> the client order id of that close."""
 
     async def step(self, command: Write, sent_at_ns: int, lane: Lane = Lane.RECONCILE) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
@@ -131,7 +134,8 @@ class Search:
         sides = {position.id: position.side for position in positions.values()}
         rows = closing_orders({**working, **history.rows}.values(), sides, unfilled=True)
         since_ns = sent_at_ns - CLOCK_ERROR_NS
-        untold = [row for row in rows if row.id not in known and _may_close(row, command, since_ns)]
+        spent = {row for row, close in self._second_parts.items() if close != command.client_order_id}
+        untold = [row for row in rows if row.id not in known | spent and _may_close(row, command, since_ns)]
         mine = [row for row in untold if command.quantity in (None, row.quantity)]
         # One that ended without a trade has closed nothing, and is the answer only where no other is.
         live = [row for row in mine if row.filled > 0 or not row.final]
@@ -142,6 +146,8 @@ class Search:
             # Of two orders by which one close may be made the first that traded is taken for ours. The other is told as what
             # took from the same position, as is a person's close of all there is.
             row = next((one for one in live if one.filled > 0), (live or mine)[0])
+            if command.quantity is not None:
+                self._spend((one.id for one in live if one is not row), command.client_order_id)
             self._orders.note(row.id, sent_at_ns)
             return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
         if not history.complete:
@@ -153,6 +159,13 @@ class Search:
             return resolution
         is_over = begun.monotonic_ns - progress.begun_ns >= _UNEXPLAINED_NS
         return Ambiguous(()) if is_over else StillUnknown("position_lacks_more_than_orders_tell", _RETRY_S)
+
+    def _spend(self, orders: Iterable[str], close: str) -> None:
+        """Take orders for the other part of a close: the next one of the same position may be for as much."""
+        for order in orders:
+            self._second_parts[order] = close
+            if len(self._second_parts) > _SECOND_PARTS_KEPT:
+                del self._second_parts[next(iter(self._second_parts))]
 
     async def _is_whole(self, lot: str, positions: Mapping[str, PositionRow], lane: Lane) -> bool:
         """Tell whether orders tell of all that is missing of a position."""
