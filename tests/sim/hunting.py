@@ -21,11 +21,11 @@ from tests.sim.scenes.venues import SCENES
 HUNTED = Path(__file__).with_name("hunted.txt")
 BLOCK = 100
 """Seeds of one venue before the next has its turn."""
-_HEADER = "# By venue, the first seed that no hunt has run yet: see hunting.py.\n"
+_HEADER = "# By venue, the seed at which the next hunt begins: see hunting.py.\n"
 
 
 def read_ends(path: Path = HUNTED) -> dict[str, int]:
-    """Return by venue the first seed that no hunt has run; 0 for a venue that is not named.
+    """Return by venue the seed at which the next hunt begins; 0 for a venue that is not named.
 
     Raises:
         ValueError: a line names no venue with scenes, or no seed.

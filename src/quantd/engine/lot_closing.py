@@ -8,7 +8,7 @@ import msgspec
 from quantd.domain.commands import CloseLot
 from quantd.domain.facts import ExternalOrderSeen, OrderIntended
 from quantd.domain.numbers import ZERO
-from quantd.domain.orders import ClientOrderId, Effect, OrderKind, OrderSpec, Role
+from quantd.domain.orders import ClientOrderId, Effect, OperationPhase, OrderKind, OrderSpec, Role
 from quantd.domain.reports import OrderReport
 from quantd.engine.context import Context
 from quantd.engine.emulation import Ticket
@@ -72,14 +72,14 @@ def lot_exit(context: Context, report: OrderReport) -> LiveOrder | None:
     """Take in an order of the venue's that has closed a lot of ours, or a part of one; None for any other report.
 
     It belongs to the strategy whose lot it is. An exit that hangs on a lot and has not traded is no exposure and stays
-    outside; and while a close of ours is unanswered, what may be that very close waits.
+    outside; and while a close of ours has been sent and is unanswered, what may be that very close waits.
     """
     lots = context.state.lots.get(report.instrument.partition(":")[0])
     held = None if lots is None or not report.lot or not report.filled_quantity else lots.get(report.lot)
     if lots is None or held is None or _is_booked(context, lots, held) or is_beyond_lot(context, held, report):
         return None
     if report.kind not in (OrderKind.STOP, OrderKind.LIMIT) and any(
-        order.lot == report.lot and order.operation is not None and not order.is_acknowledged
+        order.lot == report.lot and _may_have_closed(order)
         for order in context.state.orders.open_orders(report.instrument)
     ):
         return None
@@ -109,6 +109,12 @@ def lot_exit(context: Context, report: OrderReport) -> LiveOrder | None:
         )
     )
     return context.state.orders[order_id]
+
+
+def _may_have_closed(order: LiveOrder) -> bool:
+    """Whether a close of ours may be what a report tells of; one that has not left is not."""
+    sent = order.operation is not None and order.operation.phase is not OperationPhase.PENDING
+    return sent and not order.is_acknowledged
 
 
 def _is_booked(context: Context, lots: Lots, held: HeldLot) -> bool:

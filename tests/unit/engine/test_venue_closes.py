@@ -1,9 +1,12 @@
 """What the venue closes by itself, and what a close settles: booked on whose lot it is, once, at its own price."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from quantd.domain.commands import CloseLot
+from quantd.domain.events import OperationSent
 from quantd.domain.facts import ExternalOrderSeen, FillRecorded
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId
@@ -164,10 +167,35 @@ def test_a_foreign_lot_s_exit_is_external() -> None:
     assert held(rig, "") == -1, "its opening was never ours: reconciliation has to bring the rest"
 
 
+def leave(rig: Rig, order: Any) -> None:
+    """Let an order's write leave; its answer is still to come."""
+    live = rig.live(order)
+    assert live.operation is not None
+    rig.handle(OperationSent(live.client_order_id, live.operation.number, rig.now_ns))
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_what_is_told_before_our_close_has_left_is_not_our_close(left: bool) -> None:
+    """The venue's stop filled by two orders of one answer, and the first made the strategy close the rest."""
+    rig = make_rig()
+    enter(rig, None)
+    venue_exit(rig, "7", 1, 94, kind=OrderKind.MARKET, venue_order_id="first")
+    out = rig.do(lambda s: s.sell(BTC, 1, Market(reduce_only=True)))
+    if left:
+        leave(rig, out)
+    venue_exit(rig, "7", 1, 94, kind=OrderKind.MARKET, venue_order_id="second")
+    assert held(rig) == (1 if left else 0)
+    rig.answer(out, Rejected("no_such_lot"))
+    assert held(rig) == 0
+    assert [one.venue_order_id for one in rig.of(ExternalOrderSeen)] == ["first", "second"]
+    check_rig(rig)
+
+
 def test_a_close_of_ours_that_is_unanswered_is_not_taken_for_the_venue_s() -> None:
     rig = make_rig()
     enter(rig, None)
     out = rig.do(lambda s: s.sell(BTC, 2, Market(reduce_only=True)))
+    leave(rig, out)
     report = {"kind": OrderKind.MARKET, "venue_order_id": "c1"}
     venue_exit(rig, "7", 2, 99, **report)
     assert held(rig) == 2, "whose order it is comes with the answer"
@@ -181,6 +209,7 @@ def test_a_close_out_that_crossed_our_refused_close_is_booked_after_the_answer()
     rig = make_rig()
     enter(rig, None)
     out = rig.do(lambda s: s.sell(BTC, 2, Market(reduce_only=True)))
+    leave(rig, out)
     venue_exit(rig, "7", 2, 80, kind=OrderKind.MARKET, venue_order_id="margin-call")
     rig.answer(out, Rejected("no_such_lot"))
     assert held(rig) == 0
@@ -191,6 +220,7 @@ def test_another_s_close_of_the_lot_while_ours_was_unanswered_is_booked_after_th
     rig = make_rig()
     enter(rig, None)
     out = rig.do(lambda s: s.sell(BTC, 1, Market(reduce_only=True)))
+    leave(rig, out)
     venue_exit(rig, "7", 1, 80, kind=OrderKind.MARKET, venue_order_id="by-hand")
     done = Fill("c1", D(1), D(100), lot="7")
     rig.answer(out, Accepted((rig.report_of(out, filled_quantity=D(1), fills=(done,), state=OrderState.FILLED),)))
