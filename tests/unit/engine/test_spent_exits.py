@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from quantd.domain.capabilities import NoIdentity
 from quantd.domain.commands import Amend, Cancel
 from quantd.domain.events import OperationResolved
 from quantd.domain.facts import OrderIntended
@@ -164,6 +165,20 @@ def test_a_cut_that_the_venue_turned_away_is_tried_again_and_less_often_each_tim
     assert order.is_open
     assert 4 <= len(rig.sent(Amend)) <= 8, "tried at 0, 0, 1, 3, 7, 15, 31 s: else it opens a short when it trades"
     assert {one.quantity for one in rig.sent(Amend)} == {D(1)}
+
+
+def test_a_cut_that_is_denied_for_a_passing_reason_is_tried_again_and_the_exit_stays() -> None:
+    """Two orders of the same terms in flight could not be told apart at a venue that takes no ids of ours."""
+    rig = Rig(capabilities=make_capabilities(identity=NoIdentity()), **MARGIN)
+    rig.hold(3)
+    order = resting(rig, 3, Limit(110, reduce_only=True))
+    twin = rig.do(lambda s: s.sell(BTC, 1, Limit(110)), "s2")
+    sold(rig, 2)
+    rig.wait(5)
+    assert (rig.sent(Amend), rig.sent(Cancel)) == ([], []), "without it what is left would have no exit"
+    rig.accept(twin)
+    rig.wait(10)
+    assert [(one.client_order_id, one.quantity) for one in rig.sent(Amend)] == [(order.client_order_id, D(1))]
 
 
 def test_a_cut_whose_answer_was_lost_is_made_again_when_it_is_found_not_to_have_happened() -> None:
