@@ -6,7 +6,8 @@ BENCH_VENV ?= .venv-bench
 TRADELOCKER_VENV ?= .venv-tradelocker
 CONFIG ?= config/paper.yaml config/control.yaml
 PYTEST_ARGS ?=
-WORKERS ?= 2
+# One more than the smallest machine has processors: tests wait more than they compute.
+WORKERS ?= 3
 UV ?= uv
 # Tried in this order; the first one that is new enough makes the environment.
 PYTHON ?= python3 python3.13 python3.12 python3.11

@@ -1,8 +1,9 @@
-"""Venue evidence on its way in: outcomes, reports, resolutions and snapshots become facts. Sources merge monotonically: the highest
-cumulative quantity wins, duplicates change nothing, a better price corrects.
+"""Venue evidence on its way in: outcomes, reports, resolutions and snapshots become facts.
+
+What a report tells of executions is booked by `Booking`. This module follows the orders themselves: what became of their
+operations, their names, terms and ends. Never asks a venue, never decides what to trade.
 """
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import assert_never
 
@@ -10,15 +11,12 @@ from quantd.domain.capabilities import Support
 from quantd.domain.events import AccountSnapshot, OperationResolved, OrderReport, OutcomeReceived, TradingState
 from quantd.domain.facts import (
     BalancesRecorded,
-    FillCorrected,
-    FillRecorded,
     OperationLost,
     OperationSettled,
     OrderAcknowledged,
     OrderAmended,
     OrderMoved,
 )
-from quantd.domain.fills import Fill, Quality
 from quantd.domain.orders import ENDS, OperationKind, OrderState, Trigger
 from quantd.domain.outcomes import (
     Accepted,
@@ -32,18 +30,14 @@ from quantd.domain.outcomes import (
     StillUnknown,
     Unknown,
 )
+from quantd.engine.booking import Booking, OrderChanged
 from quantd.engine.context import Context
-from quantd.engine.executions import corrections, derived, executed, is_told, likely_price, stood_for
 from quantd.engine.lot_closing import lot_exit
 from quantd.engine.orders import LiveOrder, Operation
 from quantd.engine.overfills import is_beyond
 from quantd.engine.restored import take_terms
-from quantd.engine.settling import settlement_of
 from quantd.engine.snapshots import locks_are_stale, lots_have_moved, lots_to_take
 from quantd.engine.trading import Trading
-
-OrderChanged = Callable[[LiveOrder, "Fill | None"], None]
-"""Called after an order changed; with the fill where it was one."""
 
 _END_TRIGGERS = {
     OrderState.CANCELLED: Trigger.CANCEL,
@@ -62,6 +56,7 @@ class Intake:
         self._context = context
         self._trading = trading
         self._changed = changed
+        self._booking = Booking(context, changed)
         self._early: dict[tuple[str, str], OrderReport] = {}
 
     # -- outcomes ------------------------------------------------------------------------------------------------
@@ -216,7 +211,7 @@ class Intake:
         changed = False
         if not is_beyond(context, order, report):  # its name is true all the same: else nothing could cancel it
             self._settle_submit_by_report(order, report)
-            changed = self._fills(order, report)
+            changed = self._booking.take(order, report)
             changed = self._end_or_reopen(order, report) or changed
             self._settle_by_end(order)
         if named and not changed:
@@ -253,68 +248,6 @@ class Intake:
         operation = order.operation
         if operation is not None and not order.is_open and (order.is_unknown or self._awaits_end(order)):
             self._settled(order, operation, "accepted", code="ended")
-
-    def _fills(self, order: LiveOrder, report: OrderReport) -> bool:
-        """Book what is new, correct what is known better."""
-        booked, passed = False, stood_for(order, report)
-        for fill in executed(report):
-            known = order.fills.get(fill.id)
-            if fill.id in passed:
-                continue
-            if known is None and order.filled + fill.quantity <= max(report.filled_quantity, order.filled):
-                self._book(order, fill, order.filled + fill.quantity)
-                booked = True
-            elif known is not None and known.quality is Quality.ESTIMATED and fill.quality is Quality.CONFIRMED:
-                self._correct(order, known, fill)
-        if report.filled_quantity > order.filled:
-            rules = self._context.instrument(order.instrument)
-            price = likely_price(self._context.state, order)
-            self._book(order, derived(order, report, rules, price), report.filled_quantity)
-            booked = True
-        if order.fills and report.filled_quantity == order.filled and not is_told(order, report):
-            for before, after in corrections(order, report, self._context.instrument(order.instrument)):
-                self._correct(order, before, after)
-        return booked
-
-    def _book(self, order: LiveOrder, fill: Fill, cumulative: Decimal) -> None:
-        context = self._context
-        opened_at, settled = settlement_of(context, order, fill)
-        context.record(
-            FillRecorded(
-                order.client_order_id,
-                order.strategy,
-                order.instrument,
-                order.spec.side,
-                fill,
-                cumulative,
-                context.now_ns,
-                opened_at,
-                settled,
-            )
-        )
-        self._changed(order, fill)
-
-    def _correct(self, order: LiveOrder, before: Fill, after: Fill) -> None:
-        self._context.record(
-            FillCorrected(
-                order.client_order_id,
-                order.strategy,
-                order.instrument,
-                order.spec.side,
-                before,
-                Fill(
-                    before.id,
-                    before.quantity,
-                    after.price,
-                    after.quality,
-                    after.fees,
-                    after.liquidity,
-                    after.occurred_at_ns,
-                    before.lot,
-                ),
-                self._context.now_ns,
-            )
-        )
 
     def _end_or_reopen(self, order: LiveOrder, report: OrderReport) -> bool:
         context = self._context

@@ -27,9 +27,20 @@ class Server:
         self.connections = 0
         self.port = 0
         self.seen = asyncio.Event()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End with what is still being served, or a later test would be told of it."""
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -44,6 +55,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             pass
         finally:
+            self._serving.discard(task)
             writer.close()
 
 
@@ -60,6 +72,7 @@ async def serving(
     finally:
         await transport.close()
         listener.close()
+        await server.close()
 
 
 def answering(*answers: bytes) -> Callable[[Server, asyncio.StreamWriter], Awaitable[None]]:
