@@ -16,7 +16,7 @@ from quantd.domain.facts import Fact, StateSet
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Outcome, Rejected, Unknown
 from quantd.domain.reports import OrderReport
-from quantd.engine.intake import Intake
+from quantd.engine.booking import Booking
 from quantd.engine.orders import LiveOrder
 from quantd.engine.risk.order_controls import ReduceOnly
 from quantd.engine.state import State
@@ -72,9 +72,9 @@ def reservation_forgotten_on_reject() -> Iterator[None]:
 @contextmanager
 def fill_counted_twice() -> Iterator[None]:
     """A report that repeats a filled quantity is booked again."""
-    original = Intake._fills
+    original = Booking.take
 
-    def fills(self: Intake, order: LiveOrder, report: OrderReport) -> bool:
+    def fills(self: Booking, order: LiveOrder, report: OrderReport) -> bool:
         if order.is_open and report.filled_quantity and report.filled_quantity == order.filled:
             last = list(order.fills.values())[-1]
             again = msgspec.structs.replace(last, id=f"{last.id}+")
@@ -82,7 +82,7 @@ def fill_counted_twice() -> Iterator[None]:
             return True
         return original(self, order, report)
 
-    with _instead(Intake, "_fills", fills):
+    with _instead(Booking, "take", fills):
         yield
 
 
