@@ -1,5 +1,7 @@
 """The equity curve, at a constant cost for each event.
 
+What is in a currency that no instrument brings to the base currency is left out of it: the result names such currencies.
+
 Between two facts the account's worth is a constant plus a weight times each price, so only facts make it count anew.
 Where it is none, for it takes a rate times a price or an inverse one, each event does.
 Floats throughout: it is read, never traded on.
@@ -56,11 +58,11 @@ class EquityCurve:
         return known
 
     def _assets(self, account: AccountBalances, weights: "_Weights") -> float | None:
-        """Add an account's assets; None while a rate is missing."""
+        """Add an account's assets; None while a rate has no price yet."""
         total = 0.0
         rates = self._state.rates
         for asset, amount in account.totals.items():
-            if not amount:
+            if not amount or not rates.can_convert(asset):
                 continue
             if asset == rates.base_currency:
                 total += float(amount)
@@ -86,9 +88,11 @@ class EquityCurve:
         return None
 
     def _positions(self, venue: str, weights: "_Weights") -> float | None:
-        """Add what a margin account's positions are worth; None while a rate is missing."""
+        """Add what a margin account's positions are worth; None while a rate has no price yet."""
         total = 0.0
         for held in positions(self._state.portfolio, self._state.lots, venue):
+            if not self._state.rates.can_convert(held.instrument.settlement_currency):
+                continue
             worth = self._open_position(held, weights)
             if worth is None:
                 return None

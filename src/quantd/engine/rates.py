@@ -154,6 +154,10 @@ class Rates:
         route = () if currency == self.base_currency else self._route(currency) or ()
         return tuple(instrument for instrument, _ in route)
 
+    def can_convert(self, currency: str) -> bool:
+        """Whether any chain of instruments leads from `currency` to the base currency, priced yet or not."""
+        return currency == self.base_currency or self._route(currency) is not None
+
     def rate(self, currency: str, price_of: Pricing = Mark.exact) -> Decimal | None:
         """Return how much of the base currency one unit of `currency` is worth, None when it is not known."""
         if currency == self.base_currency:

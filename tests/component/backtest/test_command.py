@@ -193,3 +193,14 @@ def test_a_currency_that_nothing_brings_to_the_base_currency_is_told(home: Path)
     assert "no price brings EUR to USD: what is held, paid and traded in it is in none of these figures" in done.output
     assert json.loads(invoke(str(path), "--days", "0.05", "--json").output)["unpriced"] == ["EUR"]
     assert json.loads(invoke(config(home), "--days", "0.05", "--json").output)["unpriced"] == []
+
+
+def test_an_asset_that_nothing_prices_leaves_the_figures_of_all_others_as_they_are(home: Path) -> None:
+    path = Path(config(home))
+    alone = json.loads(invoke(str(path), "--days", "0.05", "--json").output)
+    path.write_text(path.read_text().replace("{USD: 100000}", "{USD: 100000, DOGE: 5}"))
+    beside = json.loads(invoke(str(path), "--days", "0.05", "--json").output)
+    assert beside.pop("unpriced") == ["DOGE"]
+    assert alone.pop("unpriced") == []
+    assert alone["opening_equity"] == 100_000
+    assert beside == alone
