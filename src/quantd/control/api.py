@@ -192,7 +192,7 @@ class ControlListener:
             return msgspec.json.decode(body, type=route.takes)
         except msgspec.ValidationError as error:
             raise Refusal(422, "bad_body", str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Refusal(400, "bad_json", "the body is no JSON") from None
 
     async def _body(self, request: web.BaseRequest) -> bytes:

@@ -7,25 +7,28 @@ from typing import Annotated, Literal
 
 import msgspec
 
+_END = "$(?!\\n)"
+"""The end of a text, in Python as in JSON Schema: Python's ``$`` alone also fits before a last line break, and a halt of
+``all\\n`` would be latched and stop nothing."""
 Scope = Annotated[
     str,
     msgspec.Meta(
-        pattern="^(all|(venue|strategy|instrument):[A-Za-z0-9._:/-]{1,80})$",
+        pattern=f"^(all|(venue|strategy|instrument):[A-Za-z0-9._:/-]{{1,80}}){_END}",
         examples=["all", "venue:paper", "strategy:btc-cross", "instrument:paper:BTC-USDT"],
     ),
 ]
 Why = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=300, pattern="^[^\\s\\x00-\\x20\\x7f-\\xa0][^\\x00-\\x1f\\x7f]*$")
+    str, msgspec.Meta(min_length=1, max_length=300, pattern=f"^[^\\s\\x00-\\x20\\x7f-\\xa0][^\\x00-\\x1f\\x7f]*{_END}")
 ]
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")]
-Amount = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,15}(\\.[0-9]{1,18})?$", examples=["0.01"])]
+Name = Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9][A-Za-z0-9 ._@-]{{0,63}}{_END}")]
+Amount = Annotated[str, msgspec.Meta(pattern=f"^[0-9]{{1,15}}(\\.[0-9]{{1,18}})?{_END}", examples=["0.01"])]
 """A decimal number as text: nothing is lost, and nothing is infinite."""
-InstrumentName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}:[A-Za-z0-9._/-]{1,48}$")]
-StrategyName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,31}$")]
+InstrumentName = Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9_-]{{1,32}}:[A-Za-z0-9._/-]{{1,48}}{_END}")]
+StrategyName = Annotated[str, msgspec.Meta(pattern=f"^[a-z0-9][a-z0-9_-]{{0,31}}{_END}")]
 PageSize = Annotated[int, msgspec.Meta(ge=1, le=500)]
 _TIME = "([0-9]{1,18}|[1-8][0-9]{18})"
-OrdersCursor = Annotated[str, msgspec.Meta(pattern=f"^({_TIME}:[A-Za-z0-9._:-]{{1,128}})?$")]
-FillsCursor = Annotated[str, msgspec.Meta(pattern=f"^({_TIME}:[0-9]{{1,18}})?$")]
+OrdersCursor = Annotated[str, msgspec.Meta(pattern=f"^({_TIME}:[A-Za-z0-9._:-]{{1,128}})?{_END}")]
+FillsCursor = Annotated[str, msgspec.Meta(pattern=f"^({_TIME}:[0-9]{{1,18}})?{_END}")]
 """The `next` of the page before, as it is."""
 Seq = Annotated[int, msgspec.Meta(ge=1, le=9_007_199_254_740_991)]
 
@@ -96,7 +99,7 @@ class FlattenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     scope: Scope
     why: Why
-    confirm: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+    confirm: Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9_-]{{1,64}}{_END}")] | None = None
 
 
 class OrderByHand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
@@ -141,22 +144,22 @@ OrderRequest = MarketOrder | LimitOrder | StopOrder | StopLimitOrder
 class ReconcileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Compare our books with a venue's."""
 
-    venue: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
+    venue: Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9_-]{{1,32}}{_END}")]
     apply: Literal["adopt", "close", "ignore", "refuse"] | None = None
     """Carry the plan out by this policy; `admin` only, and only with `plan`."""
-    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | None = None
+    plan: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{16}}{_END}")] | None = None
     """The digest of the plan that was answered before; another one by now is refused."""
 
 
 class ResolveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Say what became of a write whose outcome is unknown, in one's own name."""
 
-    order: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
+    order: Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9-]{{1,64}}{_END}")]
     outcome: Literal["not_executed", "accepted"]
     why: Why
     by: Name | None = None
     """Who decided, where it is not the token's owner."""
-    venue_order_id: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,128}$")] | None = None
+    venue_order_id: Annotated[str, msgspec.Meta(pattern=f"^[ -~]{{1,128}}{_END}")] | None = None
     """The venue's id of a submit that was accepted."""
 
 
@@ -167,5 +170,5 @@ class HeartbeatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 class ReloadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Take over strategies that changed in the configuration's files."""
 
-    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | None = None
+    plan: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{16}}{_END}")] | None = None
     """The digest of the plan that was answered before; without it nothing is applied."""

@@ -129,6 +129,7 @@ async def test_a_browser_is_refused_and_told_of_no_sharing(house: House, header:
         (b"{}", (422, "bad_body")),
         (b'{"scope": "all", "why": "x", "extra": 1}', (422, "bad_body")),
         (b'{"scope": "everything", "why": "x"}', (422, "bad_body")),
+        (b'{"scope": "all\\n", "why": "x"}', (422, "bad_body")),
         (b'{"scope": "all", "why": ""}', (422, "bad_body")),
         (b'{"scope": "all", "why": "\\u0000"}', (422, "bad_body")),
         (b'{"scope": "strategy:nobody", "why": "x"}', (404, "unknown_strategy")),
@@ -145,6 +146,11 @@ async def test_a_body_that_does_not_fit_changes_nothing_and_is_recorded(
     assert not house.rig.state.latches
     assert not house.latch.read().halts
     assert [(fact.by, fact.action, fact.result) for fact in house.audit] == [("ann", "halt", expected[1])]
+
+
+async def test_an_order_nested_without_an_end_is_no_json(house: House) -> None:
+    status, problem = await house.ask("POST", "/v1/orders", b'{"a":' + b"[" * 2000)
+    assert (status, problem["code"]) == (400, "bad_json")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])

@@ -10,6 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from quantd.control import requests
+from quantd.control.openapi import document
 from quantd.control.receipts import Receipts
 from quantd.control.requests import Amount, HaltRequest, OrderRequest
 from quantd.control.sentences import SENTENCES, sentence
@@ -74,7 +76,41 @@ def test_a_reason_has_no_control_characters(why: str) -> None:
     except msgspec.ValidationError:
         return
     assert taken.why.strip()
-    assert not any(ord(one) < 32 or ord(one) == 127 for one in taken.why.removesuffix("\n"))
+    assert not any(ord(one) < 32 or ord(one) == 127 for one in taken.why)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (requests.Scope, "all"),
+        (requests.Why, "a drill"),
+        (requests.Name, "ann"),
+        (requests.Amount, "1.5"),
+        (requests.InstrumentName, "paper:BTC-USD"),
+        (requests.StrategyName, "s1"),
+        (requests.OrdersCursor, "1:q0test-1-1"),
+        (requests.FillsCursor, "1:1"),
+    ],
+)
+def test_no_line_break_hides_at_the_end_of_a_text(kind: Any, text: str) -> None:
+    assert msgspec.convert(text, kind) == text
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(text + "\n", kind)
+
+
+def test_no_pattern_of_a_body_or_parameter_fits_before_a_last_line_break() -> None:
+    for name, schema in document("1.0")["components"]["schemas"].items():
+        for pattern in _patterns(schema):
+            assert pattern.endswith("$(?!\\n)"), f"{name}: {pattern}"
+
+
+def _patterns(schema: Any) -> list[str]:
+    if isinstance(schema, dict):
+        own = [schema["pattern"]] if isinstance(schema.get("pattern"), str) else []
+        return own + [found for item in schema.values() for found in _patterns(item)]
+    if isinstance(schema, list | tuple):
+        return [found for item in schema for found in _patterns(item)]
+    return []
 
 
 @pytest.mark.parametrize(
