@@ -37,6 +37,10 @@ StreamedPrices = Callable[[Iterable[Instrument], Emit], Coroutine[Any, Any, None
 _log = structlog.get_logger("quantd.app")
 _SYNTHETIC_STEP_S = 0.1
 _SECONDS_A_YEAR = 365.25 * 86_400
+_QUESTIONS_MAX = 8
+"""Questions of one poller that are under way at once where a venue answers for few instruments at a time: what a budget of
+20 a second admits is used with answers of 400 ms, and connections are left to orders."""
+_STATUS_TIMEOUT_S, _STATUS_EACH_S = 30.0, 1.0
 
 
 class Wants(NamedTuple):
@@ -155,18 +159,19 @@ class FeedBuilder:
         emit: Emit,
     ) -> list[FeedTask]:
         feeds, support, name = self._settings.feeds, self._support, connector.venue
-        timing = PollTiming(every_s=venue.quotes_every_s or feeds.quote_every_s)
+        every_s, together = venue.quotes_every_s or feeds.quote_every_s, connector.capabilities.quotes_at_once
+        timing = PollTiming(every_s=every_s, batch_max=together, concurrency=_QUESTIONS_MAX if together else 1)
         quotes = QuotePoller(connector, known.values(), timing=timing, support=support)
-        statuses = StatusPoller(
-            connector, known.values(), timing=PollTiming(every_s=venue.status_every_s), support=support
-        )
+        # Some venues tell the status of one market after the other, and slowly.
+        timing = PollTiming(every_s=venue.status_every_s, timeout_s=max(_STATUS_TIMEOUT_S, len(known) * _STATUS_EACH_S))
+        statuses = StatusPoller(connector, known.values(), timing=timing, support=support)
         tasks: list[FeedTask] = [
             (f"quotes {name}", lambda: quotes.run(emit)),
             (f"status {name}", lambda: statuses.run(emit)),
         ]
         if books:
             depths = [(known[one], depth) for one, depth in books.items()]
-            timing = PollTiming(every_s=venue.book_every_s or feeds.book_every_s)
+            timing = PollTiming(every_s=venue.book_every_s or feeds.book_every_s, concurrency=_QUESTIONS_MAX)
             poller = BookPoller(connector, depths, timing=timing, support=support)
             tasks.append((f"books {name}", lambda: poller.run(emit)))
         return tasks

@@ -72,6 +72,9 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Writes that may be repeated while their outcome is unknown."""
     native_bars_s: frozenset[int] = frozenset()
     """Intervals in seconds for which the venue has bars; others are built from quotes."""
+    quotes_at_once: int = 0
+    """Instruments that the venue answers for by one request; 0 for all. With 1 each is asked for by itself: one that is slow
+    or fails holds no other up."""
     books: bool = True
     cancel_all: Support = Support.EMULATED
     lot_writes: frozenset[LotWrite] = frozenset()

@@ -277,7 +277,8 @@ class Poller(ABC):
     def _schedule(self, target: Target, now_ns: int) -> None:
         """Set the next slot after an answer; slots that have passed are skipped and counted."""
         every_ns = round(self._timing.every_s * NS_PER_S)
-        passed, rest = divmod(now_ns - target.due_at_ns, every_ns)
+        # What another question's refusal has put off meanwhile lies ahead of us.
+        passed, rest = divmod(max(now_ns - target.due_at_ns, 0), every_ns)
         target.due_at_ns = now_ns - rest + every_ns
         if passed:
             self._observer.count("quantd_feed_skipped_slots_total", passed, **self._labels)

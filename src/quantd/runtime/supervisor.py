@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from quantd.errors import Temporary
+from quantd.errors import Temporary, first_of
 from quantd.ports import Observer
 
 _log = structlog.get_logger("quantd.supervisor")
@@ -50,7 +50,8 @@ class Supervisor:
                 reason = ""
             except Exception as error:  # noqa: BLE001 -- boundary: one source's fault must not end the daemon
                 _log.exception("task_failed", task=name)
-                reason = f"{type(error).__name__}: {error}"
+                first = first_of(error)
+                reason = f"{type(first).__name__}: {first}"
             finally:
                 calm.cancel()
             if reason:

@@ -9,7 +9,7 @@ from quantd.app.feeds import Wants
 from quantd.clock import LoopClock
 from quantd.domain.events import Event, TradingState, VenueChanged
 from quantd.errors import AuthFailed
-from quantd.testing.builders import make_instrument
+from quantd.testing.builders import make_capabilities, make_instrument
 from quantd.testing.loop import run_virtual
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
@@ -28,6 +28,7 @@ def test_prices_that_another_venue_refuses_hold_the_paper_venue_and_not_the_othe
         venue = PaperSettings(data=data, balances=balances)
         connector = PaperConnector("paper", venue, clock)
         borrowed: Any = source
+        borrowed.capabilities = make_capabilities()
         connector.source = borrowed
         builder = feed_builder(emitted.append, clock)
         rules = make_instrument("paper:BTC-USD")

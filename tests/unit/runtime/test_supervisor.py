@@ -38,6 +38,11 @@ def test_work_that_merely_ends_is_a_fault_and_is_begun_again_after_a_growing_pau
     assert told == ["poller: ended without a reason", "poller: ValueError: ours", "poller: ended without a reason"]
 
 
+def test_of_a_group_of_errors_it_is_told_what_they_began_with() -> None:
+    _, told = run([ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("ours")])])
+    assert told == ["poller: ValueError: ours"]
+
+
 def test_a_venues_passing_trouble_begins_the_work_again_and_is_told_nobody() -> None:
     begun, told = run([Unavailable("v", "ticker", "down")])
     assert begun == [0, 1]

@@ -58,4 +58,5 @@ def capabilities() -> Capabilities:
         quiet_period_s=QUIET_PERIOD_S,
         repeat_safe=frozenset({OperationKind.CANCEL}),
         native_bars_s=frozenset(INTERVALS.values()),
+        quotes_at_once=1,
     )

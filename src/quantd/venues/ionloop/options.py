@@ -56,4 +56,5 @@ def capabilities(*, idempotency: bool) -> Capabilities:
         bracket=emulated,
         identity=Key(KEY_TTL_S) if idempotency else NoIdentity(),
         quiet_period_s=QUIET_PERIOD_S,
+        quotes_at_once=1,
     )

@@ -65,6 +65,7 @@ def capabilities(options: TradeLockerOptions) -> Capabilities:
         quiet_period_s=QUIET_PERIOD_S,
         repeat_safe=frozenset({OperationKind.CANCEL, OperationKind.AMEND}),
         native_bars_s=frozenset(RESOLUTIONS),
+        quotes_at_once=1,
         cancel_all=native,
         lot_writes=frozenset(writes),
         repeat_safe_lot_writes=frozenset(repeatable),
