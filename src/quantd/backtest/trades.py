@@ -90,7 +90,10 @@ class Ledger:
         book = self._book(key)
         tally, rates, rules, fill = self._tallies[fact.strategy], self._state.rates, book.instrument, fact.fill
         before, realised = _whole_lots(book), _realised(book, rates)
-        book.trade(fill.quantity if fact.side is Side.BUY else -fill.quantity, fill.price)
+        realised_before = book.realised
+        book.trade(fill.quantity if fact.side is Side.BUY else -fill.quantity, fill.price, fact.opened_at)
+        if fact.earned is not None:
+            book.exchange(book.realised - realised_before, fact.earned)
         for fee in fill.fees:
             tally.fees += _charge(book, fee, fill.price, self._state)
         tally.fills += 1

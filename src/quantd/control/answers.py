@@ -170,7 +170,8 @@ class PositionView(msgspec.Struct, frozen=True):
     """In the settlement currency, as `realised`."""
     realised: Decimal
     costs: dict[str, Decimal]
-    """Fees and financing in other currencies than that, by asset; no part of `realised`."""
+    """Fees and financing in other currencies than that, by asset; no part of `realised`. Profit that the venue has changed into
+    the account's currency stands as paid in that of settlement and, below 0, as received in the other."""
     currency: str
     target: Decimal | None
     """Where the book is to go."""

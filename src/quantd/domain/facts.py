@@ -184,6 +184,8 @@ class FillRecorded(msgspec.Struct, frozen=True, gc=False, tag=True):
     settled: tuple[str, Decimal] | None = None
     """(currency, signed amount) that moves a margin account, by our rate, where the venue settles in another currency
     than the instrument and does not tell the amount."""
+    earned: tuple[str, Decimal] | None = None
+    """(currency, signed amount) for which the venue exchanged what the strategy's book realised by it, if for another."""
 
 
 class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -50,7 +50,7 @@ class Booking:
 
     def _book(self, order: LiveOrder, fill: Fill, cumulative: Decimal) -> None:
         context = self._context
-        opened_at, settled = settlement_of(context, order, fill)
+        opened_at, settled, earned = settlement_of(context, order, fill)
         context.record(
             FillRecorded(
                 order.client_order_id,
@@ -62,6 +62,7 @@ class Booking:
                 context.now_ns,
                 opened_at,
                 settled,
+                earned,
             )
         )
         self._changed(order, fill)

@@ -58,7 +58,10 @@ class Book(Holding):
         super().__init__(instrument)
         self.strategy = strategy
         self.costs: dict[str, Decimal] = {}
-        """Fees and financing in other currencies by asset: no part of `realised`, as no rate is exact for ever."""
+        """Fees and financing in other currencies by asset: no part of `realised`, as no rate is exact for ever.
+
+        Profit that the venue has exchanged stands here as paid in the currency of settlement and received in the other.
+        """
         self.buys = ZERO
         """Remaining quantity of all open buy orders, worst case."""
         self.sells = ZERO
@@ -88,7 +91,15 @@ class Book(Holding):
         """Take what was paid beside the price: a fee, financing; what is negative was received."""
         if asset == self.instrument.settlement_currency:
             self.realised -= amount
-            return
+        else:
+            self._count(asset, amount)
+
+    def exchange(self, realised: Decimal, earned: tuple[str, Decimal]) -> None:
+        """Note that a venue has exchanged what was realised for (currency, amount): no later rate moves it any more."""
+        self._count(self.instrument.settlement_currency, realised)
+        self._count(earned[0], -earned[1])
+
+    def _count(self, asset: str, amount: Decimal) -> None:
         total = self.costs.get(asset, ZERO) + amount
         if total:
             self.costs[asset] = total

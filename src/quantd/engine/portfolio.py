@@ -229,16 +229,22 @@ class Portfolio:
     def fill(  # noqa: PLR0913 -- one execution, as its fact tells it
         self, strategy: str, instrument: InstrumentId, side: Side, fill: Fill, at_ns: int,
         opened_at: Decimal | None = None, settled: tuple[str, Decimal] | None = None,
+        earned: tuple[str, Decimal] | None = None,
     ) -> None:  # fmt: skip
-        """Book an execution and its fees; a margin account is moved by what was settled in its own currency, if told."""
+        """Book an execution and its fees; a margin account is moved by what was settled in its own currency, if told.
+
+        `earned` is what the book's own share of that was exchanged for.
+        """
         book = self._books[instrument].get(strategy) or self.book(strategy, instrument)
         rules = book.instrument
         signed = fill.quantity if side is Side.BUY else -fill.quantity
         account = self.accounts.get(rules.venue) or self.account(rules.venue)
         net = self.nets[instrument]
         holding = book if account.is_hedging else net
-        before = holding.realised
+        before, realised = holding.realised, book.realised
         book.trade(signed, fill.price, opened_at)
+        if earned is not None:
+            book.exchange(book.realised - realised, earned)
         net.trade(signed, fill.price, opened_at)
         self.exposed[instrument] = None
         if account.is_margin:

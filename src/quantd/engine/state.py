@@ -283,7 +283,7 @@ class State:
             self.orders.move(order, Trigger.FILL_WHOLE if whole else Trigger.FILL)
         self._after_move(order, was_open, before)
         self.portfolio.fill(
-            fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at, fact.settled
+            fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at, fact.settled, fact.earned
         )
         if fact.fill.lot or order.lot:
             lots = self.lots.setdefault(fact.instrument.partition(":")[0], Lots())

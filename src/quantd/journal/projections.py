@@ -208,7 +208,9 @@ def _book_filled(connection: sqlite3.Connection, seq: int, fact: f.FillRecorded)
         return
     book = portfolio.book(fact.strategy, fact.instrument)
     before = book.quantity
-    portfolio.fill(fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at, fact.settled)
+    portfolio.fill(
+        fact.strategy, fact.instrument, fact.side, fact.fill, fact.at_ns, fact.opened_at, fact.settled, fact.earned
+    )
     _save_book(connection, portfolio, fact)
     opening: dict[str, Any] = {
         "client_order_id": fact.client_order_id,
