@@ -59,11 +59,53 @@ def test_a_second_route_that_is_refused_meanwhile_tells_that_it_is_the_limit_of_
 def test_refusals_in_a_row_double_the_pause_up_to_a_minute_and_quiet_resets_it() -> None:
     async def main(clock: LoopClock) -> list[float]:
         rates = budget(clock, Limit("all", Bucket(100, 5)))
-        pauses = [rates.penalise("a", None) for _ in range(8)]
+        pauses = []
+        for _ in range(8):
+            pauses.append(rates.penalise("a", None))
+            await asyncio.sleep(pauses[-1])
         await asyncio.sleep(200)
         return [*pauses, rates.penalise("a", None)]
 
     assert run_virtual(main) == [1, 2, 4, 8, 16, 32, 60, 60, 1]
+
+
+def test_what_was_under_way_when_a_pause_began_does_not_double_it() -> None:
+    """Five orders sent at once and refused at once are one refusal: the exit after them must not wait for 16 s."""
+
+    async def main(clock: LoopClock) -> tuple[list[float], float, float]:
+        rates = budget(clock, Limit("orders", Bucket(5, 5)))
+        permits = [await rates.acquire("place", Lane.SUBMIT) for _ in range(5)]
+        pauses = []
+        for permit in permits:
+            permit.answered()
+            pauses.append(rates.penalise("place", None))
+        with await rates.acquire("cancel", Lane.CANCEL):
+            cancelled = clock.monotonic_ns() / SECOND
+        return pauses, cancelled, rates.penalise("cancel", None)
+
+    pauses, cancelled, again = run_virtual(main)
+    assert pauses == [1] * 5
+    assert cancelled == pytest.approx(1.0, abs=0.3)
+    assert again == 2, "what left after the pause and is refused does"
+
+
+@pytest.mark.parametrize("named_s", [0.0, -3.0])
+def test_a_wait_of_nothing_is_no_wait(named_s: float) -> None:
+    """As a date that has passed by our clock: sent again at once, we would be refused again, and banned in the end."""
+
+    async def main(clock: LoopClock) -> tuple[list[float], list[float], float]:
+        rates = budget(clock, Limit("all", Window(100, 1.0)))
+        pauses, left = [], []
+        for _ in range(3):
+            pauses.append(rates.penalise("a", named_s))
+            await hold(rates, Lane.SUBMIT)
+            left.append(clock.monotonic_ns() / SECOND)
+        return pauses, left, rates.ban(named_s)
+
+    pauses, left, banned_s = run_virtual(main)
+    assert pauses == [1, 2, 4]
+    assert left == pytest.approx([1, 3, 7], abs=0.1)
+    assert banned_s == 120
 
 
 def test_a_ban_silences_every_account_at_the_address_and_doubles() -> None:

@@ -15,6 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from typing import TypeGuard
 
 from quantd.venues.budget.limits import CLOCK_MARGIN, Bucket, Lane, Limit, Window
 
@@ -26,6 +27,11 @@ _DEFAULT_HEADROOM = 0.04
 _PENALTY_FIRST_S = 1.0
 _PENALTY_MAX_S = 60.0
 _GRANULES = 1000
+
+
+def is_wait(retry_after_s: float | None) -> TypeGuard[float]:
+    """Tell whether a venue that refuses has named a wait: none at all, or a moment that has passed, would lead to the next refusal."""
+    return retry_after_s is not None and retry_after_s > 0
 
 
 class Draw:
@@ -81,9 +87,11 @@ class LimitState(ABC):
         """Let nothing out for `retry_after_s`, else for a time that doubles with each refusal in a row; return it."""
         if now > self.paused_until + _PENALTY_MAX_S * _SECOND:
             self._penalties = 0
-        if retry_after_s is None:
-            retry_after_s = min(_PENALTY_FIRST_S * 2.0 ** min(self._penalties, 10), _PENALTY_MAX_S)
-        self._penalties += 1
+        # Nothing leaves during a pause: what is refused then was on its way when it began, and tells nothing new.
+        if now >= self.paused_until:
+            self._penalties += 1
+        if not is_wait(retry_after_s):
+            retry_after_s = min(_PENALTY_FIRST_S * 2.0 ** min(max(self._penalties - 1, 0), 10), _PENALTY_MAX_S)
         self.paused_until = max(self.paused_until, now + math.ceil(retry_after_s * _SECOND))
         return retry_after_s
 

@@ -15,7 +15,7 @@ import msgspec
 from quantd.errors import QuantdError
 from quantd.ports import Clock, Observer
 from quantd.venues.budget.limits import Bucket, Lane, Limit
-from quantd.venues.budget.models import NEVER, LimitState, WindowState, state_of
+from quantd.venues.budget.models import NEVER, LimitState, WindowState, is_wait, state_of
 from quantd.venues.budget.queues import Draws, Permit, Queues, Waiter, earliest
 
 _SECOND = 1_000_000_000
@@ -304,7 +304,7 @@ class RateBudget:
             pool.bans_in_row += 1
         own_s = min(_BAN_FIRST_S * 2.0 ** min(pool.bans_in_row - 1, 20), _BAN_MAX_S)
         pool.ban_until = max(
-            pool.ban_until, now + math.ceil((own_s if retry_after_s is None else retry_after_s) * _SECOND)
+            pool.ban_until, now + math.ceil((retry_after_s if is_wait(retry_after_s) else own_s) * _SECOND)
         )
         for member in pool.members:
             member._serve()
