@@ -64,6 +64,10 @@ class Unavailable(Temporary):
     """The venue could not be reached, took too long, failed, or answered what cannot be read."""
 
 
+class Unreadable(Unavailable):
+    """A good answer without the fields we need; another question may have a better one."""
+
+
 class Unsound(Unavailable):
     """The venue answered what cannot be; asked again, it may answer what can."""
 

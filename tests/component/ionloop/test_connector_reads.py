@@ -8,7 +8,7 @@ import pytest
 from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.orders import OrderState
 from quantd.domain.soundness import flaw_of_snapshot
-from quantd.errors import Contradicts, Refused, Unavailable
+from quantd.errors import Contradicts, Refused, Unavailable, Unsound
 from tests.component.ionloop.rig import BTC, FEES, Rig, run
 from tests.component.ionloop.scripted_venue import MARKET
 
@@ -305,5 +305,18 @@ def test_a_portfolio_that_contradicts_itself_is_nothing_where_the_spot_wallet_is
         snapshot = await rig.connector.snapshot()
         assert {one.asset: one.total for one in snapshot.balances}["USDT"] == Decimal("12790.22")
         assert not snapshot.doubtful
+
+    run(body)
+
+
+def test_a_market_whose_row_cannot_be_read_hides_no_other() -> None:
+    async def body(rig: Rig) -> None:
+        told = {"items": [{**MARKET, "symbol": "ODD-USDT", "quoteAsset": None}, {"symbol": []}, 7, MARKET]}
+        rig.venue.answers["list_markets"] = [rig.venue.ok(told) for _ in range(3)]
+        assert len(await rig.connector.instruments(["BTC-USDT"])) == 1
+        with pytest.raises(Unsound, match=r"ODD-USDT cannot be read: .*quoteAsset"):
+            await rig.connector.instruments(["BTC-USDT", "ODD-USDT"])
+        assert await rig.connector.conversion("BTC", "USDT") == "BTC-USDT"
+        assert rig.anomalies("row_unreadable") == 9
 
     run(body)

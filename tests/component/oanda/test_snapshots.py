@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from quantd.domain.orders import OrderKind
-from quantd.errors import AuthFailed, Contradicts, Unavailable
+from quantd.errors import AuthFailed, Contradicts, Unavailable, Unsound
 from tests.component.oanda.rig import EUR_USD, Rig, run
-from tests.component.oanda.scripted_venue import RULES
+from tests.component.oanda.scripted_venue import PRICE, RULES
 
 D = Decimal
 
@@ -141,5 +141,27 @@ def test_an_instrument_that_is_listed_twice_is_taken_once_and_one_listed_in_two_
         assert await rig.connector.instruments(["EUR_USD"]) == (plain,)
         assert await rig.connector.conversion("GBP", "USD") is None
         assert await rig.connector.conversion("EUR", "USD") == "EUR_USD"
+
+    run(body)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other_instrument_and_no_other_price() -> None:
+    async def body(rig: Rig) -> None:
+        (plain,) = await rig.connector.instruments(["EUR_USD"])
+        odd = {**RULES, "name": "GBP_USD", "marginRate": "n/a"}
+        rig.venue.answers["instruments"] = [rig.venue.ok({"instruments": [odd, RULES]}) for _ in range(3)]
+        assert await rig.connector.instruments(["EUR_USD"]) == (plain,)
+        with pytest.raises(Unsound, match=r"GBP_USD cannot be read: .*marginRate"):
+            await rig.connector.instruments(["EUR_USD", "GBP_USD"])
+        assert await rig.connector.conversion("GBP", "USD") is None
+        assert rig.anomalies("row_unreadable") == 3
+        nameless = {**PRICE, "instrument": None}
+        rig.venue.answers["pricing"] = [
+            rig.venue.ok({"prices": [nameless, PRICE]}),
+            rig.venue.ok({"prices": [nameless]}),
+        ]
+        assert len(await rig.connector.quotes([plain])) == 1
+        with pytest.raises(Unavailable, match="no price can be read"):
+            await rig.connector.quotes([plain])
 
     run(body)

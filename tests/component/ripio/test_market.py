@@ -1,12 +1,14 @@
 """Rules, fees, prices, prints and statuses, as the connector reads them from the private routes."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from quantd.domain.instruments import FeeSchedule, MarketStatus
 from quantd.domain.soundness import flaw_of_snapshot
-from quantd.errors import Contradicts, Refused, Unavailable
+from quantd.errors import Contradicts, Refused, Unavailable, Unsound
 from quantd.ports import HttpResponse
 from tests.component.ripio.bench import ASK, BID, BTC, ETH, Bench, on_bench
 
@@ -116,5 +118,26 @@ def test_a_balance_that_is_told_twice_is_taken_once_and_one_told_in_two_ways_is_
         assert flaw_of_snapshot(snapshot) == ""
         assert snapshot.doubtful == ("BTC",)
         assert snapshot.balances == tuple(one for one in plain.balances if one.asset != "BTC")
+
+    on_bench(act)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other_pair_and_no_other_price() -> None:
+    def odd(field: str) -> Callable[[Any], Any]:
+        return lambda rows: [{**row, field: []} if "ETH_BRL" in row.values() else row for row in rows]
+
+    async def act(bench: Bench) -> None:
+        both = await bench.connector.instruments(["BTC_BRL", "ETH_BRL"])
+        bench.tampers.append(("GET", "/pairs", odd("price_tick")))
+        bench.tampers.append(("GET", "/ticker", odd("bid")))
+        assert await bench.connector.instruments(["BTC_BRL"]) == (bench.instrument,)
+        with pytest.raises(Unsound, match=r"ETH_BRL cannot be read: .*price_tick"):
+            await bench.connector.instruments(["BTC_BRL", "ETH_BRL"])
+        assert await bench.connector.conversion("ETH", "BRL") is None
+        assert await bench.connector.statuses(both) == {BTC: MarketStatus.OPEN, ETH: MarketStatus.HALTED}
+        assert [quote.instrument for quote in await bench.connector.quotes(both)] == [BTC]
+        bench.tampers.append(("GET", "/ticker", lambda rows: [{"pair": "BTC_BRL"}]))
+        with pytest.raises(Unavailable, match=r"no ticker can be read: .*BTC_BRL"):
+            await bench.connector.quotes(both)
 
     on_bench(act)

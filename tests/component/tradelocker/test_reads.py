@@ -11,7 +11,7 @@ from quantd.domain.instruments import InstrumentId, MarketStatus, QuantityUnit, 
 from quantd.domain.market import Quote
 from quantd.domain.orders import OrderState
 from quantd.domain.outcomes import Accepted
-from quantd.errors import AuthFailed, Contradicts, Refused, Unavailable
+from quantd.errors import AuthFailed, Contradicts, Refused, Unavailable, Unreadable, Unsound
 from quantd.simulators.tradelocker.options import AccountRules, InstrumentRules
 from quantd.testing.loop import run_virtual
 from quantd.venues.budget import Lane
@@ -356,5 +356,22 @@ def test_an_instrument_that_is_listed_in_two_ways_is_named_and_the_others_are_re
         assert await site.tl.conversion("EUR", "USD") is None
         del site.venue.changed["instruments"]
         assert len(await site.tl.instruments(["EURUSD.R"])) == 1, "once the server agrees with itself"
+
+    run_virtual(main)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other_instrument_and_no_other_price() -> None:
+    async def main(clock: LoopClock) -> None:
+        site = Site(clock, instruments=(EURO, BITCOIN))
+        site.venue.changed["instruments"] = relisted({"name": "ODD", "tradableInstrumentId": 7, "routes": None})
+        await site.start()
+        both = await site.tl.instruments([EURO.name, BITCOIN.name])
+        with pytest.raises(Unsound, match=r"ODD cannot be read: .*routes"):
+            await site.tl.instruments(["ODD"])
+        site.venue.on_market(_quote(BITCOIN.name, 60_000.0, 60_001.0))
+        assert [quote.instrument for quote in await site.tl.quotes(both)] == [both[1].id], "the other has none yet"
+        site.venue.changed["quotes"] = lambda answer: {**answer, "d": {"bp": []}}
+        with pytest.raises(Unreadable, match="bp"):
+            await site.tl.quotes(both[1:])
 
     run_virtual(main)

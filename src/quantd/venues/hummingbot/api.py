@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from quantd.domain.outcomes import Outcome, Rejected
-from quantd.errors import Unavailable
+from quantd.errors import Unreadable
 from quantd.ports import HttpRequest
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
@@ -68,7 +68,7 @@ class Api:
         try:
             return msgspec.json.decode(response.body, type=kind)
         except CANNOT_READ as error:
-            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+            raise Unreadable(self.venue, operation, f"the answer cannot be read: {error}") from error
 
     async def listed(
         self, operation: str, path: str, body: Mapping[str, Any], row: type[_Row], lane: Lane

@@ -80,7 +80,7 @@ class HummingbotConnector(MarketReads):
         self._clock = http.clock
         self._api = Api(http, options.username, options.password, auth_failed=auth_failed)
         self._alerts = Alerts(http.venue, observer, KINDS)
-        self._markets = MarketReader(self._api, options.connector, options.fees)
+        self._markets = MarketReader(self._api, options.connector, options.fees, self._alerts)
         self._orders = OrderReader(self._api, self._markets, self._alerts, options.account, options.connector)
         self._readings = Readings(self.account.id)
         self._holdings = Holdings(self._api, self._orders, options, self._readings, self._alerts)

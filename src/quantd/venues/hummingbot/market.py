@@ -10,12 +10,15 @@ import msgspec
 
 from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
 from quantd.domain.market import Bar, Book, Quote
-from quantd.errors import Refused, Unavailable
+from quantd.errors import Refused, Unavailable, Unsound
+from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
 from quantd.venues.hummingbot.api import Api
 from quantd.venues.hummingbot.options import INTERVALS
 from quantd.venues.hummingbot.translate import SECOND_NS
+from quantd.venues.listing import UNREADABLE
+from quantd.venues.quoting import each_quote
 
 DEPTH_MAX = 1_000
 _NAMES = {seconds: name for name, seconds in INTERVALS.items()}
@@ -24,8 +27,9 @@ _NAMES = {seconds: name for name, seconds in INTERVALS.items()}
 class MarketReader:
     """Reads the markets of one connector."""
 
-    def __init__(self, api: Api, connector: str, fees: FeeSchedule) -> None:
+    def __init__(self, api: Api, connector: str, fees: FeeSchedule, alerts: Alerts) -> None:
         self._api = api
+        self._alerts = alerts
         self._connector = connector
         self._fees = fees
         self.known: dict[str, Instrument] = {}
@@ -36,11 +40,14 @@ class MarketReader:
 
         Raises:
             Refused: the exchange does not list a pair; the server says so inside a good answer.
+            Unsound: the rules of one cannot be read.
         """
         wanted = list(pairs)
-        found = await self._rules(wanted)
+        found, unreadable = await self._rules(wanted)
         fresh = []
         for pair in wanted:
+            if pair in unreadable:
+                raise Unsound(self._api.venue, "trading_rules", f"{pair} cannot be read: {unreadable[pair]}")
             rules = found.get(pair)
             if rules is None:
                 raise Refused(self._api.venue, "trading_rules", "unknown", f"no such pair: {pair}")
@@ -54,7 +61,8 @@ class MarketReader:
             fresh.append(one)
         return tuple(fresh)
 
-    async def _rules(self, pairs: Sequence[str]) -> Mapping[str, wire.Rules]:
+    async def _rules(self, pairs: Sequence[str]) -> tuple[Mapping[str, wire.Rules], Mapping[str, str]]:
+        """Return rules by pair, and why those of others cannot be read."""
         path = f"/connectors/{self._connector}/trading-rules"
         query = {"trading_pairs": list(pairs)} if pairs else None
         try:
@@ -68,25 +76,35 @@ class MarketReader:
         if "error" in answer:
             raise Refused(self._api.venue, "trading_rules", "unknown", str(answer["error"])[:200])
         listed = {pair: rules for pair, rules in answer.items() if not (isinstance(rules, dict) and "error" in rules)}
-        try:
-            return msgspec.convert(listed, dict[str, wire.Rules], strict=False)
-        except (msgspec.ValidationError, ValueError) as error:
-            raise Unavailable(self._api.venue, "trading_rules", f"the answer cannot be read: {error}") from error
+        found: dict[str, wire.Rules] = {}
+        unreadable: dict[str, str] = {}
+        for pair, rules in listed.items():
+            try:
+                found[pair] = msgspec.convert(rules, wire.Rules, strict=False)
+            except (msgspec.ValidationError, ValueError) as error:
+                unreadable[pair] = str(error)[:200]
+                self._alerts.note(UNREADABLE, f"market {pair}", error=unreadable[pair])
+        return found, unreadable
 
     async def conversion(self, currency: str, into: str) -> str | None:
         """Return the pair of two currencies, either way round; None where the exchange lists none."""
-        listed = await self._rules(())
+        listed, _ = await self._rules(())
         return next((pair for pair in (f"{currency}-{into}", f"{into}-{currency}") if pair in listed), None)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
-        """Return the top of each book; one without both sides is left out."""
-        quotes = []
-        for one in instruments:
-            book = await self.book(one, 1)
-            if book.bids and book.asks:
-                (bid, bid_size), (ask, ask_size) = book.bids[0], book.asks[0]
-                quotes.append(Quote(one.id, bid, ask, book.received_at_ns, None, bid_size=bid_size, ask_size=ask_size))
-        return tuple(quotes)
+        """Return the top of each book; one without both sides is left out.
+
+        Raises:
+            VenueError: the server does not answer, or no book could be read.
+        """
+        return await each_quote(instruments, self._quote, self._alerts)
+
+    async def _quote(self, instrument: Instrument) -> Quote | None:
+        book = await self.book(instrument, 1)
+        if not (book.bids and book.asks):
+            return None
+        (bid, bid_size), (ask, ask_size) = book.bids[0], book.asks[0]
+        return Quote(instrument.id, bid, ask, book.received_at_ns, None, bid_size=bid_size, ask_size=ask_size)
 
     async def book(self, instrument: Instrument, depth: int) -> Book:
         """Return a book. Its time is the server's own, not the book's age, so none is told."""
@@ -130,6 +148,12 @@ class MarketReader:
         return tuple(bars[-count:])
 
     async def statuses(self, instruments: Sequence[Instrument]) -> Mapping[str, MarketStatus]:
-        """Return OPEN while the rules are loaded: the server tells no status."""
-        listed = await self._rules([one.symbol for one in instruments])
-        return {one.id: MarketStatus.OPEN if one.symbol in listed else MarketStatus.DELISTED for one in instruments}
+        """Return OPEN while the rules are loaded: the server tells no status. HALTED where they cannot be read."""
+        listed, unreadable = await self._rules([one.symbol for one in instruments])
+
+        def status(pair: str) -> MarketStatus:
+            if pair in unreadable:
+                return MarketStatus.HALTED
+            return MarketStatus.OPEN if pair in listed else MarketStatus.DELISTED
+
+        return {one.id: status(one.symbol) for one in instruments}

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from quantd.domain.outcomes import Accepted, Outcome, Unknown
-from quantd.errors import Unavailable
+from quantd.errors import Unavailable, Unreadable
 from quantd.ports import HttpRequest
 from quantd.venues.budget import Lane
 from quantd.venues.final_state import UNREADABLE
@@ -21,10 +21,6 @@ from quantd.venues.ionloop.routes import Route, route_table, target
 from quantd.venues.parsing import CANNOT_READ, instant_ns
 
 _T = TypeVar("_T")
-
-
-class Unreadable(Unavailable):
-    """A good answer without the fields we need; another question may have a better one."""
 
 
 class Answer(msgspec.Struct, Generic[_T], frozen=True):

@@ -9,16 +9,17 @@ import msgspec
 
 from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
 from quantd.domain.market import Bar, Book, Quote
-from quantd.errors import Refused, Unavailable
+from quantd.errors import Refused, Unavailable, Unreadable
 from quantd.ports import Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane, Limit
 from quantd.venues.ionloop import translate, wire
-from quantd.venues.ionloop.api import Api, Unreadable
+from quantd.venues.ionloop.api import Api
 from quantd.venues.ionloop.classify import MarketClosed
 from quantd.venues.ionloop.limits import ticker_limit
 from quantd.venues.ionloop.translate import SECOND_NS
-from quantd.venues.listing import expect_agreed, once
+from quantd.venues.listing import Markets
+from quantd.venues.quoting import each_quote
 
 DEPTH_MAX = 500
 OPERATIONAL = "operational"
@@ -46,15 +47,8 @@ class MarketReader:
             Contradicts: it lists one in several ways.
             VenueError: when a page could not be read.
         """
-        listed = await self._api.read("list_markets", wire.Markets, lane=Lane.ACCOUNT)
-        items, contradicted = once(listed.payload.items, lambda item: item.symbol, self._alerts, "market")
-        found = []
-        for symbol in symbols:
-            item = items.get(symbol)
-            if item is None:
-                raise Refused(self._api.venue, "list_markets", "not_found", f"{symbol} is not listed")
-            expect_agreed(self._api.venue, "list_markets", symbol, contradicted)
-            found.append(await self._instrument(item))
+        listed = await self._listed()
+        found = [await self._instrument(listed.expect(symbol)) for symbol in symbols]
         budget = self._api.http.budget
         budget.reconfigure((*self._limits, *(ticker_limit(symbol) for symbol in sorted(self._known))))
         return tuple(found)
@@ -65,14 +59,17 @@ class MarketReader:
         Raises:
             VenueError: when the list could not be read.
         """
-        listed = await self._api.read("list_markets", wire.Markets, lane=Lane.ACCOUNT)
-        items, contradicted = once(listed.payload.items, lambda item: item.symbol, self._alerts, "market")
-        for symbol, item in items.items():
-            if symbol in contradicted:
-                continue
-            if {item.base_asset, item.quote_asset} == {currency, into} and item.status == "online":
+        wanted = {currency, into}
+        for symbol, item in (await self._listed()).sure().items():
+            if {item.base_asset, item.quote_asset} == wanted and item.status == "online":
                 return symbol
         return None
+
+    async def _listed(self) -> Markets[wire.MarketItem]:
+        answer = await self._api.read("list_markets", wire.Markets, lane=Lane.ACCOUNT)
+        return Markets[wire.MarketItem](self._api.venue, "list_markets", self._alerts).read(
+            answer.payload.items, wire.MarketItem, "symbol"
+        )
 
     async def _instrument(self, item: wire.MarketItem) -> Instrument:
         answer = await self._api.read("market", wire.MarketRules, lane=Lane.ACCOUNT, parts={"symbol": item.symbol})
@@ -90,30 +87,21 @@ class MarketReader:
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
         """Return the top of book of each instrument; a closed market has none and is left out.
 
-        So is one whose ticker makes no sense, such as a market without bids, while others have quotes: it is alerted,
-        and its prices become stale. One market must not blind an account to all of them.
+        So is one that cannot be read, such as a market without bids, see `each_quote`.
 
         Raises:
             VenueError: when the venue does not answer, or no ticker could be read.
         """
-        found: list[Quote] = []
-        failure: Unreadable | None = None
-        for instrument in instruments:
-            try:
-                found.append(await self._quote(instrument))
-            except MarketClosed:
-                continue
-            except Unreadable as error:
-                self._alerts.note("quote_unreadable", instrument.symbol, error=str(error))
-                failure = error
-        if failure is not None and not found:
-            raise failure
+        found = await each_quote(instruments, self._quote, self._alerts)
         self._tell_clock()
-        return tuple(found)
+        return found
 
-    async def _quote(self, instrument: Instrument) -> Quote:
+    async def _quote(self, instrument: Instrument) -> Quote | None:
         parts = {"symbol": instrument.symbol}
-        answer = await self._api.read("ticker", wire.Ticker, lane=Lane.MARKET_DATA, parts=parts)
+        try:
+            answer = await self._api.read("ticker", wire.Ticker, lane=Lane.MARKET_DATA, parts=parts)
+        except MarketClosed:
+            return None
         try:
             return translate.quote(instrument, answer.payload, answer.meta, answer.received_at_ns)
         except ValueError as error:

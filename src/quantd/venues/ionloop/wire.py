@@ -61,9 +61,9 @@ class MarketItem(Wire, frozen=True):
 
 
 class Markets(Wire, frozen=True):
-    """The list of markets."""
+    """The list of markets, each of them a `MarketItem`."""
 
-    items: tuple[MarketItem, ...]
+    items: tuple[msgspec.Raw, ...]
 
 
 class MarketRules(Wire, frozen=True):

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from quantd.domain.outcomes import Outcome, Rejected
-from quantd.errors import AuthFailed, Unavailable, VenueError
+from quantd.errors import AuthFailed, Unavailable, Unreadable, VenueError
 from quantd.ports import HttpRequest, HttpResponse
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
@@ -64,7 +64,7 @@ class Api:
         try:
             return msgspec.json.decode(response.body, type=kind)
         except CANNOT_READ as error:
-            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+            raise Unreadable(self.venue, operation, f"the answer cannot be read: {error}") from error
 
     async def _read(self, operation: str, request: HttpRequest, lane: Lane) -> HttpResponse:
         try:

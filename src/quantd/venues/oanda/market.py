@@ -10,10 +10,10 @@ import msgspec
 
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
 from quantd.domain.market import Bar, Book, Quote
-from quantd.errors import Refused, Unavailable
+from quantd.errors import Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
-from quantd.venues.listing import expect_agreed, once
+from quantd.venues.listing import Markets, readable
 from quantd.venues.oanda import translate, wire
 from quantd.venues.oanda.api import Api
 from quantd.venues.oanda.formats import SECOND_NS, instant_ns
@@ -42,15 +42,12 @@ class MarketReader:
         Raises:
             Refused: the account may not trade one of them.
             Contradicts: the venue lists one of them in several ways.
+            Unsound: it lists one in a way that cannot be read.
         """
-        listed, contradicted = await self._listed()
+        listed = await self._listed()
         fresh = []
         for name in names:
-            rules = listed.get(name)
-            if rules is None:
-                raise Refused(self._api.venue, "instruments", "unknown", f"no such instrument for the account: {name}")
-            expect_agreed(self._api.venue, "instruments", name, contradicted)
-            one = translate.instrument(self._api.venue, rules, self.account_rate, self.home)
+            one = translate.instrument(self._api.venue, listed.expect(name), self.account_rate, self.home)
             before = self.known.get(name)
             if before is not None and msgspec.structs.replace(one, version=before.version) != before:
                 one = msgspec.structs.replace(one, version=before.version + 1)
@@ -60,15 +57,15 @@ class MarketReader:
             fresh.append(one)
         return tuple(fresh)
 
-    async def _listed(self) -> tuple[dict[str, wire.Rules], dict[str, str]]:
-        """Return the instruments, and those that are listed in several ways."""
+    async def _listed(self) -> Markets[wire.Rules]:
         answer = await self._api.get("instruments", "/instruments", wire.RulesAnswer, Lane.ACCOUNT)
-        return once(answer.instruments, lambda rules: rules.name, self._alerts, "instrument")
+        return Markets[wire.Rules](self._api.venue, "instruments", self._alerts).read(
+            answer.instruments, wire.Rules, "name"
+        )
 
     async def conversion(self, currency: str, into: str) -> str | None:
         """Return the instrument of two currencies, either way round; None where there is none."""
-        listed, contradicted = await self._listed()
-        sure = listed.keys() - contradicted.keys()
+        sure = (await self._listed()).sure()
         return next((name for name in (f"{currency}_{into}", f"{into}_{currency}") if name in sure), None)
 
     async def _prices(self, instruments: Sequence[Instrument]) -> dict[InstrumentId, wire.Price]:
@@ -76,7 +73,10 @@ class MarketReader:
             return {}
         query = {"instruments": ",".join(one.symbol for one in instruments), "includeUnitsAvailable": "False"}
         answer = await self._api.get("pricing", "/pricing", wire.Prices, Lane.MARKET_DATA, query)
-        by_name = {price.instrument: price for price in answer.prices}
+        prices, unreadable = readable(answer.prices, wire.Price, "instrument", self._alerts, "price")
+        if unreadable and not prices:
+            raise Unavailable(self._api.venue, "pricing", f"no price can be read: {unreadable}"[:300])
+        by_name = {price.instrument: price for price in prices}
         return {one.id: by_name[one.symbol] for one in instruments if one.symbol in by_name}
 
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:

@@ -306,9 +306,9 @@ class Rules(Wire, frozen=True):
 
 
 class RulesAnswer(Wire, frozen=True):
-    """All instruments that the account may trade."""
+    """All instruments that the account may trade, each of them `Rules`."""
 
-    instruments: tuple[Rules, ...]
+    instruments: tuple[msgspec.Raw, ...]
 
 
 class Level(Finite, frozen=True):
@@ -344,9 +344,9 @@ class StreamedTransaction(Wire, frozen=True):
 
 
 class Prices(Wire, frozen=True):
-    """Prices of all instruments that were asked for."""
+    """Prices of all instruments that were asked for, each of them a `Price`."""
 
-    prices: tuple[Price, ...]
+    prices: tuple[msgspec.Raw, ...]
 
 
 class Sides(Finite, frozen=True):

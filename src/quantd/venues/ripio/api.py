@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from quantd.domain.outcomes import Accepted, NotExecuted, Outcome, Rejected, Unknown
-from quantd.errors import AuthFailed, Unavailable, VenueError
+from quantd.errors import AuthFailed, Unavailable, Unreadable, VenueError
 from quantd.ports import HttpRequest, HttpResponse, Observer
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
@@ -137,7 +137,7 @@ class Api:
         try:
             payload = read(told.data)
         except CANNOT_READ as error:
-            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+            raise Unreadable(self.venue, operation, f"the answer cannot be read: {error}") from error
         return Answer(payload, told.timestamp, received_at_ns)
 
     async def measure_clock(self, lane: Lane, *, refused_ms: int | None = None) -> None:

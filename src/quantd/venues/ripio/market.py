@@ -12,17 +12,16 @@ from quantd.domain.market import Book, Quote
 from quantd.errors import Refused, Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
-from quantd.venues.listing import expect_agreed, once
+from quantd.venues.listing import Markets, readable
 from quantd.venues.ripio import translate, wire
 from quantd.venues.ripio.api import Api, part
 
 DEPTH_MAX = 100
 """Documented: the default number of levels; more are had with ``max`` only."""
 
-_PAIRS = wire.reader(tuple[wire.Pair, ...])
+_ROWS = wire.reader(tuple[msgspec.Raw, ...])
 _FEES = wire.reader(tuple[wire.Fee, ...])
 _TICKER = wire.reader(wire.Ticker)
-_TICKERS = wire.reader(tuple[wire.Ticker, ...])
 _BOOK = wire.reader(wire.Book)
 _TRADES = wire.reader(wire.PublicTrades)
 
@@ -37,10 +36,9 @@ class MarketReader:
         self.known: dict[str, Instrument] = {}
         """Rules by pair."""
 
-    async def _pairs(self, lane: Lane) -> tuple[dict[str, wire.Pair], dict[str, str]]:
-        """Return the pairs, and those that are listed in several ways."""
-        answer = await self._api.read("pairs", _PAIRS, "/pairs", lane=lane)
-        return once(answer.payload, lambda pair: pair.symbol, self._alerts, "pair")
+    async def _pairs(self, lane: Lane) -> Markets[wire.Pair]:
+        answer = await self._api.read("pairs", _ROWS, "/pairs", lane=lane)
+        return Markets[wire.Pair](self._api.venue, "pairs", self._alerts).read(answer.payload, wire.Pair, "symbol")
 
     async def instruments(self, symbols: Iterable[str]) -> tuple[Instrument, ...]:
         """Return the rules of `symbols` with the account's own fees.
@@ -50,15 +48,8 @@ class MarketReader:
             Contradicts: it lists one in several ways.
             VenueError: when they could not be read.
         """
-        pairs, contradicted = await self._pairs(Lane.ACCOUNT)
-        found = []
-        for symbol in symbols:
-            pair = pairs.get(symbol)
-            if pair is None:
-                raise Refused(self._api.venue, "pairs", "not_found", f"{symbol} is not listed")
-            expect_agreed(self._api.venue, "pairs", symbol, contradicted)
-            found.append(await self._instrument(pair))
-        return tuple(found)
+        pairs = await self._pairs(Lane.ACCOUNT)
+        return tuple([await self._instrument(pairs.expect(symbol)) for symbol in symbols])
 
     async def _instrument(self, pair: wire.Pair) -> Instrument:
         fees = await self._fees_of(pair.symbol)
@@ -92,12 +83,9 @@ class MarketReader:
         Raises:
             VenueError: when the list could not be read.
         """
-        pairs, contradicted = await self._pairs(Lane.ACCOUNT)
-        for pair in pairs.values():
-            is_sure = pair.symbol not in contradicted
-            if is_sure and {pair.base, pair.quote} == {currency, into} and pair.enabled:
-                return pair.symbol
-        return None
+        pairs = (await self._pairs(Lane.ACCOUNT)).sure().values()
+        wanted = {currency, into}
+        return next((pair.symbol for pair in pairs if {pair.base, pair.quote} == wanted and pair.enabled), None)
 
     async def quotes(self, instruments: Sequence[Instrument]) -> tuple[Quote, ...]:
         """Return the top of book of each instrument, all by one request; one with an empty side is left out.
@@ -110,8 +98,11 @@ class MarketReader:
             one = await self._api.read("ticker", _TICKER, path, lane=Lane.MARKET_DATA)
             made = translate.quote(instruments[0], one.payload, one.venue_ms, one.received_at_ns)
             return (made,) if made is not None else ()
-        answer = await self._api.read("tickers", _TICKERS, "/ticker", lane=Lane.MARKET_DATA)
-        tickers = {ticker.pair: ticker for ticker in answer.payload}
+        answer = await self._api.read("tickers", _ROWS, "/ticker", lane=Lane.MARKET_DATA)
+        rows, unreadable = readable(answer.payload, wire.Ticker, "pair", self._alerts, "ticker")
+        if unreadable and not rows:
+            raise Unavailable(self._api.venue, "tickers", f"no ticker can be read: {unreadable}"[:300])
+        tickers = {ticker.pair: ticker for ticker in rows}
         quotes = (
             translate.quote(each, tickers[each.symbol], answer.venue_ms, answer.received_at_ns)
             for each in instruments
@@ -141,17 +132,17 @@ class MarketReader:
         return answer.payload.trades
 
     async def statuses(self, instruments: Sequence[Instrument]) -> dict[str, MarketStatus]:
-        """Return the status of each market: one that is not enabled does not trade, one not listed is delisted.
+        """Return the status of each market: one that is not enabled, or whose row cannot be read, does not trade, one not listed is delisted.
 
         Raises:
             VenueError: when they could not be read.
         """
-        pairs, _ = await self._pairs(Lane.MARKET_DATA)
+        pairs = await self._pairs(Lane.MARKET_DATA)
 
         def status(symbol: str) -> MarketStatus:
-            pair = pairs.get(symbol)
-            if pair is None:
+            if not pairs.lists(symbol):
                 return MarketStatus.DELISTED
-            return MarketStatus.OPEN if pair.enabled else MarketStatus.HALTED
+            pair = pairs.get(symbol)
+            return MarketStatus.OPEN if pair is not None and pair.enabled else MarketStatus.HALTED
 
         return {each.id: status(each.symbol) for each in instruments}

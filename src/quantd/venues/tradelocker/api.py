@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from quantd.domain.outcomes import NotExecuted, Outcome, Rejected
-from quantd.errors import AuthFailed, Refused, Temporary, Unavailable, VenueError
+from quantd.errors import AuthFailed, Refused, Temporary, Unavailable, Unreadable, VenueError
 from quantd.ports import HttpRequest, HttpResponse
 from quantd.venues.budget import Lane
 from quantd.venues.http import VenueHttp
@@ -228,7 +228,7 @@ class Api:
         try:
             return decode(kind, body)
         except CANNOT_READ as error:
-            raise Unavailable(self.venue, operation, f"the answer cannot be read: {error}") from error
+            raise Unreadable(self.venue, operation, f"the answer cannot be read: {error}") from error
 
     # --- session ----------------------------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import msgspec
 
 from quantd.domain.instruments import InstrumentId
-from quantd.errors import Refused
+from quantd.errors import Refused, Unsound
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
-from quantd.venues.listing import expect_agreed, once
+from quantd.venues.listing import expect_agreed, once, readable
 from quantd.venues.tradelocker import wire
 from quantd.venues.tradelocker.api import Api
 
@@ -50,6 +50,8 @@ class Catalogue:
         """Ids by a name that several have."""
         self._contradicted: dict[str, str] = {}
         """By name, in what the rows of one id differ."""
+        self._unreadable: dict[str, str] = {}
+        """By name, why its row cannot be read."""
 
     async def read(self) -> None:
         """Read the list.
@@ -58,7 +60,8 @@ class Catalogue:
             VenueError: it could not be read.
         """
         found = await self._api.read("instruments", self._path, wire.InstrumentItems, Lane.ACCOUNT)
-        rows = found.instruments if found else ()
+        told = found.instruments if found else ()
+        rows, self._unreadable = readable(told, wire.InstrumentItem, "name", self._alerts, "instrument")
         items, differ = once(rows, lambda item: str(item.tradable_instrument_id), self._alerts, "instrument")
         names = Counter(item.name for item in items.values())
         listed = [_listed(item, is_shared=names[item.name] > 1) for item in items.values()]
@@ -75,6 +78,7 @@ class Catalogue:
         Raises:
             Refused: there is none, or several of that name; says what there is.
             Contradicts: it is listed in several ways.
+            Unsound: it is listed in a way that cannot be read.
             VenueError: the list could not be read.
         """
         wanted = list(names)
@@ -84,6 +88,8 @@ class Catalogue:
             if name in self._shared:
                 choice = ", ".join(f"{name}#{one}" for one in self._shared[name])
                 raise Refused(self._api.venue, "instruments", "ambiguous", f"{name} is several: {choice}")
+            if name in self._unreadable:
+                raise Unsound(self._api.venue, "instruments", f"{name} cannot be read: {self._unreadable[name]}")
             if name not in self._by_name:
                 raise Refused(self._api.venue, "instruments", "not_found", f"{name} is not listed")
             expect_agreed(self._api.venue, "instruments", name, self._contradicted)

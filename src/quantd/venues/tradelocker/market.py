@@ -16,6 +16,7 @@ from quantd.domain.numbers import ZERO
 from quantd.errors import Refused, Unavailable
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
+from quantd.venues.quoting import each_quote
 from quantd.venues.tradelocker import translate, wire
 from quantd.venues.tradelocker.api import Api
 from quantd.venues.tradelocker.catalogue import Catalogue, Listed
@@ -159,17 +160,18 @@ class MarketReader:
         """Return the best prices; they come without a time. One without both sides is left out.
 
         Raises:
-            VenueError: one could not be read.
+            VenueError: the venue does not answer, or none could be read.
         """
-        quotes = []
-        for one in instruments:
-            told = await self._informed("quotes", "/trade/quotes", one)
-            row = self._api.payload("quotes", told, wire.QuoteWire)
-            if row.bid and row.ask:
-                now_ns = self._api.http.clock.now_ns()
-                sizes = {"bid_size": row.bid_size or 0.0, "ask_size": row.ask_size or 0.0}
-                quotes.append(Quote(one.id, row.bid, row.ask, now_ns, None, **sizes))
-        return tuple(quotes)
+        return await each_quote(instruments, self._quote, self._alerts)
+
+    async def _quote(self, instrument: Instrument) -> Quote | None:
+        told = await self._informed("quotes", "/trade/quotes", instrument)
+        row = self._api.payload("quotes", told, wire.QuoteWire)
+        if not (row.bid and row.ask):
+            return None
+        now_ns = self._api.http.clock.now_ns()
+        sizes = {"bid_size": row.bid_size or 0.0, "ask_size": row.ask_size or 0.0}
+        return Quote(instrument.id, row.bid, row.ask, now_ns, None, **sizes)
 
     async def book(self, instrument: Instrument, depth: int) -> Book:
         """Return up to `depth` levels a side, best first whatever the venue's order.

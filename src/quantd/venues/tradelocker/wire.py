@@ -65,9 +65,9 @@ class InstrumentItem(Wire, frozen=True):
 
 
 class InstrumentItems(Wire, frozen=True):
-    """The whole list."""
+    """The whole list, each of it an `InstrumentItem`."""
 
-    instruments: tuple[InstrumentItem, ...]
+    instruments: tuple[msgspec.Raw, ...]
 
 
 class TickWire(Wire, frozen=True):
