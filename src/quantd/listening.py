@@ -3,18 +3,24 @@
 The HTTP library's own server answers bytes that are no HTTP with a copy of them, and prints the same copy: a token sent
 with a stray control character would stand in an answer and in a log. Used by whatever listens: health, webhooks, the
 control API and the simulated venues. Knows no route.
+
+Nor does that server bound its connections, or the time until a first request: whoever reaches a port could hold as many
+as the process may have files, and then no order and no cancel could leave. `Deadlines` bounds both.
 """
 
 import asyncio
 import traceback
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_protocol import RequestHandler
 
 KEEP_ALIVE_S: Final = 75.0
 _STOP_S: Final = 2.0
+_SWEEP_S: Final = 0.5
 _log = structlog.get_logger("quantd.listening")
 
 
@@ -49,6 +55,108 @@ class DiscreetProtocol(RequestHandler):
         return response
 
 
+class CountedProtocol(DiscreetProtocol):
+    """Tells when its connection ends, where somebody counts them."""
+
+    __slots__ = ("gone",)
+
+    gone: Callable[[RequestHandler], None]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room for another connection."""
+        gone = getattr(self, "gone", None)
+        if gone is not None:
+            gone(self)
+        super().connection_lost(exc)
+
+
+class Bounds(NamedTuple):
+    """How many connections there are at once, and how long each may keep us waiting."""
+
+    most: int = 128
+    """Beyond it the one that has been without a request for longest makes room."""
+    first_s: float = 10.0
+    """Time until the headers of a first request are there."""
+    busy_s: float = 30.0
+    """Time in which a request is read and answered."""
+    idle_s: float = KEEP_ALIVE_S
+    """Time in which an answer is read and the next request is there."""
+
+
+BOUNDS: Final = Bounds()
+
+
+class Deadlines:
+    """The connections of one port, each with the time by which it has to go on.
+
+    Args:
+        most: See `Bounds`.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._idle: dict[RequestHandler, float] = {}
+        """Without a request, the longest first."""
+        self._busy: dict[RequestHandler, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to look after connections; in the loop's thread."""
+        self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def stop(self) -> None:
+        """Cut nobody off any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def make_room(self) -> bool:
+        """Return whether there is room for another connection, for which an idle one may have had to go."""
+        if len(self._idle) + len(self._busy) >= self._most and self._idle:
+            self._cut(next(iter(self._idle)))
+        return len(self._idle) + len(self._busy) < self._most
+
+    def began(self, protocol: RequestHandler, seconds: float) -> None:
+        """A connection is there, and has some time for its first request."""
+        self._idle[protocol] = asyncio.get_running_loop().time() + seconds
+
+    def busy(self, protocol: RequestHandler, seconds: float) -> None:
+        """A request has arrived, its body perhaps not yet."""
+        if self._idle.pop(protocol, None) is not None or protocol in self._busy:
+            self._busy[protocol] = asyncio.get_running_loop().time() + seconds
+
+    def idle(self, protocol: RequestHandler, seconds: float) -> None:
+        """The answer is ready to be read, and then the next request may come."""
+        if self._busy.pop(protocol, None) is not None or self._idle.pop(protocol, None) is not None:
+            self.began(protocol, seconds)
+
+    def gone(self, protocol: RequestHandler) -> None:
+        """A connection has ended."""
+        self._idle.pop(protocol, None)
+        self._busy.pop(protocol, None)
+
+    def _cut(self, protocol: RequestHandler) -> None:
+        self.gone(protocol)
+        transport = protocol.transport
+        protocol.force_close()
+        if transport is not None:
+            transport.abort()
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for protocol in [one for one, deadline in (*self._idle.items(), *self._busy.items()) if deadline < now]:
+            self._cut(protocol)
+        self.start()
+
+
+class Refused(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it at once."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
+
+
 class Listener:
     """One application on one port.
 
@@ -59,10 +167,24 @@ class Listener:
         port: TCP port; 0 takes a free one, see `port`.
         lingering_s: Time in which the rest of a refused body is swallowed, so that its sender reads the answer and not a
             reset.
+        bounds: None where connections are neither counted nor timed, as of a simulated venue, whose streams do not end.
     """
 
-    def __init__(self, name: str, app: web.Application, host: str, port: int, *, lingering_s: float = 0.0) -> None:
+    def __init__(  # noqa: PLR0913 -- a port has these parts
+        self,
+        name: str,
+        app: web.Application,
+        host: str,
+        port: int,
+        *,
+        lingering_s: float = 0.0,
+        bounds: Bounds | None = BOUNDS,
+    ) -> None:
         self._name = name
+        self._bounds = bounds
+        self._deadlines = None if bounds is None else Deadlines(bounds.most)
+        if bounds is not None and self._deadlines is not None:
+            app.middlewares.insert(0, _timed(self._deadlines, bounds))
         self._host = host
         self._port = port
         self._lingering_s = lingering_s
@@ -89,19 +211,26 @@ class Listener:
         except OSError:
             await self._runner.cleanup()
             raise
+        if self._deadlines is not None:
+            self._deadlines.start()
 
     async def stop(self) -> None:
         """Close the port and let requests under way finish, for two seconds at most; does nothing when not started."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
+            if self._deadlines is not None:
+                self._deadlines.stop()
             async with asyncio.timeout(2 * _STOP_S):
                 await self._runner.cleanup()
 
-    def _protocol(self) -> DiscreetProtocol:
+    def _protocol(self) -> asyncio.Protocol:
+        bounds, deadlines = self._bounds, self._deadlines
+        if deadlines is not None and not deadlines.make_room():
+            return Refused()
         server = self._runner.server
         assert server is not None, "the runner is set up before the port is open"
-        protocol = DiscreetProtocol(
+        protocol = CountedProtocol(
             server,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]  # none at all, as AppRunner says it
@@ -109,4 +238,19 @@ class Listener:
             lingering_time=self._lingering_s,
         )
         protocol.listener = self._name
+        if bounds is not None and deadlines is not None:
+            protocol.gone = deadlines.gone
+            deadlines.began(protocol, bounds.first_s)
         return protocol
+
+
+def _timed(deadlines: Deadlines, bounds: Bounds) -> Middleware:
+    @web.middleware
+    async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        deadlines.busy(request.protocol, bounds.busy_s)
+        try:
+            return await handler(request)
+        finally:
+            deadlines.idle(request.protocol, bounds.idle_s)
+
+    return timed

@@ -43,7 +43,7 @@ class SimulatorServer:
         self._host = host
         app = web.Application(client_max_size=BODY_MAX)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._listener = Listener("simulator", app, host, port, lingering_s=_LINGER_S)
+        self._listener = Listener("simulator", app, host, port, lingering_s=_LINGER_S, bounds=None)
 
     @property
     def port(self) -> int:

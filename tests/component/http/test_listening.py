@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from quantd.listening import Listener
+from quantd.listening import Bounds, Listener
 
 SECRET = "planted-token-1c97"
 
@@ -97,3 +97,81 @@ async def test_a_port_that_is_taken_is_an_error_of_the_start_and_one_that_was_le
     await third.start()
     assert (await exchange(port, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).startswith("HTTP/1.1 404 ")
     await third.stop()
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side has closed; waits for it."""
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_whoever_sends_no_headers_is_cut_off() -> None:
+    listener = Listener("probe", web.Application(), "127.0.0.1", 0, bounds=Bounds(first_s=0.1))
+    await listener.start()
+    for begun in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(begun)
+        assert await ended(reader)
+        writer.close()
+    await listener.stop()
+
+
+async def test_a_request_that_takes_too_long_is_cut_off() -> None:
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits for this")
+
+    app = web.Application()
+    app.router.add_get("/", never)
+    listener = Listener("probe", app, "127.0.0.1", 0, bounds=Bounds(busy_s=0.1))
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert await ended(reader)
+    writer.close()
+    await listener.stop()
+
+
+async def test_idle_connections_are_bounded_and_keep_nobody_out() -> None:
+    listener = Listener("probe", web.Application(), "127.0.0.1", 0, bounds=Bounds(most=4))
+    await listener.start()
+    opened = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(12)]
+    answer = await exchange(listener.port, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 404 "), "who asks is answered"
+    for reader, writer in opened[:9]:
+        assert await ended(reader), "the oldest have made room"
+        writer.close()
+    for reader, writer in opened[9:]:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 404 ")
+        writer.close()
+    await listener.stop()
+
+
+async def test_a_connection_with_a_request_under_way_makes_no_room() -> None:
+    asked, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        asked.set()
+        await may_end.wait()
+        return web.Response(text="done")
+
+    app = web.Application()
+    app.router.add_get("/", slow)
+    listener = Listener("probe", app, "127.0.0.1", 0, bounds=Bounds(most=1))
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await asked.wait()
+    other, second = await asyncio.open_connection("127.0.0.1", listener.port)
+    assert await ended(other)
+    second.close()
+    may_end.set()
+    async with asyncio.timeout(5):
+        assert (await reader.read()).endswith(b"done")
+    writer.close()
+    await listener.stop()
