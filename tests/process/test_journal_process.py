@@ -1,6 +1,7 @@
 """The daemon and a journal that something happened to: the promised message, and no acknowledged record lost."""
 
 import resource
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -56,6 +57,8 @@ def test_a_flipped_byte_is_named_nothing_starts_and_a_backup_brings_it_back_unde
     place = whole.index(payload)
     journal.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     assert "record 7 (" in refused(config)
+    shutil.copy(config / "kept.db", journal)
+    assert "a copy that a backup wrote" in refused(config)
     with quantd(["journal", "restore", "kept.db", "var/q.db", "--replace"], config) as restored:
         assert restored.popen.wait(20) == 0, restored.text()
     after = run_until_filled(config)
@@ -122,3 +125,19 @@ def test_a_write_ahead_log_that_is_torn_after_a_kill_loses_only_what_was_never_t
     assert told | again <= intended(config / "var/q.db")
     with quantd(["journal", "verify", "var/q.db"], config) as verify:
         assert verify.popen.wait(30) == 0, verify.text()
+
+
+@pytest.mark.timeout(120)
+def test_a_journal_without_its_write_ahead_log_uses_no_id_twice_and_opens_nothing_until_a_person_looked(
+    config: Path,
+) -> None:
+    before = run_until_filled(config, SIGKILL)
+    (config / "var/q.db-wal").unlink()
+    with quantd(["run", "q.yaml"], config) as daemon:
+        until(lambda: daemon.lines("order_denied"), 45, "a denial")
+        assert "its write-ahead log is gone" in (config / "var/state/halt.json").read_text()
+        assert not daemon.lines("order_intended")
+        assert daemon.signal(SIGTERM) == 0
+    with quantd(["resume", "q.yaml", "--by", "ann", "--why", "compared"], config) as resumed:
+        assert resumed.popen.wait(20) == 0, resumed.text()
+    assert not run_until_filled(config) & before

@@ -110,7 +110,7 @@ class DiskKeeper:
 
     def _prepared(self, before_ns: int) -> Segment | None:
         """Return the next segment, its file written and verified; in a thread."""
-        folder = self._settings.path.parent
+        folder = self._settings.path.resolve().parent
         if (left := shutil.disk_usage(folder).free) < ROOM_NEEDED:
             raise JournalError(
                 f"{folder}: {left} bytes are left on the disk, expected {ROOM_NEEDED} to archive the journal"
@@ -133,8 +133,9 @@ class DiskKeeper:
 
 def sizes(journal: Path) -> dict[str, float]:
     """Return the bytes of the journal, its archive and its input logs, and what is left on their disk, by metric."""
-    disk = os.statvfs(journal.parent)
-    files = (journal, journal.with_name(f"{journal.name}-wal"))
+    whole = journal.resolve()  # behind a link lies perhaps another disk
+    disk = os.statvfs(whole.parent)
+    files = (whole, whole.with_name(f"{whole.name}-wal"))
     folder = folder_of(journal)
     return {
         "quantd_journal_bytes": _bytes(files),

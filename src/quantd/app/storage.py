@@ -11,14 +11,14 @@ import quantd
 from quantd.app.input_recorder import InputRecorder
 from quantd.clock import SystemClock
 from quantd.config import Settings
-from quantd.domain.events import TradingState
+from quantd.domain.events import ALL, TradingState
 from quantd.domain.facts import Fact, RunStarted, StateSet
 from quantd.engine.core import Engine
 from quantd.engine.ids import base32
 from quantd.engine.images import restore
 from quantd.engine.runs import check_run, left_behind
 from quantd.errors import JournalError
-from quantd.journal.backup import mint_epoch
+from quantd.journal.backup import mint_epoch, renew_epoch
 from quantd.journal.fold import Recovery, recover
 from quantd.journal.inputlog import InputLogHeader, InputLogWriter
 from quantd.journal.latch import Halt, HaltLatch
@@ -76,6 +76,7 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
         JournalError: it cannot be read or written.
     """
     path, state = settings.journal.path, settings.journal.state_dir
+    latch = HaltLatch(state / "halt.json")
     locks = ExitStack()
     try:
         now_ns = clock.now_ns()
@@ -87,7 +88,7 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
             lock = lock_account(state, where, which, what="quantd run", started_at_ns=now_ns)
             held.append(locks.enter_context(lock))
         if path.exists():
-            store = _reopened(path, clock)
+            store = _reopened(path, latch, clock)
         else:
             journal_id = base32(int.from_bytes(os.urandom(_ID_BYTES)))
             store = JournalStore.create(
@@ -99,22 +100,39 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
     except BaseException:
         locks.close()
         raise
-    latch = HaltLatch(state / "halt.json")
     latch.reserve()
     return Storage(store, latch, locks, tuple(held))
 
 
-def _reopened(path: Path, clock: Clock) -> JournalStore[Fact]:
+def _reopened(path: Path, latch: HaltLatch, clock: Clock) -> JournalStore[Fact]:
     """Open a journal that an earlier run has written."""
     store = JournalStore.open(path, codec(), projections=projections())
     try:
         _go_on_from(store, clock)
+        if store.lost_log:
+            _go_on_without_log(store, latch, clock.now_ns())
         if missing := store.archive.missing():
             _log.warning("archive_files_missing", files=len(missing), first=str(missing[0]))
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _go_on_without_log(store: JournalStore[Fact], latch: HaltLatch, now_ns: int) -> None:
+    """Go on from a journal that was taken away from its write-ahead log: as after a restore, and only to reduce.
+
+    Raises:
+        JournalError: the disk refused.
+    """
+    why = (
+        f"{store.path} was in use and its write-ahead log is gone: after record {store.head.seq} orders and fills may be"
+        " missing; compare with the venue"
+    )
+    latch_state_set(latch, StateSet(ALL, TradingState.REDUCING, "journal", why, 0, now_ns))
+    epoch = renew_epoch(store, now_ns).epoch
+    store.lost_log = False
+    _log.error("journal_log_missing", path=str(store.path), records=store.head.seq, epoch=epoch)
 
 
 def _go_on_from(store: JournalStore[Fact], clock: Clock) -> None:

@@ -51,6 +51,12 @@ def verify(
         with _progress() as bar:
             task = bar.add_task("records", total=store.head.seq)
             found = walk(store, lambda done, _: bar.update(task, completed=done), archived=archive)
+        if store.lost_log:
+            typer.echo(
+                f"{path}: warning: it was in use, and its write-ahead log is not beside it: what came after record"
+                f" {store.head.seq} is missing, unless another program has folded it in",
+                err=True,
+            )
         for problem in found.problems:
             typer.echo(f"{path}: {problem}", err=True)
         if found.problems:

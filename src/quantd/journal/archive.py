@@ -71,8 +71,8 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def folder_of(journal: Path) -> Path:
-    """Return where the archive of the journal at `journal` lies."""
-    return journal.with_name(f"{journal.name}.archive")
+    """Return where the archive of the journal at `journal` lies: beside the file, not beside a link to it."""
+    return (whole := journal.resolve()).with_name(f"{whole.name}.archive")
 
 
 class Archive:

@@ -6,15 +6,19 @@ back by reconciliation. Neither function touches a journal that is in use otherw
 files never change: they are copied as files, and neither function does.
 """
 
+import glob
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from quantd.errors import JournalCorrupt, JournalError
 from quantd.journal import layout
 from quantd.journal.layout import Meta
 from quantd.journal.records import RecordCodec
+from quantd.journal.standing import Standing, mark
 from quantd.journal.store import JournalStore
 from quantd.journal.verify import verify
 
@@ -30,6 +34,19 @@ def mint_epoch(now_ns: int) -> int:
     return max(1, now_ns // 1_000_000_000 - EPOCH_ZERO_S)
 
 
+def renew_epoch(store: JournalStore[Any], now_ns: int) -> Meta:
+    """Give a journal in use the next epoch, so that no client order id is used twice that it may have forgotten.
+
+    Raises:
+        JournalError: the disk refused.
+    """
+    meta = msgspec.structs.replace(store.meta, epoch=max(mint_epoch(now_ns), store.meta.epoch + 1))
+    with store.transaction() as connection:
+        layout.write_meta(connection, meta)
+    store.refresh_meta()
+    return meta
+
+
 def backup(source: Path, destination: Path, codec: RecordCodec[Any]) -> int:
     """Copy the journal at `source`, in use or not, to a new file and verify the copy.
 
@@ -41,7 +58,7 @@ def backup(source: Path, destination: Path, codec: RecordCodec[Any]) -> int:
         JournalError: when there is no journal, or something is at `destination`.
     """
     with layout.published(destination) as building:
-        _copy(source, building)
+        _copy(source, building, Standing.COPY)
         return _checked(building, codec)
 
 
@@ -59,6 +76,7 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
         JournalCorrupt: when the backup is damaged; `target` is as it was.
         JournalError: when there is no backup, or something is at `target` and `replace` is not set.
     """
+    target = target.resolve()  # a link stays one
     if target.exists() and not replace:
         raise JournalError(f"{target}: a journal is here already; move it away, or say that it is to be replaced")
     known = _known_epoch(target)
@@ -66,7 +84,7 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
     with layout.naming(staged):
         staged.unlink(missing_ok=True)
     with layout.published(staged) as building:
-        _copy(backup_path, building)
+        _copy(backup_path, building, Standing.AT_REST)
         _checked(building, codec)
         with layout.naming(building), closing(sqlite3.connect(building, isolation_level=None)) as connection:
             old = layout.read_meta(connection, building)
@@ -75,7 +93,9 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
             layout.write_meta(connection, meta)
             connection.execute("COMMIT")
     with layout.naming(target):
-        for suffix in ("", "-wal", "-shm"):
+        # The file first: cut off behind it there is no journal, and none is made beside what is left. A file without its
+        # log would pass for a journal.
+        for suffix in ("", "-wal", "-shm", "-journal"):
             part = target.with_name(target.name + suffix)
             if part.exists():
                 part.rename(target.with_name(f"{target.name}.before-{meta.epoch}{suffix}"))
@@ -84,13 +104,14 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
     return meta
 
 
-def _copy(source: Path, destination: Path) -> None:
+def _copy(source: Path, destination: Path, standing: Standing) -> None:
     with layout.naming(source), closing(layout.connect(source, read_only=True)) as reading:
         layout.read_meta(reading, source)
         with closing(sqlite3.connect(destination, isolation_level=None)) as writing:
             reading.backup(writing)
             # One file without a write-ahead log beside it: that is what people copy around.
             writing.execute("PRAGMA journal_mode=DELETE")
+            mark(writing, standing)
 
 
 def _checked(path: Path, codec: RecordCodec[Any]) -> int:
@@ -105,9 +126,11 @@ def _checked(path: Path, codec: RecordCodec[Any]) -> int:
 
 
 def _known_epoch(target: Path) -> int:
-    """Return the epoch of the journal that is replaced; 0 when there is none or it cannot be read."""
+    """Return the highest epoch that was used at `target`, by the journal there or by restores; 0 when none can be read."""
+    named = (path.name.rpartition(".before-")[2] for path in target.parent.glob(f"{glob.escape(target.name)}.before-*"))
+    restored = max((int(epoch) for epoch in named if epoch.isascii() and epoch.isdigit()), default=0)
     try:
         with closing(layout.connect(target, read_only=True)) as connection:
-            return layout.read_meta(connection, target).epoch
+            return max(layout.read_meta(connection, target).epoch, restored)
     except JournalError:
-        return 0
+        return restored

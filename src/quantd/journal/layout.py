@@ -58,7 +58,7 @@ class Meta(msgspec.Struct, frozen=True):
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the SQLite file at `path` with the settings that durability needs; it must exist.
+    """Open the SQLite file at `path`, which must exist; `configure` comes before anything is written.
 
     Raises:
         JournalError: when it cannot be opened.
@@ -69,20 +69,13 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             raise JournalError(f"{path}: there is no journal here")
         if path.stat().st_size == 0:
             raise JournalError(f"{path}: the file is empty, which no journal ever is; restore a backup, or remove it")
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,  # handed over to the writer thread, never shared
             timeout=_BUSY_S,
         )
-        try:
-            if not read_only:
-                configure(connection)
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
 
 
 def configure(connection: sqlite3.Connection) -> None:

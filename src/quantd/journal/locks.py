@@ -81,13 +81,14 @@ class FileLock:
 
 
 def lock_journal(path: Path, *, what: str, started_at_ns: int = 0) -> FileLock:
-    """Lock the journal at `path` for this process.
+    """Lock the journal at `path` for this process, whatever links lead to it.
 
     Raises:
         JournalLocked: when another daemon, or a restore, holds it.
         JournalError: when the lock file beside it cannot be written.
     """
-    return FileLock(path.with_name(f"{path.name}.lock"), what=what, started_at_ns=started_at_ns)
+    whole = path.resolve()
+    return FileLock(whole.with_name(f"{whole.name}.lock"), what=what, started_at_ns=started_at_ns)
 
 
 def lock_account(state: Path, venue: str, account: str, *, what: str, started_at_ns: int = 0) -> FileLock:

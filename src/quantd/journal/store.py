@@ -8,12 +8,12 @@ torn, changed or missing is named and refused.
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
 
 from quantd.errors import JournalCorrupt, JournalError
-from quantd.journal import layout
+from quantd.journal import layout, standing
 from quantd.journal.archive import Archive
 from quantd.journal.layout import Meta
 from quantd.journal.projecting import Projection, ProjectionSet
@@ -34,7 +34,6 @@ SNAPSHOTS_KEPT = 3
 _CHECKPOINT_EVERY_COMMITS = 500
 _CHECKPOINT_EVERY_RECORDS = 4_000
 _OVERDUE = 8
-_LOG_FRAMES_RESERVED = 4_000
 _REBUILD_BATCH = 1_000
 _INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
 
@@ -84,11 +83,14 @@ class JournalStore(Generic[FactT]):
         self.codec = codec
         self._connection = connection
         self._projections = ProjectionSet(projections)
+        self._is_writable = False
         self._commits_since_checkpoint = 0
         self._records_since_checkpoint = 0
         self.meta: Meta = layout.read_meta(connection, path)
         self.archive = Archive(path, self.meta.journal_id, self.query)
         self.head: Head = self._read_head()
+        self.lost_log = False
+        """Whether the file was in use and its write-ahead log is gone: what stood in that alone is not known."""
 
     @classmethod
     def create(
@@ -110,17 +112,17 @@ class JournalStore(Generic[FactT]):
             projections: Tables to keep for queries.
 
         Raises:
-            JournalError: when something is there, or the directory cannot be written.
+            JournalError: when something is there, or the remains of a lost journal, or the directory cannot be written.
         """
-        with layout.published(path) as building:
-            connection = sqlite3.connect(building, isolation_level=None)
-            try:
-                connection.execute(f"PRAGMA application_id={layout.APPLICATION_ID}")
-                connection.executescript(layout.TABLES)
-                layout.write_meta(connection, Meta(journal_id, epoch))
-                connection.execute("INSERT INTO head VALUES (1, 0, ?)", (genesis(journal_id),))
-            finally:
-                connection.close()
+        path = standing.place_of_new(path)
+        with (
+            layout.published(path) as building,
+            closing(sqlite3.connect(building, isolation_level=None)) as connection,
+        ):
+            connection.execute(f"PRAGMA application_id={layout.APPLICATION_ID}")
+            connection.executescript(layout.TABLES)
+            layout.write_meta(connection, Meta(journal_id, epoch))
+            connection.execute("INSERT INTO head VALUES (1, 0, ?)", (genesis(journal_id),))
         return cls.open(path, codec, projections=projections)
 
     @classmethod
@@ -136,8 +138,9 @@ class JournalStore(Generic[FactT]):
 
         Raises:
             JournalCorrupt: when the description, the newest record or the file's structure is damaged.
-            JournalError: when it is missing, empty, no journal, a newer quantd's, or cannot be written.
+            JournalError: when it is missing, empty, no journal, a newer quantd's, a backup's copy, or cannot be written.
         """
+        had_log = standing.has_log(path)
         connection = layout.connect(path, read_only=read_only)
         try:
             if read_only:
@@ -145,8 +148,12 @@ class JournalStore(Generic[FactT]):
                 with layout.naming(path):
                     connection.execute("BEGIN")
             store = cls(path, connection, codec, projections)
-            if not read_only:
-                with layout.naming(path):
+            with layout.naming(path):
+                store.lost_log = not had_log and standing.is_in_use(connection)
+                if not read_only:
+                    standing.refuse_copy(path, connection)
+                    layout.configure(connection)
+                    store._is_writable = True
                     if not store._projections.are_current(connection):
                         store.rebuild_projections()
             return store
@@ -156,8 +163,10 @@ class JournalStore(Generic[FactT]):
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it."""
-        with layout.naming(self.path):
-            self._connection.close()
+        with layout.naming(self.path), closing(self._connection):
+            if self._is_writable and not self.lost_log:
+                self._is_writable = False
+                standing.mark(self._connection, standing.Standing.AT_REST)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """Run a query, for example on the projections' tables, and return all rows.
@@ -246,7 +255,7 @@ class JournalStore(Generic[FactT]):
         self._checkpoint()
 
     def reserve_log(self) -> None:
-        """Let the write-ahead log have its room on the disk before it is needed.
+        """Mark the file as in use, and let the write-ahead log have its room on the disk before it is needed.
 
         SQLite writes over a log that was moved into the file, from its start. A commit that lengthens the log has to
         sync the file's size as well: measured on ext4, 230 us against 120 us for one that writes over it.
@@ -255,10 +264,7 @@ class JournalStore(Generic[FactT]):
             JournalError: when the disk refused.
         """
         with layout.naming(self.path):
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            for number in range(_LOG_FRAMES_RESERVED):
-                # Any change of one page will do; SQLite leaves out a write that changes nothing.
-                self._connection.execute(f"PRAGMA user_version={1 - number % 2}")
+            standing.lengthen_log(self._connection)
             self._checkpoint()
             self._connection.execute("PRAGMA synchronous=FULL")
 

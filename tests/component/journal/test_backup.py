@@ -38,7 +38,7 @@ async def test_a_backup_of_a_running_journal_is_whole(
     await running.writer.close()
     assert count >= 500
     assert not (tmp_path / "backup.db.building").exists()
-    with closing(JournalStore.open(tmp_path / "backup.db", codec)) as copy:
+    with closing(JournalStore.open(tmp_path / "backup.db", codec, read_only=True)) as copy:
         assert [codec.decode(record) for record in copy.records()] == buys(count)
 
 

@@ -15,6 +15,7 @@ from quantd.domain import facts as f
 from quantd.journal.locks import lock_journal
 from quantd.journal.projections import projections
 from quantd.journal.records import RecordCodec
+from quantd.journal.standing import Standing, mark
 from quantd.journal.store import Append, JournalStore, TakeSnapshot
 
 Run = Callable[..., Result]
@@ -44,6 +45,14 @@ def run() -> Run:
 def test_a_clean_journal_is_verified(journal: Path, run: Run) -> None:
     result = run("verify", journal)
     assert (result.exit_code, result.stdout) == (0, "ok: 30 records, 0 snapshots, journal k7, epoch 3\n")
+
+
+def test_a_journal_that_may_lack_its_write_ahead_log_is_verified_with_a_warning(journal: Path, run: Run) -> None:
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        mark(connection, Standing.IN_USE)
+    result = run("verify", journal)
+    assert result.exit_code == 0
+    assert "its write-ahead log is not beside it: what came after record 30 is missing" in result.stderr
 
 
 def test_damaged_records_are_named_and_the_exit_code_tells(journal: Path, run: Run) -> None:
