@@ -44,6 +44,18 @@ class Holding:
         self.quantity = old + signed
         self.cost -= closed_cost
 
+    def correct(self, signed: Decimal, before: Decimal, after: Decimal) -> Decimal:
+        """Let a trade that was booked have had another price; return what was realised by that.
+
+        What is open is taken to be of this trade as far as it goes, and has cost the other price; the rest is realised.
+        """
+        held, worth = self.quantity, self.instrument.worth
+        opened = min(abs(held), abs(signed)).copy_sign(signed) if held and (held > 0) == (signed > 0) else ZERO
+        self.cost += worth(opened, after) - worth(opened, before)
+        realised = worth(signed - opened, before) - worth(signed - opened, after)
+        self.realised += realised
+        return realised
+
     def unrealised(self, price: Decimal) -> Decimal:
         """Return the profit of the open quantity at `price`, in the settlement currency."""
         return self.instrument.worth(self.quantity, price) - self.cost

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quantd.domain.facts import FillRecorded
+from quantd.domain.facts import FillCorrected, FillRecorded
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Side
@@ -97,6 +97,15 @@ class Lots:
                 self._gone[fill.lot] = HeldLot(rest, fact.strategy)
             else:
                 self._gone[fill.lot] = HeldLot(gone.lot, fact.strategy, fact.client_order_id)
+
+    def corrected(self, fact: FillCorrected) -> None:
+        """Let a lot have the price that is known now of a fill that opened it, unless the venue has shown its own since."""
+        before, held = fact.before, self._lots.get(fact.before.lot)
+        if held is None or held.shown_at_ns or held.lot.side is not fact.side:
+            return
+        lot = held.lot
+        moved = (fact.after.price - before.price) * min(before.quantity, lot.quantity) / lot.quantity
+        self._put(held, msgspec.structs.replace(lot, open_price=lot.open_price + moved))
 
     def _shrink(self, held: HeldLot, by: Decimal) -> None:
         if held.lot.quantity > by:

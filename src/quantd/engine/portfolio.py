@@ -273,21 +273,21 @@ class Portfolio:
             book.pay(asset, amount)
 
     def correct(self, strategy: str, instrument: InstrumentId, side: Side, change: "FillChange", at_ns: int) -> None:
-        """Move profit by what is now known better of a fill; quantity stays.
+        """Move cost and profit by what is now known better of a fill; quantity stays.
 
-        The difference is realised at once: what part of the fill is still open is not traced, the sum is the same.
+        A margin account's balance holds what was realised alone: of what is open the venue has settled nothing yet.
         """
         book = self.book(strategy, instrument)
         rules = book.instrument
         before, after = change
         signed = after.quantity if side is Side.BUY else -after.quantity
-        difference = rules.worth(signed, before.price) - rules.worth(signed, after.price)
         account = self.account(rules.venue)
-        book.realised += difference
+        own = book.correct(signed, before.price, after.price)
+        netted = self.nets[instrument].correct(signed, before.price, after.price)
         if not account.is_margin:
-            account.move(rules.quote, difference, at_ns)
+            account.move(rules.quote, rules.worth(signed, before.price) - rules.worth(signed, after.price), at_ns)
         else:
-            account.move(rules.settlement_currency, difference, at_ns)
+            account.move(rules.settlement_currency, own if account.is_hedging else netted, at_ns)
         for sign, fees in ((1, before.fees), (-1, after.fees)):
             for asset, amount in fees:
                 account.move(asset, sign * amount, at_ns)

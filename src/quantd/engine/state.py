@@ -295,6 +295,8 @@ class State:
         if order is not None:
             order.fills[fact.after.id] = fact.after
         self.portfolio.correct(fact.strategy, fact.instrument, fact.side, (fact.before, fact.after), fact.at_ns)
+        if fact.before.lot:
+            self.lots.setdefault(fact.instrument.partition(":")[0], Lots()).corrected(fact)
 
     def _external_order(self, fact: f.ExternalOrderSeen) -> None:
         origin = Origin.VENUE if fact.lot else Origin.EXTERNAL
