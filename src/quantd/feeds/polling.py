@@ -24,6 +24,8 @@ from quantd.ports import Clock, Emit, Observer, Random
 NS_PER_S = 1_000_000_000
 _STOPPED_S = 300.0
 """How long what was refused is not asked for: one odd refusal must not leave the engine's stops without prices for good."""
+_NAMED_WAIT_MAX_S = 60.0
+"""Longest wait that a venue is granted: pages of maintenance name hours, and stops see no prices meanwhile."""
 _SHORTEST_REST_S = 1e-6
 """Below this, rounding between float seconds and nanoseconds could make a rest of nothing."""
 
@@ -289,7 +291,8 @@ class Poller(ABC):
         now = self._clock.monotonic_ns()
         was_up = not self._failing
         for target in batch:
-            delay_s = max(self._backoff_s(target.attempt), error.retry_after_s or 0.0)
+            # A venue that is down may be back long before it says; one that limits rates is held to its word by the budget.
+            delay_s = max(self._backoff_s(target.attempt), min(error.retry_after_s or 0.0, _NAMED_WAIT_MAX_S))
             target.attempt += 1
             target.due_at_ns = now + round(delay_s * NS_PER_S)
             if not target.stopped:

@@ -52,6 +52,8 @@ _OPERATIONS = {
 
 _FIRST_LOOK_S = 0.5
 _LOOK_MAX_S = 8.0
+_NAMED_WAIT_MAX_S = 60.0
+"""A venue that is down may be back long before it says, and what is unknown keeps its instrument shut."""
 
 
 class _Sending(NamedTuple):
@@ -245,7 +247,7 @@ class Executor:
                 resolution = await self._look(connector, command, sent_at_ns)
                 if not isinstance(resolution, StillUnknown):
                     break
-                wait_s = resolution.retry_after_s or min(wait_s * 2, _LOOK_MAX_S)
+                wait_s = min(resolution.retry_after_s or min(wait_s * 2, _LOOK_MAX_S), _NAMED_WAIT_MAX_S)
         finally:
             self._resolving.discard(key)
         self._emit(OperationResolved(command.client_order_id, command.operation, resolution, self._clock.now_ns()))

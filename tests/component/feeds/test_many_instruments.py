@@ -138,3 +138,16 @@ def test_the_venues_that_have_a_request_for_each_instrument_say_so() -> None:
         hummingbot.capabilities(),
     )
     assert [one.quotes_at_once for one in declared] == [1, 1, 1]
+
+
+def test_a_venue_that_is_back_sooner_than_it_said_is_asked_within_a_minute() -> None:
+    """A page of maintenance that names a day: stops would see no price until tomorrow."""
+
+    async def scenario(run: Run) -> None:
+        run.venue.fault = lambda now_s, what, symbols: (
+            Unavailable("sim", what, "503", retry_after_s=86_400.0) if now_s < 100 else None
+        )
+        await run.poll(QuotePoller(run.venue, [A], timing=PollTiming(), support=run.support), 180)
+        assert run.states == [FeedState.DOWN, FeedState.UP]
+
+    virtual(scenario)

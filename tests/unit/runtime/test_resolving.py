@@ -48,6 +48,32 @@ def test_a_write_that_a_person_has_settled_is_neither_asked_after_nor_sent_again
     run_virtual(scene)
 
 
+def test_a_venue_that_names_a_day_is_asked_again_within_a_minute() -> None:
+    """What is unknown keeps its instrument shut: a page of maintenance must not do so until tomorrow."""
+
+    async def scene(clock: LoopClock) -> None:
+        desk, looks = Desk(clock), list[float]()
+
+        async def resolve(command: Resolvable, sent_at_ns: int) -> Resolution:
+            looks.append(clock.monotonic_ns() / 1e9)
+            return StillUnknown("Unavailable", 86_400.0) if len(looks) < 3 else NotFound()
+
+        desk.connector.resolve = resolve  # type: ignore[method-assign]  # the scene answers itself
+        order = desk.rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
+        desk.rig.answer(order, Unknown("timeout"))
+        write = write_of(desk.rig.live(order), desk.rig.engine)
+        assert write is not None
+        async with asyncio.TaskGroup() as tasks:
+            writes = tasks.create_task(desk.write())
+            await asyncio.sleep(0)
+            desk.executor.resolve(write, 0)
+            await asyncio.sleep(200)
+            writes.cancel()
+        assert looks == [0.5, 60.5, 120.5]
+
+    run_virtual(scene)
+
+
 def test_a_lost_amendment_is_asked_for_as_it_was_sent() -> None:
     """By the terms from before it a venue that shows the new ones would seem not to have made it."""
     rig = Rig(capabilities=make_capabilities(amend=Support.NATIVE))
