@@ -133,6 +133,7 @@ class Daemon:
             auth_failed=credentials_refused(self.emit, clock),
             transport=self._transport,
             doubtful=self._in_doubt,
+            clean=self._clean,
         )
         self.venues = build_venues(settings, around)
         capabilities = {name: parts.connector.capabilities for name, parts in self.venues.items()}

@@ -225,7 +225,8 @@ class ControlListener:
         """Return an answer as one line of JSON without secrets; everything that depends on the daemon passes here."""
         body = msgspec.json.encode(answer)
         text = body.decode()
-        if self._clean(text) == text:
+        # Only what JSON did not have to escape stands there as it is: after a line break, written as \n, no word begins.
+        if "\\" not in text and self._clean(text) == text:
             return body
         # Cleaned leaf by leaf, so that it is JSON still.
         return msgspec.json.encode(_cleaned(msgspec.json.decode(body), self._clean))
@@ -306,5 +307,5 @@ def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
         case list():
             return [_cleaned(item, clean) for item in value]
         case dict():
-            return {key: _cleaned(item, clean) for key, item in value.items()}
+            return {clean(key): _cleaned(item, clean) for key, item in value.items()}
     return value

@@ -46,6 +46,8 @@ _SHAPES: Final = re.compile(
     r"|(?P<url>://[^/\s:@]+):[^/\s@]+@"
 )
 """Authorization values, JSON web tokens, passwords within URLs."""
+_PERCENT: Final = re.compile("%[0-9A-F]{2}")
+"""In lower case it means the same (RFC 3986, 2.1), and some servers write it so."""
 _MARKS: Final = ("bearer", "basic", "eyj", "://")
 """One of these stands in every text that has such a shape."""
 _DEPTH_MAX: Final = 8
@@ -74,6 +76,8 @@ class Redactor:
             return
         encoded = base64.b64encode(text.encode()).decode()
         forms = {text, quote(text, safe=""), quote(text), quote_plus(text), json.dumps(text)[1:-1], repr(text)[1:-1]}
+        forms |= {json.dumps(text, ensure_ascii=False)[1:-1], ascii(text)[1:-1], repr(text.encode())[2:-1]}
+        forms |= {_PERCENT.sub(lambda found: found[0].lower(), form) for form in (quote(text, safe=""), quote(text))}
         forms |= {encoded, encoded.rstrip("="), base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")}
         self._forms |= {form for form in forms if len(form) >= SHORTEST}
         # Longest first: a secret that contains another must vanish whole.

@@ -110,6 +110,8 @@ class VenueHttp:
         self.last_look: LastLook | None = None
         self.on_response: OnResponse | None = None
         self.classify_read: ClassifyRead = classify_read_by_status
+        self.clean: Callable[[str], str] = str
+        """Takes secrets out of the venue's words: one that quotes our key would put it into journal, log and strategies."""
         self._transport = transport
         self._observer = observer
 
@@ -219,6 +221,8 @@ class VenueHttp:
         except Exception as unreadable:  # noqa: BLE001 - boundary: an answer that cannot be read is an outage to a reader
             words = f"cannot read the answer with {response.status}: {type(unreadable).__name__}"
             error = Unavailable(self.venue, operation, words)
+        if error is not None and (clean := self.clean(error.detail)) != error.detail:
+            error.detail, error.args = clean, (f"{error.venue}: {error.operation}: {clean}",)
         if isinstance(error, RateLimited) or response.status in (418, 429):
             named_s = error.retry_after_s if isinstance(error, Temporary) else None
             paused_s = self._correct(route, response, named_s)
@@ -239,7 +243,9 @@ class VenueHttp:
             return NotExecuted("banned" if status == 418 else "rate_limited", paused_s)
         if isinstance(outcome, NotExecuted) and outcome.retry_after_s is not None:
             self.budget.penalise(operation, outcome.retry_after_s)
-        return outcome
+        if isinstance(outcome, Rejected):
+            return Rejected(outcome.code, self.clean(outcome.detail))
+        return Unknown(self.clean(outcome.cause)) if isinstance(outcome, Unknown) else outcome
 
     def _correct(self, route: str, response: HttpResponse, named_s: float | None) -> float:
         header_s = retry_after_s(response.headers, self.clock.now_ns())

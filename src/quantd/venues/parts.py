@@ -42,6 +42,8 @@ class Surroundings(NamedTuple):
     """(instrument, what became of which order is for a person to find out)."""
     pool: Callable[[str], AddressPool] = lambda address: AddressPool()
     """Base URL -> what all accounts share that reach it from this process: limits by address, and bans."""
+    clean: Callable[[str], str] = str
+    """Takes secrets out of a venue's words."""
 
 
 class LogPlace(NamedTuple):
@@ -164,6 +166,7 @@ def line_to(  # noqa: PLR0913 - what a way to a venue is made of
     budget = RateBudget(name, limits, clock=around.clock, observer=around.observer, pool=pool)
     http = VenueHttp(name, around.transport(name, address, idle_s), budget, around.clock, around.observer, timeout_s)
     http.last_look = around.last_look
+    http.clean = around.clean
     return Line(http, budget, BlockingTransport(address, min(timeout_s, KILL_TIMEOUT_S)))
 
 

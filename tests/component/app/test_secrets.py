@@ -13,6 +13,7 @@ from quantd.app import Daemon
 from quantd.clock import SystemClock
 from quantd.config import load
 from quantd.telemetry.metrics import PrometheusObserver
+from quantd.venues.http import VenueHttp
 from tests.process.harness import ROOT, SIGTERM, free_port, quantd, until
 
 KEY = "planted-key-8f2a61c0"
@@ -80,6 +81,23 @@ def test_no_object_that_a_strategy_is_handed_leads_to_a_secret(tmp_path: Path, m
             assert not [one for one in texts if KEY in str(one) or HOOK in str(one)]
         held = [one for one in reachable(daemon.venues) if isinstance(one, str) and KEY in one]
         assert held, "the walk would not find the key even where it is"
+    finally:
+        daemon._storage.close()
+
+
+def test_what_every_venue_says_is_cleaned_before_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clean(text: str) -> str:
+        return text.replace(KEY, "[redacted]")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.yaml").write_text(CONFIG.format(port=1, strategies=ROOT / "strategies"))
+    daemon = Daemon(
+        load([tmp_path / "q.yaml"], secrets()), clock=SystemClock(), observer=PrometheusObserver(), clean=clean
+    )
+    daemon.build()
+    try:
+        ways = [one for one in reachable(daemon.venues) if isinstance(one, VenueHttp)]
+        assert [way.clean for way in ways] == [clean]
     finally:
         daemon._storage.close()
 

@@ -44,6 +44,21 @@ async def test_status_tells_venues_strategies_latches_budgets_and_feeds(house: H
     assert D(told["equity"]) == house.rig.state.equity("paper")
 
 
+async def test_a_secret_that_json_writes_otherwise_is_masked(house: House) -> None:
+    house.redactor.register('w\u00f6rd-"quoted"-1')
+    house.reasons = [
+        "s1: ValueError: a text of lines\nBearer an-unregistered-planted-1",
+        'venue paper: w\u00f6rd-"quoted"-1 refused',
+        "venue paper: 'w\\u00f6rd-\\\"quoted\\\"-1' refused",
+    ]
+    told = await get(house, "/v1/status")
+    assert told["reasons"] == [
+        "s1: ValueError: a text of lines\nBearer [redacted]",
+        "venue paper: [redacted] refused",
+        "venue paper: '[redacted]' refused",
+    ]
+
+
 async def test_open_orders_come_from_the_engine_and_all_of_them_by_page_from_the_journal(house: House) -> None:
     placed = [bid(house, D(at)) for at in range(90, 95)]
     for order in placed:

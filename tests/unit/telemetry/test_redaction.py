@@ -1,6 +1,8 @@
 """No secret survives: by key, by type, by value in any usual encoding, by shape."""
 
 import base64
+import json
+import re
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -33,6 +35,11 @@ def knowing(*secrets: str) -> Redactor:
         repr({"nested": SECRET}),
         base64.b64encode(SECRET.encode()).decode(),
         f"url?key={quote(SECRET)}&x=1",
+        json.dumps({"nested": SECRET}),
+        json.dumps({"nested": SECRET}, ensure_ascii=False),
+        ascii(SECRET),
+        repr(SECRET.encode()),
+        re.sub("%..", lambda found: found[0].lower(), quote(SECRET, safe="")),
     ],
 )
 def test_a_registered_value_is_replaced_wherever_and_however_it_stands(text: str) -> None:

@@ -91,6 +91,23 @@ def test_an_answer_to_a_write_becomes_an_outcome(answer: HttpResponse, outcome: 
     run(test)
 
 
+def test_a_secret_that_the_venue_quotes_goes_no_further() -> None:
+    def refused(venue: str, operation: str, status: int, headers: Mapping[str, str], body: bytes) -> VenueError:
+        return AuthFailed(venue, operation, body.decode())
+
+    async def test(clock: LoopClock) -> None:
+        bench = Bench(clock, HttpResponse(422, {}, b"the key kn0wn-value is not allowed to trade"))
+        bench.http.classify_read = refused
+        bench.http.clean = lambda text: text.replace("kn0wn-value", "[redacted]")
+        assert await bench.write() == Rejected("code", "the key [redacted] is not allowed to trade")
+        with pytest.raises(AuthFailed) as caught:
+            await bench.http.read("ticker", TICKER)
+        assert caught.value.detail == "the key [redacted] is not allowed to trade"
+        assert str(caught.value) == "v: ticker: the key [redacted] is not allowed to trade"
+
+    run(test)
+
+
 def test_after_a_429_nothing_leaves_until_the_venue_wants_it() -> None:
     async def test(clock: LoopClock) -> None:
         bench = Bench(clock, HttpResponse(429, {"retry-after": "3"}), HttpResponse(200))
