@@ -53,9 +53,7 @@ class Reconciler:
         context, snapshot = self._context, self._context.doubts.settled(snapshot)
         self.flows.resume(snapshot.venue)
         if snapshot.asked_at_ns < context.state.portfolio.account(snapshot.venue).asked_at_ns:
-            self._intake.snapshot(
-                snapshot
-            )  # by a clock that was set back over a restart, too: what it tells, it tells once
+            self._intake.snapshot(snapshot)  # by a clock that was set back over a restart, too
             self.flows.told(snapshot)
             return
         policies = context.policies.get(snapshot.venue)
@@ -64,6 +62,9 @@ class Reconciler:
             return
         since_ns = context.state.portfolio.account(snapshot.venue).asked_at_ns
         drifts = self.flows.drifted(snapshot)
+        # First what it tells of executions: they explain what would be taken over as nobody's work, and then be booked again.
+        for report in snapshot.orders:
+            self._intake.report(report)
         differences = plan(context.state, snapshot, policies)
         closing = self._apply(differences, snapshot)
         self._intake.snapshot(snapshot)

@@ -69,8 +69,8 @@ def answer(rig: Rig, outcome: Outcome) -> None:
     rig.handle(OutcomeReceived(write.client_order_id, write.operation, outcome, rig.now_ns))
 
 
-def venue_exit(rig: Rig, lot: str, traded: Any, price: Any, **fields: Any) -> None:
-    """Let the venue close a lot by its stop and say so."""
+def exit_report(rig: Rig, lot: str, traded: Any, price: Any, **fields: Any) -> OrderReport:
+    """Return what the venue says of a lot that its stop has closed."""
     told = Fill(f"x{lot}-{traded}", D(traded), D(str(price)), lot=lot)
     shown: dict[str, Any] = {
         "venue_order_id": f"stop-{lot}",
@@ -83,7 +83,12 @@ def venue_exit(rig: Rig, lot: str, traded: Any, price: Any, **fields: Any) -> No
         "lot": lot,
         "fills": (told,),
     }
-    rig.handle(OrderReport(instrument=BTC, received_at_ns=rig.now_ns, **(shown | fields)))
+    return OrderReport(instrument=BTC, received_at_ns=rig.now_ns, **(shown | fields))
+
+
+def venue_exit(rig: Rig, lot: str, traded: Any, price: Any, **fields: Any) -> None:
+    """Let the venue close a lot by its stop and say so."""
+    rig.handle(exit_report(rig, lot, traded, price, **fields))
 
 
 def held(rig: Rig, strategy: str = "s1") -> Decimal:

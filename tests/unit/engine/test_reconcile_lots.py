@@ -6,13 +6,13 @@ import pytest
 
 from quantd.domain.commands import CloseLot, Submit
 from quantd.domain.events import ReconcileAction
-from quantd.domain.facts import ExternalOrderSeen, PositionAdjusted, Reconciled
+from quantd.domain.facts import ExternalOrderSeen, FillRecorded, PositionAdjusted, Reconciled
 from quantd.domain.lots import Lot, LotProtection
 from quantd.domain.orders import Limit, OrderState, Protect, Side
 from quantd.engine.differences import Policies
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.testing.builders import BTC, SECOND_NS, Puppet, Rig, make_instrument, make_snapshot
-from tests.unit.engine.lots import STOP, D, enter, fill, held, make_rig, show, venue_exit
+from tests.unit.engine.lots import STOP, D, enter, exit_report, fill, held, make_rig, show, venue_exit
 from tests.unit.engine.test_reconcile import reconcile, shown
 
 SET = LotProtection(stop=D(95))
@@ -59,6 +59,22 @@ def test_a_lot_that_shrank_without_a_report_is_guarded_and_closed_for_what_is_le
     rig.do(lambda s: s.close(BTC))
     sent = [*rig.sent(CloseLot), *(one for one in rig.sent(Submit) if one.exit)]
     assert len(sent) == 1
+
+
+def test_the_look_that_confirms_a_difference_and_tells_what_made_it_books_it_once() -> None:
+    """It was taken over as nobody's work, and the execution was booked on top of that."""
+    rig = make_adopting()
+    enter(rig, STOP)
+    show(rig, ("7", 2, SET))
+    show(rig, ("7", 1, SET))
+    rig.now_ns += SECOND_NS
+    report = exit_report(rig, "7", 1, 94.5)
+    lot = Lot("7", BTC, Side.BUY, D(1), D(100), SET)
+    rig.handle(make_snapshot({"USD": 1_000_000}, at_ns=rig.now_ns, lots=(lot,), orders=(report,)))
+    looks(rig, ("7", 1, SET))
+    assert rig.of(PositionAdjusted) == []
+    assert (held(rig), held(rig, "")) == (D(1), D(0))
+    assert rig.of(FillRecorded)[-1].fill.price == D("94.5")
 
 
 def test_a_quantity_that_is_written_with_another_number_of_digits_is_the_same() -> None:
