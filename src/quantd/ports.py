@@ -32,6 +32,15 @@ class Clock(Protocol):
         """Return nanoseconds that never go back; for time-outs and durations."""
 
 
+def wall_ns(clock: Clock) -> int:
+    """Return the system's own wall time where the clock tells it, in nanoseconds since 1970 UTC.
+
+    After a step backwards `now_ns` is ahead of it until it is caught up. What others date is held against this.
+    """
+    told: Callable[[], int] = getattr(clock, "wall_ns", clock.now_ns)
+    return told()
+
+
 class Random(Protocol):
     """A seeded source of chance for jitter; `random.Random` satisfies it."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from quantd.domain.events import Event
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Quote
-from quantd.ports import Clock, Emit
+from quantd.ports import Clock, Emit, wall_ns
 
 NS_PER_S = 1_000_000_000
 
@@ -67,19 +67,31 @@ class BarBuilder:
         self._forming: dict[int, _Forming] = {}
         self._due_at_ns: int | None = None
         self._emitted_to_ns = 0
+        self._is_told = False
+        """Whether the venue tells when its quotes were made: bars then follow the wall clock, ahead of which ours may be."""
 
     @property
     def due_at_ns(self) -> int | None:
         """When the oldest forming bar is to be emitted; None without any."""
         return self._due_at_ns
 
-    def on_quote(self, quote: Quote) -> tuple[Bar, ...]:
-        """Take a quote in; return the bars that are due by the time it was received."""
+    def on_quote(self, quote: Quote, *, ahead_ns: int = 0) -> tuple[Bar, ...]:
+        """Take a quote in; return the bars that are due by the time it was received.
+
+        Args:
+            quote: The quote.
+            ahead_ns: How far our clock is ahead of the wall clock, after a step backwards.
+        """
         at_ns = quote.received_at_ns if quote.occurred_at_ns is None else quote.occurred_at_ns
         price = (quote.bid + quote.ask) * 0.5
+        if not self._is_told and quote.occurred_at_ns is not None:
+            self._is_told = True
+            if self._started_at_ns is not None:
+                self._started_at_ns -= ahead_ns
         due_at_ns = self._due_at_ns
+        now_ns = quote.received_at_ns - ahead_ns if self._is_told else quote.received_at_ns
         # The bars that are due are closed first: this quote may be too late for them.
-        bars = self.on_time(quote.received_at_ns) if due_at_ns is not None and quote.received_at_ns >= due_at_ns else ()
+        bars = self._closed(now_ns) if due_at_ns is not None and now_ns >= due_at_ns else ()
         opened = at_ns - at_ns % self._interval_ns
         if opened < self._emitted_to_ns:
             self.late += 1
@@ -94,10 +106,13 @@ class BarBuilder:
             self._plan()
         return bars
 
-    def on_time(self, now_ns: int) -> tuple[Bar, ...]:
-        """Return the bars that are due at `now_ns`, oldest first."""
-        if self._due_at_ns is None or now_ns < self._due_at_ns:
-            return ()
+    def on_time(self, now_ns: int, *, ahead_ns: int = 0) -> tuple[Bar, ...]:
+        """Return the bars that are due at `now_ns`, oldest first; `ahead_ns` as for `on_quote`."""
+        if self._is_told:
+            now_ns -= ahead_ns
+        return () if self._due_at_ns is None or now_ns < self._due_at_ns else self._closed(now_ns)
+
+    def _closed(self, now_ns: int) -> tuple[Bar, ...]:
         bars = []
         for opened in sorted(self._forming):
             if opened + self._interval_ns + self._grace_ns > now_ns:
@@ -249,18 +264,22 @@ class BarStage:
 
         def emit_with_bars(event: Event) -> None:
             if type(event) is Quote:
-                for builder in self._builders.get(event.instrument, ()):
-                    for bar in builder.on_quote(event):
-                        self._pass(bar, emit)
+                builders = self._builders.get(event.instrument)
+                if builders:
+                    ahead_ns = self._ahead_ns()
+                    for builder in builders:
+                        for bar in builder.on_quote(event, ahead_ns=ahead_ns):
+                            self._pass(bar, emit)
             emit(event)
 
         return emit_with_bars
 
     def tick(self, now_ns: int, emit: Emit) -> None:
         """Emit the bars that are due at `now_ns` although no quote has come since."""
+        ahead_ns = self._ahead_ns()
         for builders in self._builders.values():
             for builder in builders:
-                for bar in builder.on_time(now_ns):
+                for bar in builder.on_time(now_ns, ahead_ns=ahead_ns):
                     self._pass(bar, emit)
 
     async def run(self, emit: Emit) -> None:
@@ -271,6 +290,9 @@ class BarStage:
             dues = [b.due_at_ns for group in self._builders.values() for b in group if b.due_at_ns is not None]
             rest_s = min((min(dues) - now) / NS_PER_S, 1.0) if dues else 1.0
             await asyncio.sleep(max(rest_s, 1e-3))
+
+    def _ahead_ns(self) -> int:
+        return max(self._clock.now_ns() - wall_ns(self._clock), 0)
 
     def _pass(self, bar: Bar, emit: Emit) -> None:
         self._on_bar(bar)

@@ -11,8 +11,8 @@ from quantd.domain.events import MarketEvent
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus
 from quantd.domain.market import Bar, StatusChanged
 from quantd.feeds.polling import NS_PER_S, FeedChange, FeedState, MarketSource, Poller, PollSupport, PollTiming, Target
-from quantd.feeds.quality import sound_bars
-from quantd.ports import Emit
+from quantd.feeds.quality import AHEAD_NS, sound_bars
+from quantd.ports import Emit, wall_ns
 
 __all__ = [
     "BarPoller", "BookPoller", "FeedChange", "FeedState", "MarketSource", "PollSupport", "PollTiming", "QuotePoller", "StatusPoller",
@@ -105,6 +105,8 @@ class BarPoller(Poller):
         super().__init__(connector, targets, timing=_one_by_one(timing), support=support)
         self._closed_at_ns: dict[tuple[InstrumentId, int], int] = {}
         self._looks: dict[tuple[InstrumentId, int], int] = {}
+        self._began_ns = 0
+        """Monotonic time at which `run` began."""
         lengths = sorted({target.detail for target in targets})
         self._turn_ns = {length: turn * _TURN_NS for turn, length in enumerate(lengths)}
 
@@ -119,8 +121,8 @@ class BarPoller(Poller):
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled; see `Poller.run`."""
-        now = self._clock.now_ns()
-        monotonic = self._clock.monotonic_ns()
+        now = wall_ns(self._clock)
+        monotonic = self._began_ns = self._clock.monotonic_ns()
         for target in self._targets:
             last = self._closed_at_ns.setdefault((target.instrument.id, target.detail), now)
             if last >= _newest_close_ns(target, now):
@@ -130,12 +132,14 @@ class BarPoller(Poller):
     async def _ask(self, batch: Sequence[Target]) -> Sequence[Bar]:
         (target,) = batch
         key = (target.instrument.id, target.detail)
-        last = self._closed_at_ns[key]
-        missing = (self._clock.now_ns() - last) // (target.detail * NS_PER_S) + 1
+        last, now = self._closed_at_ns[key], wall_ns(self._clock)
+        if last > now + AHEAD_NS:  # the clock was set back since the run began, and no bar has come yet
+            last = self._closed_at_ns[key] = now - (self._clock.monotonic_ns() - self._began_ns)
+        missing = (now - last) // (target.detail * NS_PER_S) + 1
         count = min(max(missing, 1), _CATCH_UP_MAX)
         bars = await self._connector.bars(target.instrument, target.detail, count)
         # One that cannot be is asked for again; taken for known, one of the year 2100 would be the last that is ever seen.
-        fresh = [bar for bar in sound_bars(bars, until_ns=self._clock.now_ns()) if bar.closed_at_ns > last]
+        fresh = [bar for bar in sound_bars(bars, until_ns=wall_ns(self._clock)) if bar.closed_at_ns > last]
         if fresh:
             self._closed_at_ns[key] = fresh[-1].closed_at_ns
         return fresh
@@ -147,7 +151,7 @@ class BarPoller(Poller):
     def _schedule(self, target: Target, now_ns: int) -> None:
         """Ask again soon for a bar that should be there, else after the next close."""
         key = (target.instrument.id, target.detail)
-        wall = self._clock.now_ns()
+        wall = wall_ns(self._clock)
         looks = self._looks.get(key, 0)
         if self._closed_at_ns[key] < _newest_close_ns(target, wall) and looks < _LATE_LOOKS_MAX:
             self._looks[key] = looks + 1
@@ -157,10 +161,10 @@ class BarPoller(Poller):
         self._looks[key] = 0
         target.due_at_ns = now_ns + self._until_close_ns(target, wall)
 
-    def _until_close_ns(self, target: Target, wall_ns: int) -> int:
+    def _until_close_ns(self, target: Target, at_ns: int) -> int:
         cadence_ns = min(target.detail, _CADENCE_MAX_S) * NS_PER_S
         settle_ns = min(_SETTLE_NS, cadence_ns // 4) + self._turn_ns[target.detail]
-        return cadence_ns - (wall_ns - settle_ns) % cadence_ns
+        return cadence_ns - (at_ns - settle_ns) % cadence_ns
 
 
 _CATCH_UP_MAX = 500
@@ -172,9 +176,9 @@ _TURN_NS = 20_000_000
 """By how much longer bars fall due later: more than a clock that is slewed shifts what was planned at different times."""
 
 
-def _newest_close_ns(target: Target, wall_ns: int) -> int:
+def _newest_close_ns(target: Target, at_ns: int) -> int:
     """Return when the newest bar should have closed, of bars that are aligned in UTC."""
-    return wall_ns - wall_ns % (target.detail * NS_PER_S)
+    return at_ns - at_ns % (target.detail * NS_PER_S)
 
 
 def _one_by_one(timing: PollTiming) -> PollTiming:

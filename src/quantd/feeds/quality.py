@@ -15,11 +15,11 @@ from quantd.domain.events import Event, MarketEvent
 from quantd.domain.instruments import InstrumentId, MarketStatus
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
 from quantd.domain.numbers import LARGEST
-from quantd.ports import Clock, Emit, Observer
+from quantd.ports import Clock, Emit, Observer, wall_ns
 
 NS_PER_S = 1_000_000_000
 _LARGEST = 10.0**LARGEST
-_AHEAD_NS = 60 * NS_PER_S
+AHEAD_NS = 60 * NS_PER_S
 """How far a venue's clock may be ahead of ours."""
 _RESTART_NS = 30 * NS_PER_S
 """After this time without a higher one a book's sequence has begun anew, or the last one was wrong."""
@@ -165,7 +165,9 @@ class QualityGate:
         limits = self._overrides.get(event.instrument, self._limits)
         now = self._clock.now_ns()
         released: tuple[Event, ...] = (event,)
-        anomaly = flaw or self._age_anomaly(event, limits, now) or self._order_anomaly(event, seen, limits)
+        anomaly = (
+            flaw or self._age_anomaly(event, limits, wall_ns(self._clock)) or self._order_anomaly(event, seen, limits)
+        )
         if anomaly is None and limits.max_jump_pct is not None:
             anomaly, released = _jump_anomaly(event, seen, limits.max_jump_pct)
         if anomaly is not None:
@@ -189,6 +191,7 @@ class QualityGate:
         return released
 
     def _age_anomaly(self, event: Quote | Bar | Book, limits: QualityLimits, now_ns: int) -> Anomaly | None:
+        """Hold the venue's time against the wall clock: ours is ahead of it for a while after it was set back."""
         at_ns = event.closed_at_ns if isinstance(event, Bar) else event.occurred_at_ns
         if at_ns is None:
             return None
@@ -253,7 +256,7 @@ def flaw_of_bar(bar: Bar) -> Anomaly | None:
 
 def sound_bars(bars: Iterable[Bar], *, until_ns: int) -> list[Bar]:
     """Return the complete bars whose values can be and that closed until a moment of our clock, oldest first, each once."""
-    last_ns = until_ns + _AHEAD_NS
+    last_ns = until_ns + AHEAD_NS
     known = (bar for bar in bars if bar.complete and bar.closed_at_ns <= last_ns)
     found = {bar.closed_at_ns: bar for bar in known if flaw_of_bar(bar) is None}
     return [found[at_ns] for at_ns in sorted(found)]

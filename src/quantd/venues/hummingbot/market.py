@@ -11,6 +11,7 @@ import msgspec
 from quantd.domain.instruments import FeeSchedule, Instrument, MarketStatus
 from quantd.domain.market import Bar, Book, Quote
 from quantd.errors import Refused, Unavailable, Unsound
+from quantd.ports import wall_ns
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.hummingbot import translate, wire
@@ -118,7 +119,7 @@ class MarketReader:
 
     async def bars(self, instrument: Instrument, interval_s: int, count: int) -> tuple[Bar, ...]:
         """Return up to `count` whole bars, oldest first; the newest candle is mostly unfinished and left out."""
-        now_ns = self._api.http.clock.now_ns()
+        now_ns = wall_ns(self._api.http.clock)
         now_s = now_ns // SECOND_NS
         body = {
             "connector_name": self._connector,
@@ -142,7 +143,7 @@ class MarketReader:
                 bars.append(
                     Bar(
                         instrument.id, opened_at_ns, closed_at_ns, row.open, row.high, row.low, row.close, row.volume,
-                        received_at_ns=now_ns,
+                        received_at_ns=self._api.http.clock.now_ns(),
                     )
                 )  # fmt: skip
         return tuple(bars[-count:])

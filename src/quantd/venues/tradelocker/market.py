@@ -14,6 +14,7 @@ from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId, Mar
 from quantd.domain.market import Bar, Book, Quote
 from quantd.domain.numbers import ZERO
 from quantd.errors import Refused, Unavailable
+from quantd.ports import wall_ns
 from quantd.venues.alerts import Alerts
 from quantd.venues.budget import Lane
 from quantd.venues.quoting import each_quote
@@ -193,7 +194,8 @@ class MarketReader:
         Raises:
             VenueError: a range could not be read.
         """
-        now_ms = self._api.http.clock.now_ns() // MS_NS
+        clock = self._api.http.clock
+        now_ms = wall_ns(clock) // MS_NS
         wanted = min(count, self.bars_max - 1)
         span_ms = min(wanted + 1 + _CLOSED_S // interval_s, self.bars_max - 1) * interval_s * 1_000
         found: dict[int, wire.BarWire] = {}
@@ -213,7 +215,7 @@ class MarketReader:
                 until_ms = told.nb
             else:
                 break
-        bars = [_bar(instrument, row, interval_s, now_ms * MS_NS) for _, row in sorted(found.items())]
+        bars = [_bar(instrument, row, interval_s, clock.now_ns()) for _, row in sorted(found.items())]
         return tuple(bars[-wanted:])
 
     async def _informed(
