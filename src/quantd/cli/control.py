@@ -20,6 +20,7 @@ from rich.table import Table
 from quantd.cli.control_client import Client, Refused, Unreachable, Unusable
 from quantd.config import ConfigProblems, load
 from quantd.domain.numbers import decimal_from_text
+from quantd.telemetry.terminal import visible, visible_tree
 
 EXIT_FAILED, EXIT_CONFIG = 1, 2
 _WIDE = 200
@@ -325,7 +326,7 @@ def _ask(
     except Refused as refused:
         if quiet and refused.status == 404:
             raise
-        typer.echo(f"quantd: {refused}", err=True)
+        typer.echo(f"quantd: {visible(str(refused))}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     except Unreachable as error:
         typer.echo(f"quantd: {error}", err=True)
@@ -333,7 +334,7 @@ def _ask(
     if as_json:
         typer.echo(body.decode().rstrip("\n"))
         return None
-    return msgspec.json.decode(body)
+    return visible_tree(msgspec.json.decode(body))
 
 
 def _unless(done: bool) -> str:

@@ -32,6 +32,7 @@ from quantd.journal.retention import DAY_NS, move_all
 from quantd.journal.retention import compact as shrink
 from quantd.journal.store import JournalStore
 from quantd.journal.verify import verify as walk
+from quantd.telemetry.terminal import visible
 
 EXIT_FAILED = 1
 """Exit code when the journal is damaged, missing, or in the way."""
@@ -90,7 +91,7 @@ def show(
         for record in records:
             row = _row(store.codec, record)
             what = " ".join(f"{key}={_short(value)}" for key, value in row["fact"].items())
-            table.add_row(str(record.seq), row["at"], record.kind, escape(what))
+            table.add_row(str(record.seq), row["at"], record.kind, escape(visible(what, one_line=True)))
         Console().print(table)
 
 

@@ -25,6 +25,7 @@ from quantd.errors import JournalError
 from quantd.journal.store import JournalStore
 from quantd.surveillance.findings import Finding
 from quantd.surveillance.watch import Surveillance
+from quantd.telemetry.terminal import visible
 
 _ORDERS_SHOWN = 6
 _FOREVER_NS = 2**63
@@ -84,5 +85,7 @@ def _table(found: Iterable[Finding]) -> Table:
         more = len(one.orders) - _ORDERS_SHOWN
         orders = " ".join(one.orders[:_ORDERS_SHOWN]) + (f" and {more} more" if more > 0 else "")
         strategies = " ".join(map(str, told["strategies"])) if isinstance(told["strategies"], list) else ""
-        table.add_row(at, one.pattern.value, one.market, escape(strategies), escape(orders), escape(one.detail))
+        table.add_row(
+            at, one.pattern.value, one.market, escape(strategies), escape(visible(orders)), escape(visible(one.detail))
+        )
     return table

@@ -17,6 +17,7 @@ import structlog
 from quantd.ports import Clock
 from quantd.telemetry.redaction import Redactor
 from quantd.telemetry.settings import LoggingSettings
+from quantd.telemetry.terminal import visible
 
 EventDict = MutableMapping[str, Any]
 
@@ -62,7 +63,7 @@ def configure_logging(
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             _Redact(redactor),
-            _console(target) if as_console else _as_json,
+            *([_visible, _console(target)] if as_console else [_as_json]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=lambda *_: sink,
@@ -125,6 +126,10 @@ def _as_json(logger: object, method: str, event: EventDict) -> str:
         return msgspec.json.encode(event).decode()
     except Exception:  # noqa: BLE001 # boundary: half a character or a giant number must not stop who logs it
         return json.dumps(event, default=repr)
+
+
+def _visible(logger: object, method: str, event: EventDict) -> EventDict:
+    return {visible(key): visible(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _console(stream: TextIO) -> structlog.dev.ConsoleRenderer:

@@ -47,6 +47,18 @@ async def run(*arguments: str, answer: str = "") -> Result:
     return await asyncio.to_thread(lambda: CliRunner().invoke(app, list(arguments), input=answer))
 
 
+async def test_what_a_venue_says_has_no_say_over_the_terminal(house: House, files: Path) -> None:
+    house.reasons = ["venue paper: \x1b]52;c;ZXZpbA==\x07refused\nvenue paper: ready \u202e"]
+    order = house.rig.do(lambda s: s.buy(BTC, 1, Limit(90), why="cheap\x1b[2J"))
+    house.step()
+    status = await run("status", str(files / "q.yaml"))
+    assert r"venue paper: \x1b]52;c;ZXZpbA==\x07refused\nvenue paper: ready \u202e" in status.output
+    shown = CliRunner().invoke(app, ["journal", "show", str(house.path), "--about", order.id], terminal_width=400)
+    for told in (status, await run("orders", str(files / "q.yaml")), shown):
+        assert told.exit_code == 0, told.output
+        assert not [one for one in told.output if not one.isprintable() and one != "\n"], told.output
+
+
 async def test_status_orders_fills_and_positions_are_tables(house: House, files: Path) -> None:
     house.rig.hold(2)
     house.rig.do(lambda s: s.buy(BTC, 1, Limit(90), why="cheap"))

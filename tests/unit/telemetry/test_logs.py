@@ -168,3 +168,18 @@ def test_a_stream_that_fails_costs_lines_and_nothing_else() -> None:
     closed.close()
     structlog.get_logger().error("lost")
     assert sink.dropped == 1
+
+
+def test_a_line_for_a_console_holds_no_escape_of_others() -> None:
+    stream = io.StringIO()
+    configure(stream, "console")
+    escapes = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31m\u202eevil\u2066\r\x7f\u2028"
+    structlog.get_logger().warning("venue_failing", reason=escapes, **{"key\x1b[2J": [escapes]})
+    try:
+        raise ValueError(f"lines\n{escapes}")
+    except ValueError:
+        structlog.get_logger().exception("task_failed")
+    told = stream.getvalue()
+    assert r"\x1b]52;c;" in told
+    assert "Traceback" in told
+    assert not [one for one in told if not one.isprintable() and one != "\n"]
