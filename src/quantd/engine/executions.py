@@ -26,7 +26,7 @@ def scheduled_fees(rules: Instrument, spec: OrderSpec, quantity: Decimal, price:
     fees: list[tuple[str, Decimal]] = []
     if rate:
         in_base = schedule.asset == "base" or (schedule.asset == "received" and spec.side is Side.BUY)
-        if in_base:
+        if in_base and not rules.inverse:  # the worth of an inverse contract is in base already, its quantity is not
             fees.append((rules.base, quantity * rules.units_per_quantity * rate))
         else:
             asset = rules.settlement_currency if schedule.asset == "settlement" or rules.inverse else rules.quote
