@@ -12,7 +12,7 @@ from quantd.domain.numbers import ZERO
 from quantd.engine.books import Book, Net
 from quantd.engine.core import Engine
 from quantd.engine.reservations import worst_price
-from quantd.engine.risk.exposure import in_scope
+from quantd.engine.risk.exposure import in_scope, worst_apart
 from quantd.engine.risk.limits import Limits
 from quantd.ports import Observer
 
@@ -153,13 +153,16 @@ class LimitUse:
             if held is None:
                 continue
             long, short = held.quantity + held.buys, held.quantity - held.sells
-            if not long and not short:
+            quantity = max(abs(long), abs(short))
+            if kind != "strategy" and portfolio.account(instrument.partition(":")[0]).is_hedging:
+                quantity = worst_apart(portfolio, instrument)
+            if not quantity:
                 continue
             price = rates.marks[instrument].exact()
             unit = None if price is None else rates.notional(portfolio.instruments[instrument], Decimal(1), price)
             if unit is None:
                 return None
-            worst = max(abs(long), abs(short)) * unit
+            worst = quantity * unit
             gross, largest = gross + worst, max(largest, worst)
             long_sum, short_sum = long_sum + long * unit, short_sum + short * unit
         return Exposures(gross, max(long_sum, -short_sum, ZERO), largest)

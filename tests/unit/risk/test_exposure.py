@@ -11,7 +11,9 @@ from quantd.domain.outcomes import NotExecuted, Rejected, Unknown
 from quantd.engine.orders import Order
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.wish import Denial, Denied
+from quantd.runtime.limit_use import LimitUse
 from quantd.testing.builders import BTC, Rig, make_instrument, make_snapshot
+from quantd.testing.observer import RecordingObserver
 from tests.unit.risk.cases import place, resting, rig_with
 
 D = Decimal
@@ -177,6 +179,31 @@ def test_margin_accounts_are_asked_too_unrealised_losses_included() -> None:
     poorer.hold(5)
     poorer.quote(95.0)
     assert code(place(poorer, BUY, "5", "95")) is Denial.BALANCE
+
+
+@pytest.mark.parametrize(
+    ("scope", "limits"),
+    [
+        (f"instrument:{BTC}", Limits(max_gross_notional=D(1_000))),
+        ("venue:paper", Limits(max_leverage=D(1))),
+        ("account", Limits(max_share=D(1))),
+        ("account", Limits(max_gross_notional=D(1_000))),
+    ],
+)
+def test_positions_that_stand_against_each_other_count_both_on_a_hedging_account(scope: str, limits: Limits) -> None:
+    """Each is a position at the venue, and when one is closed the other is left; the net is nothing meanwhile."""
+    rig = rig_with(scope, limits, margin=True, hedging=True, balances={"USD": 1_000})
+    rig.hold(6, "s1")
+    assert code(place(rig, SELL, "4.001", "100", "s2")) in {Denial.GROSS, Denial.LEVERAGE, Denial.CONCENTRATION}
+    assert code(place(rig, SELL, "2", "100", "s2")) is None
+    assert code(place(rig, SELL, "2", "99", "s2")) is None
+    assert code(place(rig, BUY, "0.001", "98")) in {Denial.GROSS, Denial.LEVERAGE, Denial.CONCENTRATION}
+    seen = RecordingObserver()
+    LimitUse(rig.engine).sample(seen)
+    assert seen.gauged("quantd_limit_use_ratio", scope=scope, limit=named(limits)) == pytest.approx(1.0)
+    netting = rig_with(scope, limits, margin=True, balances={"USD": 1_000})
+    netting.hold(6, "s1")
+    assert code(place(netting, SELL, "6", "100", "s2")) is None, "the venue knows one position, and closes it"
 
 
 def test_an_account_of_which_no_equity_is_known_takes_no_leverage() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Side
+from quantd.engine.portfolio import Portfolio
 from quantd.engine.rates import Mark
 from quantd.engine.reservations import cost_of, worst_price
 from quantd.engine.risk.gate import Control, Scoped, Stateless
@@ -208,6 +209,8 @@ class Exposure(Stateless):
                 price = rates.marks[instrument].exact()
                 unit = None if price is None else rates.notional(portfolio.instruments[instrument], ONE, price)
             worst = max(abs(long), abs(short))
+            if self._strategy is None and portfolio.account(instrument.partition(":")[0]).is_hedging:
+                worst = worst_apart(portfolio, instrument, wish)
             if not worst:
                 continue
             if unit is None:
@@ -218,6 +221,20 @@ class Exposure(Stateless):
             if instrument == wish.instrument.id:
                 own = worst * unit
         return gross, net_long, net_short, own
+
+
+def worst_apart(portfolio: Portfolio, instrument: InstrumentId, wish: Wish | None = None) -> Decimal:
+    """Return what the books of an instrument are at worst, each for itself and the wish with its own.
+
+    On a hedging account those on opposite sides are positions that stand side by side: when one closes, the other is left.
+    """
+    worst = ZERO
+    for book in portfolio.books(instrument):
+        long, short = book.worst_long, book.worst_short
+        if wish is not None and wish.book is book:
+            long, short = (long + wish.added, short) if wish.spec.side is Side.BUY else (long, short - wish.added)
+        worst += max(abs(long), abs(short))
+    return worst
 
 
 class FreeBalance(Stateless):
@@ -301,8 +318,9 @@ def unpriced(state: State, account: Limits) -> list[InstrumentId]:
     portfolio, rates = state.portfolio, state.rates
     found = []
     for instrument in portfolio.exposed:
-        held = portfolio.nets[instrument]
-        if not (held.quantity + held.buys or held.quantity - held.sells):
+        held, hedges = portfolio.nets[instrument], portfolio.account(instrument.partition(":")[0]).is_hedging
+        apart = worst_apart(portfolio, instrument) if hedges else ZERO
+        if not (held.quantity + held.buys or held.quantity - held.sells or apart):
             continue
         price = rates.marks[instrument].last_good()
         rules = portfolio.instruments[instrument]
