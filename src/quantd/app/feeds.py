@@ -124,19 +124,10 @@ class FeedBuilder:
         wanted = wanted.of(known)
         if isinstance(connector, PaperConnector) and isinstance(venue, PaperSettings):
             return self._paper(venue, connector, known, wanted)
-        native = {
-            one: {s for s in many if s in connector.capabilities.native_bars_s} for one, many in wanted.bars.items()
-        }
-        built = {one: many - native[one] for one, many in wanted.bars.items()}
+        native, built = _divided(wanted.bars, connector)
         stage, guarded = self._chain(self._emit, built)
         tasks = self._pollers(venue, connector, known, wanted.books, guarded)
-        polled = [(known[one], interval) for one, many in native.items() for interval in sorted(many)]
-        if polled:
-            bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
-            for rules, interval in polled:
-                if (rules.id, interval) in self._fed:
-                    bars.mark(rules.id, interval, self._fed[rules.id, interval])
-            tasks.append((f"bars {name}", lambda: bars.run(guarded)))
+        tasks += self._bars(connector, known, native, guarded)
         if streamed is not None:
             tasks.append((f"price stream {name}", lambda: streamed(known.values(), guarded)))
         tasks.append((f"bar builder {name}", lambda: stage.run(self._emit)))
@@ -176,6 +167,23 @@ class FeedBuilder:
             tasks.append((f"books {name}", lambda: poller.run(emit)))
         return tasks
 
+    def _bars(
+        self,
+        connector: Connector,
+        known: dict[InstrumentId, Instrument],
+        native: dict[InstrumentId, set[int]],
+        emit: Emit,
+    ) -> list[FeedTask]:
+        """Return what asks for the venue's own bars; `known` are its rules by the names that the daemon uses."""
+        polled = [(known[one], interval) for one, many in native.items() for interval in sorted(many)]
+        if not polled:
+            return []
+        bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
+        for (one, interval), closed_at_ns in self._fed.items():
+            if interval in native.get(one, ()):
+                bars.mark(known[one].id, interval, closed_at_ns)
+        return [(f"bars {connector.venue}", lambda: bars.run(emit))]
+
     # -- paper ---------------------------------------------------------------------------------------------------
 
     def _paper(
@@ -197,7 +205,8 @@ class FeedBuilder:
             if not isinstance(event, Book) or event.instrument in wanted.books:
                 inbox(event)
 
-        stage, guarded = self._chain(through_the_exchange, wanted.bars)
+        native, built = _divided(wanted.bars, connector)
+        stage, guarded = self._chain(through_the_exchange, built)
         tasks: list[FeedTask] = [
             (f"bar builder {connector.venue}", lambda: stage.run(through_the_exchange)),
             (f"exchange {connector.venue}", lambda: connector.run(inbox)),
@@ -211,7 +220,7 @@ class FeedBuilder:
             replay = ReplayFeed(recording.events(), self._clock, speed=data.speed)
             tasks.append((f"replay {connector.venue}", lambda: replay.run(guarded)))
         elif connector.source is not None:
-            tasks += self._borrowed(venue, connector.source, known, wanted, guarded)
+            tasks += self._borrowed(venue, connector.source, known, wanted._replace(bars=native), guarded)
         return tasks
 
     def _borrowed(
@@ -222,7 +231,7 @@ class FeedBuilder:
         wanted: Wants,
         emit: Emit,
     ) -> list[FeedTask]:
-        """Poll another venue's data and give them the paper venue's name."""
+        """Poll another venue's data, its own bars among them, and give them the paper venue's name."""
         theirs = {
             one: msgspec.structs.replace(rules, id=InstrumentId(f"{source.venue}:{rules.symbol}"))
             for one, rules in known.items()
@@ -238,13 +247,22 @@ class FeedBuilder:
             emit(event)
 
         books = {theirs[one].id: depth for one, depth in wanted.books.items()}
-        return self._pollers(venue, source, {rules.id: rules for rules in theirs.values()}, books, rename)
+        tasks = self._pollers(venue, source, {rules.id: rules for rules in theirs.values()}, books, rename)
+        return tasks + self._bars(source, theirs, wanted.bars, rename)
 
     def _synthetic(self, data: SyntheticData, known: dict[InstrumentId, Instrument]) -> SyntheticMarket:
         specs = synthetic_specs(data, {rules.symbol: rules for rules in known.values()}, speed=data.speed)
         return SyntheticMarket(
             specs, random.Random(data.seed), started_at_ns=self._clock.now_ns(), step_s=_SYNTHETIC_STEP_S
         )
+
+
+def _divided(
+    bars: Mapping[InstrumentId, set[int]], connector: Connector
+) -> tuple[dict[InstrumentId, set[int]], dict[InstrumentId, set[int]]]:
+    """Return the intervals that the venue has by itself, and those that are built from its quotes."""
+    native = {one: {s for s in many if s in connector.capabilities.native_bars_s} for one, many in bars.items()}
+    return native, {one: many - native[one] for one, many in bars.items()}
 
 
 def synthetic_specs(

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from quantd.domain.capabilities import Capabilities
 from quantd.domain.commands import Amend, Cancel, CancelAll, CloseLot, SetProtection, Submit
 from quantd.domain.instruments import Instrument, InstrumentId, MarketStatus, instrument_id, symbol_of
 from quantd.domain.lots import Lot
@@ -43,7 +44,7 @@ class PaperConnector:
 
     def __init__(self, venue: str, settings: PaperSettings, clock: Clock) -> None:
         self.venue = venue
-        self.capabilities = capabilities_of(settings)
+        self._capabilities = capabilities_of(settings)
         self.account = account_of(venue, settings)
         self.source: Connector | None = None
         """Whose data it trades on; set by the composition root for `data: NAME`."""
@@ -59,6 +60,13 @@ class PaperConnector:
         self._versions: dict[str, int] = {}
         """By symbol, which version of the rules is listed."""
         self._exchange: Exchange | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the simulated exchange can do, and the bars of the venue on whose data it trades."""
+        if self.source is None:
+            return self._capabilities
+        return msgspec.structs.replace(self._capabilities, native_bars_s=self.source.capabilities.native_bars_s)
 
     @property
     def exchange(self) -> Exchange:
