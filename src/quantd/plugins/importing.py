@@ -8,6 +8,8 @@ import hashlib
 import importlib
 import inspect
 import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -53,6 +55,31 @@ class _FreshLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
+class _FolderFinder(MetaPathFinder):
+    """Finds what the files of a folder import from each other: the usual finder would keep and run byte code."""
+
+    def __init__(self, package: str, find: Callable[[str], Path | None]) -> None:
+        self.package = package
+        self._find = find
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how a module of the folder is loaded; None for any other."""
+        package, _, module = fullname.partition(".")
+        file = self._find(module) if package == self.package and module else None
+        return None if file is None else _spec(fullname, file)
+
+
+def _spec(name: str, file: Path) -> ModuleSpec:
+    search = [str(file.parent)] if file.name == "__init__.py" else None
+    spec = ModuleSpec(name, _FreshLoader(name, str(file)), origin=str(file), is_package=search is not None)
+    spec.has_location = True
+    if search is not None:
+        spec.submodule_search_locations = search
+    return spec
+
+
 class Folder:
     """The strategies folder as a private package."""
 
@@ -66,6 +93,10 @@ class Folder:
         package = ModuleType(self._package)
         package.__path__ = [str(self.path)]  # lets the files of the folder import each other: from .shared import x
         sys.modules[self._package] = package
+        mine = [one for one in sys.meta_path if isinstance(one, _FolderFinder) and one.package == self._package]
+        for finder in mine:
+            sys.meta_path.remove(finder)
+        sys.meta_path.insert(0, _FolderFinder(self._package, self.find))
 
     def names(self) -> list[str]:
         """Return the names of the modules in the folder."""
@@ -98,16 +129,12 @@ class Folder:
         known = sys.modules.get(name)
         if known is not None:
             return known
-        loader = _FreshLoader(name, str(file))
-        search = [str(file.parent)] if file.name == "__init__.py" else None
-        spec = ModuleSpec(name, loader, origin=str(file), is_package=search is not None)
-        spec.has_location = True
-        if search is not None:
-            spec.submodule_search_locations = search
+        spec = _spec(name, file)
         made = module_from_spec(spec)
         sys.modules[name] = made
         try:
-            loader.exec_module(made)
+            assert spec.loader is not None, "made with one"
+            spec.loader.exec_module(made)
         except (Exception, SystemExit) as error:  # boundary: an author's file may raise anything
             del sys.modules[name]
             raise blame(error, file) from error

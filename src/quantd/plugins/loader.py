@@ -30,6 +30,7 @@ from quantd.plugins.cron import check_cron
 from quantd.plugins.hooks import check_class
 from quantd.plugins.importing import Folder, LoadFailure, NotLoadable, blame, line_of, source_hash
 from quantd.plugins.settings import StrategySettings
+from quantd.plugins.sources import hash_with_imports
 
 __all__ = [
     "STRATEGIES",
@@ -73,7 +74,7 @@ class Loaded(msgspec.Struct, frozen=True):
     """With its parameters set, and `setup` not yet run."""
     file: str
     source_hash: str
-    """SHA-256 of its file, in hexadecimal; empty where there is none."""
+    """SHA-256 of its file and of those beside it that it imports, in hexadecimal; empty where there is none."""
     declared: Declared
 
 
@@ -114,7 +115,7 @@ class StrategyLoader:
         module_name, _, name = use.rpartition(".")
         file = self._folder.find(module_name) if module_name else None
         if file is not None:
-            digest = source_hash(file)
+            digest = hash_with_imports(module_name, file, self._folder.find)
             found = self._folder.load(module_name, file)
             return _strategy_of(found, name, str(file)), str(file), digest
         registered = [point for point in entry_points(group=STRATEGIES) if point.name == use]

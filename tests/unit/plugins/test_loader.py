@@ -1,5 +1,6 @@
 """Loading strategies: from a folder, by path and by name; every fault is a value with file, line and cause."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -42,8 +43,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def modules_as_before() -> Iterator[None]:
-    before = set(sys.modules)
+    before, finders = set(sys.modules), sys.meta_path[:]
     yield
+    sys.meta_path[:] = finders
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -116,6 +118,43 @@ def test_packages_and_relative_imports_work_in_the_folder(folder: Path) -> None:
         ),
     )
     assert vars(loaded(folder, "pairs.Good").strategy)["fast"] == 9
+
+
+def test_what_a_strategy_imports_from_beside_it_is_its_source_and_is_read_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    write(folder, "good.py", GOOD.replace("from quantd", "from .pack import deep as _\n    from quantd", 1))
+    write(folder, "pack/__init__.py", "from ..shared import LENGTH\n")
+    write(folder, "pack/deep.py", "def later() -> int:\n    from .. import unused\n    return unused.X\n")
+    write(folder, "unused.py", "X = 1\n")
+    write(folder, "alone.py", GOOD)
+    shared = write(folder, "shared.py", "LENGTH = 1\n")
+    os.utime(shared, (1000, 1000))
+    before, alone = loaded(folder, "good.Good"), loaded(folder, "alone.Good")
+    for name in ("shared.py", "unused.py", "pack/deep.py", "pack/__init__.py"):
+        kept = (folder / name).read_text()
+        write(folder, name, kept + "# changed\n")
+        assert loaded(folder, "good.Good").source_hash != before.source_hash, name
+        write(folder, name, kept)
+    assert loaded(folder, "good.Good").source_hash == before.source_hash
+    write(folder, "shared.py", "LENGTH = 2\n")  # of the same length, within the same second
+    os.utime(shared, (1000, 1000))
+    after = loaded(folder, "good.Good")
+    package = type(after.strategy).__module__.partition(".")[0]
+    assert sys.modules[f"{package}.shared"].LENGTH == 2
+    assert after.source_hash != before.source_hash
+    assert loaded(folder, "alone.Good").source_hash == alone.source_hash
+    assert not list(folder.rglob("*.pyc"))
+
+
+def test_an_import_that_is_broken_or_goes_round_is_told_by_the_import_alone(folder: Path) -> None:
+    write(folder, "good.py", GOOD.replace("from quantd", "from .round import X\n    from quantd", 1))
+    write(folder, "round.py", "X = 1\nfrom . import good\n")
+    assert loaded(folder, "good.Good").source_hash
+    write(folder, "round.py", "def broken(:\n")
+    told = failure(folder, "good.Good")
+    assert (Path(told.file).name, told.line) == ("round.py", 1)
 
 
 def test_a_dotted_path_outside_of_the_folder_is_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
