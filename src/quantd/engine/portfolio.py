@@ -85,6 +85,11 @@ class AccountBalances:
         return self.account is not None and self.account.kind is AccountKind.MARGIN
 
     @property
+    def home(self) -> str:
+        """Its own currency; empty while it is not known."""
+        return "" if self.account is None else self.account.home_currency
+
+    @property
     def is_hedging(self) -> bool:
         """Whether opposite trades stand side by side, and what reduces a book is the closing of lots.
 

@@ -4,11 +4,14 @@ Used wherever an account's worth is told; what belongs to a strategy is told by 
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from quantd.domain.instruments import InstrumentId
+from quantd.domain.numbers import ZERO
 from quantd.engine.books import Holding
 from quantd.engine.lots import Lots
 from quantd.engine.portfolio import Portfolio
+from quantd.engine.rates import Pricing, Rates
 
 
 def positions(portfolio: Portfolio, lots: Mapping[str, Lots], venue: str) -> Iterable[Holding]:
@@ -29,6 +32,18 @@ def positions(portfolio: Portfolio, lots: Mapping[str, Lots], venue: str) -> Ite
         else:
             held += (book for book in portfolio.books(net.instrument.id) if book.quantity)
     return held
+
+
+def unrealised(held: Iterable[Holding], rates: Rates, price_of: Pricing) -> Decimal | None:
+    """Return the profit of open holdings in the base currency, None when a price or rate is missing."""
+    total = ZERO
+    for one in held:
+        price = price_of(rates.marks[one.instrument.id])
+        rate = rates.rate(one.instrument.settlement_currency, price_of)
+        if price is None or rate is None:
+            return None
+        total += one.unrealised(price) * rate
+    return total
 
 
 def _by_lots(portfolio: Portfolio, lots: Lots | None) -> dict[InstrumentId, Holding]:

@@ -128,6 +128,7 @@ class Rates:
         """The last good prices that the journal knows, of what is held."""
         self._routes: dict[str, tuple[tuple[InstrumentId, bool], ...]] = {}
         self._aliases: dict[str, str] = {}
+        self._traded: set[str] = set()
 
     def listed(self, instrument: Instrument) -> Mark:
         """Take in an instrument or its new version."""
@@ -137,7 +138,12 @@ class Rates:
         else:
             mark.instrument = instrument
         self._routes.clear()
+        self._traded |= {instrument.base, instrument.quote, instrument.settlement_currency}
         return mark
+
+    def is_traded(self, currency: str) -> bool:
+        """Whether it is the base currency or one of any listed instrument, so that a rate of it is to be expected."""
+        return currency == self.base_currency or currency in self._traded
 
     def equate(self, currency: str, other: str) -> None:
         """Count `currency` one to one as `other`, by the operator's decision (a stable coin as its dollar)."""

@@ -20,7 +20,7 @@ from quantd.engine.guarding import Guarding
 from quantd.engine.lots import Lots
 from quantd.engine.orders import LiveOrder, Operation, OrderBlotter, amended
 from quantd.engine.portfolio import Portfolio
-from quantd.engine.positions import positions
+from quantd.engine.positions import positions, unrealised
 from quantd.engine.rates import Mark, Pricing, Rates
 from quantd.engine.reservations import NO_RESERVATION, locked_by_us, reservation_of
 from quantd.engine.tallies import RECORD_ONLY, Tallies
@@ -112,31 +112,23 @@ class State:
         return worst
 
     def equity(self, venue: str, price_of: Pricing = Mark.exact) -> Decimal | None:
-        """Return an account's worth in the base currency, None when a price or rate is missing."""
+        """Return an account's worth in the base currency, None when a price or rate is missing.
+
+        An asset that nothing here trades counts as nothing: a few coins of it leave the rest to be known.
+        """
         account = self.portfolio.account(venue)
         total = ZERO
         for asset, amount in account.totals.items():
             if not amount:
                 continue
             rate = self.rates.rate(asset, price_of)
-            if rate is None:
+            if rate is not None:
+                total += amount * rate
+            elif amount < 0 or asset == account.home or self.rates.is_traded(asset):
                 return None
-            total += amount * rate
         if account.is_margin:
-            unrealised = self._unrealised(venue, price_of)
-            if unrealised is None:
-                return None
-            total += unrealised
-        return total
-
-    def _unrealised(self, venue: str, price_of: Pricing) -> Decimal | None:
-        total = ZERO
-        for held in positions(self.portfolio, self.lots, venue):
-            price = price_of(self.rates.marks[held.instrument.id])
-            rate = self.rates.rate(held.instrument.settlement_currency, price_of)
-            if price is None or rate is None:
-                return None
-            total += held.unrealised(price) * rate
+            profit = unrealised(positions(self.portfolio, self.lots, venue), self.rates, price_of)
+            return None if profit is None else total + profit
         return total
 
     # -- facts ---------------------------------------------------------------------------------------------------

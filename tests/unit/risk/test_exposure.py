@@ -211,6 +211,22 @@ def test_an_account_of_which_no_equity_is_known_takes_no_leverage() -> None:
     assert code(place(rig, BUY, "1", "100")) is Denial.RATE_MISSING
 
 
+@pytest.mark.parametrize("margin", [False, True])
+def test_an_asset_that_nothing_here_trades_or_prices_is_no_equity_and_keeps_none_from_being_known(margin: bool) -> None:
+    """A few coins of an airdrop: as no worth they let less be opened. What is owed, or is to have a price, stays unknown."""
+    rig = rig_with("account", Limits(max_leverage=D(2)), margin=margin, balances={"USD": 100, "DOGE": 5})
+    assert rig.state.equity("paper") == 100
+    assert rig.do(lambda s: s.equity) == 100.0
+    assert code(place(rig, BUY, "1", "100")) is None
+    assert code(place(rig, BUY, "1.001", "100")) in {Denial.BALANCE, Denial.LEVERAGE}
+    owing = rig_with("account", Limits(max_leverage=D(2)), margin=margin, balances={"USD": 100, "DOGE": -5})
+    assert owing.state.equity("paper") is None
+    assert code(place(owing, BUY, "0.1", "100")) is Denial.RATE_MISSING
+    rules = [make_instrument(), make_instrument("paper:DOGE-EUR")]
+    listed = Rig(instruments=rules, margin=margin, balances={"USD": 100, "DOGE": 5})
+    assert listed.state.equity("paper") is None, "it may find a rate yet"
+
+
 def test_what_a_snapshot_shows_counts_for_the_next_order() -> None:
     rig = Rig(balances={"USD": 1_000})
     rig.wait()
