@@ -197,7 +197,8 @@ class FeedBuilder:
         inbox = self._emit
         data = venue.data.recorded
         files = {one: data.files[rules.symbol] for one, rules in known.items() if data and rules.symbol in data.files}
-        recording = Recording(files, wanted.bars, stamp=Stamp(data.stamp if data else "open"))
+        as_recorded = data is not None and data.speed == 1
+        recording = Recording(files, wanted.bars, stamp=Stamp(data.stamp if data else "open"), of_quotes=as_recorded)
 
         def through_the_exchange(event: Event) -> None:
             if isinstance(event, Quote | Bar | Book | StatusChanged) and not recording.is_joined(event):
@@ -206,7 +207,7 @@ class FeedBuilder:
                 inbox(event)
 
         native, built = _divided(wanted.bars, connector)
-        stage, guarded = self._chain(through_the_exchange, built)
+        stage, guarded = self._chain(through_the_exchange, {} if as_recorded else built)
         tasks: list[FeedTask] = [
             (f"bar builder {connector.venue}", lambda: stage.run(through_the_exchange)),
             (f"exchange {connector.venue}", lambda: connector.run(inbox)),

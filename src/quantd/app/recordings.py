@@ -29,14 +29,16 @@ _ROUNDING_MAX = 1e-4
 
 
 class Recording:
-    """Recorded data of one venue, with the longer bars that strategies want of it, each behind its last part.
+    """Recorded data of one venue, with the bars that strategies want of it: of quotes, or of shorter bars, each behind its last part.
 
-    Bars are joined before they are played back, while their times still lie on multiples of their length.
+    They are made before the data are played back, while times still lie on multiples of their length: the bars are those
+    of a backtest on the same files.
 
     Args:
         files: By instrument.
         bars: Instrument -> the intervals that strategies want, in seconds.
         stamp: Which end of a bar its time names.
+        of_quotes: Whether bars are made of quotes, too. Played back at another speed they would not be as long as they should.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Recording:
         bars: Mapping[InstrumentId, Iterable[int]],
         *,
         stamp: Stamp = Stamp.OPEN,
+        of_quotes: bool = True,
     ) -> None:
         self._files = files
+        self._parts = (Bar, Quote) if of_quotes else (Bar,)
         self._options = ReadOptions(stamp=stamp)
         self._makers = BarMakers(bars)
         self._joined: set[tuple[InstrumentId, int]] = set()
-        """Instruments and lengths in nanoseconds of the bars that were joined."""
+        """Instruments and lengths in nanoseconds of the bars that were made."""
 
     def events(self) -> Iterator[MarketEvent]:
         """Yield everything in the order of time.
@@ -65,16 +69,16 @@ class Recording:
             while makers.due_at_ns <= event.received_at_ns:
                 yield from self._told(makers.due(makers.due_at_ns))
             yield event
-            if isinstance(event, Bar) and event.instrument in makers.watched:
+            if isinstance(event, self._parts) and event.instrument in makers.watched:
                 yield from self._told(makers.take(event))
 
     def _told(self, joined: list[Bar]) -> list[Bar]:
-        """Remember which bars were joined."""
+        """Remember which bars were made."""
         self._joined.update((bar.instrument, bar.interval_ns) for bar in joined)
         return joined
 
     def is_joined(self, event: Event) -> bool:
-        """Whether an event was joined from others: the market has moved with its parts already."""
+        """Whether an event was made of others: the market has moved with its parts already."""
         return isinstance(event, Bar) and (event.instrument, event.interval_ns) in self._joined
 
 

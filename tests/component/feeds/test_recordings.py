@@ -14,7 +14,10 @@ from quantd.cli.check import run_check
 from quantd.clock import LoopClock, SystemClock
 from quantd.config import ConfigProblems, load
 from quantd.domain.events import Event
+from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar, Book, Quote, StatusChanged
+from quantd.feeds.bars import BarBuilder, bars_from_quotes
+from quantd.feeds.recorded import read_market
 from quantd.ports import Emit
 from quantd.telemetry.metrics import PrometheusObserver
 from quantd.testing.loop import run_virtual
@@ -53,8 +56,7 @@ class WatchedVenue(PaperConnector):
     moved: Counter[int]
 
     def on_market(self, event: Quote | Bar | Book | StatusChanged, emit: Emit) -> None:
-        assert isinstance(event, Bar)
-        self.moved[event.interval_ns // S] += 1
+        self.moved[event.interval_ns // S if isinstance(event, Bar) else 0] += 1
         super().on_market(event, emit)
 
 
@@ -66,15 +68,19 @@ def played(path: Path, lengths: set[int]) -> tuple[list[Bar], Counter[int]]:
     emitted: list[Event] = []
 
     async def main(clock: LoopClock) -> Counter[int]:
+        await asyncio.sleep(17)  # inside a minute, as clocks stand
         connector = WatchedVenue("paper", venue, clock)
         connector.moved = Counter()
         await connector.start()
         (rules,) = await connector.instruments(["BTC-USD"])
         builder = feed_builder(emitted.append, clock)
         tasks = dict(builder.venue(venue, connector, [rules], Wants((rules.id,), {rules.id: lengths}, {})))
-        await asyncio.sleep(17)  # inside a minute, as clocks stand
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(tasks["replay paper"](), 60 * MINUTES + 5)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(tasks[name]()) for name in ("replay paper", "bar builder paper")]
+            await asyncio.sleep(60 * MINUTES + 5)
+            assert not [one for one in running if one.done()]
+            for one in running:
+                one.cancel()
         return connector.moved
 
     moved = run_virtual(main)
@@ -101,6 +107,27 @@ def test_a_joined_bar_whose_last_parts_are_missing_comes_after_its_close_and_not
     fives = [bar for bar in bars if bar.interval_ns == 300 * S]
     assert [(bar.received_at_ns - bar.closed_at_ns) / S for bar in fives] == [0, 0.25, 0, 0]
     assert moved == {60: MINUTES - 4}
+
+
+def test_bars_of_recorded_quotes_are_those_of_a_backtest_whenever_they_are_played_back(tmp_path: Path) -> None:
+    """Built while they were played, they began where our minute did, 17 s into that of the data: other bars, other decisions."""
+    path = tmp_path / "quotes.csv"
+    rows = [f"{HOUR + 7 * number},{100 + number},{101 + number}" for number in range(60 * MINUTES // 7)]
+    path.write_text("\n".join(["timestamp,bid,ask", *rows]) + "\n")
+    bars, moved = played(path, {60, 300})
+    instrument = InstrumentId("paper:BTC-USD")
+    quotes = read_market(path, instrument)
+    made = bars_from_quotes(quotes, [BarBuilder(instrument, 60), BarBuilder(instrument, 300)])
+    expected = [one for one in made if isinstance(one, Bar) and one.complete]
+    assert len(expected) > MINUTES
+    assert [(one.open, one.high, one.low, one.close) for one in bars] == [
+        (one.open, one.high, one.low, one.close) for one in expected
+    ]
+    assert [one.closed_at_ns - bars[0].closed_at_ns for one in bars] == [
+        one.closed_at_ns - expected[0].closed_at_ns for one in expected
+    ]
+    assert all(one.received_at_ns == one.closed_at_ns for one in bars)
+    assert moved == {0: len(rows)}
 
 
 def test_joined_bars_do_not_move_the_market_a_second_time(tmp_path: Path) -> None:
