@@ -97,7 +97,9 @@ class Client:
         if method == "GET":
             target += f"?{urlencode(given)}" if given else ""
         else:
-            body, headers["Content-Type"] = json.dumps(given).encode(), "application/json"
+            # A reason from a terminal that speaks no UTF-8 is no reason not to act.
+            body = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
+            headers["Content-Type"] = "application/json"
         try:
             connection.request(method, target, body, headers)
             answer = connection.getresponse()

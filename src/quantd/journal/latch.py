@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,6 +133,7 @@ class HaltLatch:
         """
         if halt.state is TradingState.ACTIVE:
             raise ValueError("a halt is REDUCING or HALTED; `clear` makes a scope active")
+        halt = msgspec.structs.replace(halt, by=_whole(halt.by), why=_whole(halt.why))
         with self._lock:
             try:
                 with self._exclusive(patient=False):
@@ -159,7 +160,7 @@ class HaltLatch:
                     gone = [one for one in now.halts if one.scope == scope]
                     if not gone:
                         raise JournalError(f"{self.path}: nothing is halted with scope {scope!r}")
-                    note = Halt(scope, gone[0].state, by, why, at_ns)
+                    note = Halt(scope, gone[0].state, _whole(by), _whole(why), at_ns)
                     return self._write(now.without(note, self._highest + 1))
             except OSError as error:
                 raise JournalError(f"{self.path}: the halt could not be cleared: {error.strerror}") from error
@@ -169,7 +170,8 @@ class HaltLatch:
         spare = self._spare
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.with_name(f"{self.path.name}.lock").touch(mode=0o644)
+            with contextlib.suppress(PermissionError):
+                self.path.with_name(f"{self.path.name}.lock").touch(mode=0o644)
             if spare.exists() and spare.stat().st_size >= len(_ROOM):
                 return
             try:
@@ -205,24 +207,42 @@ class HaltLatch:
     def _exclusive(self, *, patient: bool) -> Iterator[None]:
         """Keep other processes from changing the file meanwhile.
 
-        A halt waits half a second and then goes on without: a stopped process must not keep another from halting.
+        A halt waits half a second and then goes on without: neither a stopped process nor a lock that is another user's, or
+        that this file system does not know, must keep anybody from halting.
+
+        Raises:
+            OSError: `patient`, and the lock cannot be had.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(
-            self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-        )
-        try:
-            for attempt in range(_TRIES):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if attempt == _TRIES - 1 and patient:
-                        raise
-                    threading.Event().wait(_TRY_AGAIN_S)
+        with ExitStack() as held:
+            try:
+                self._wait_for_lock(held)
+            except OSError:
+                if patient:
+                    raise
             yield
-        finally:
-            os.close(descriptor)
+
+    def _wait_for_lock(self, held: ExitStack) -> None:
+        path = self.path.with_name(f"{self.path.name}.lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except PermissionError:
+            descriptor = os.open(
+                path, os.O_RDONLY | os.O_CLOEXEC
+            )  # made by another user, by root perhaps: it locks as well
+        held.callback(os.close, descriptor)
+        for attempt in range(_TRIES):
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if attempt == _TRIES - 1:
+                    raise
+                threading.Event().wait(_TRY_AGAIN_S)
+
+
+def _whole(text: str) -> str:
+    """Return a text that can be written: the bytes of a terminal that speaks no UTF-8 are no reason not to halt."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _put(path: Path, data: bytes, flags: int) -> None:
@@ -233,6 +253,7 @@ def _put(path: Path, data: bytes, flags: int) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
     try:
+        os.fchmod(descriptor, 0o644)  # whoever writes it, under whichever umask: the daemon must be able to read it
         if os.write(descriptor, data) != len(data):
             raise OSError(errno.ENOSPC, "the disk is full")
         os.ftruncate(descriptor, len(data))

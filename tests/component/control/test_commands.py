@@ -118,7 +118,7 @@ async def test_flattening_asks_first(house: House, files: Path) -> None:
     refused = await run("flatten", config, "--why", "weekend", answer="n\n")
     assert refused.exit_code == 1
     assert len(house.rig.commands) == sent
-    done = await run("flatten", config, "--why", "weekend", answer="y\n")
+    done = await run("flatten", config, "--why", "L\udce4rm in Latin-1", answer="y\n")
     assert done.exit_code == 0, done.output
     assert len(house.rig.commands) == sent + 1
 

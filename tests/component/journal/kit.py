@@ -1,12 +1,15 @@
 """What the journal's tests build with: a small union of facts, a projection of them, an observer that remembers."""
 
+import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import pytest
 
 from quantd.clock import SystemClock
 from quantd.errors import JournalFailed
@@ -97,3 +100,19 @@ class MakeClosed(Protocol):
 
     def __call__(self, count: int, snapshot_after: int = 0) -> Path:
         """Return its path."""
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root's right to write anywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    try:
+        os.seteuid(65_534)
+    except OSError:
+        pytest.skip("cannot become another user here")
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from quantd.domain.events import ALL, TradingState
 from quantd.errors import JournalError
 from quantd.journal.latch import UNREADABLE, Halt, HaltLatch, LatchContent
+from tests.component.journal.kit import as_nobody
 
 HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE
 OPERATOR = Halt(ALL, HALTED, "ann", "news", 5)
@@ -182,3 +184,49 @@ def test_a_halt_is_kept_on_a_disk_that_has_no_room_left(latch: HaltLatch, monkey
     latch.reserve()
     assert HaltLatch(latch.path).read().state is HALTED
     assert latch.halt(Halt("venue:a", HALTED, "ann", "x", 7)).state_of(("venue:a",)) is HALTED
+
+
+@pytest.mark.parametrize("text", ["J\udcf6rg", "\ud83d", "Jörg"])
+def test_words_of_a_terminal_that_speaks_no_utf_8_keep_nobody_from_halting(latch: HaltLatch, text: str) -> None:
+    latch.halt(Halt(ALL, HALTED, text, text, 1))
+    assert HaltLatch(latch.path).read().state is HALTED
+    latch.clear(ALL, by=text, why=text, at_ns=2)
+    assert HaltLatch(latch.path).read().state is ACTIVE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of another user")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_what_root_has_made_in_the_folder_keeps_the_daemon_neither_from_halting_nor_from_reading(umask: int) -> None:
+    # Not under tmp_path, whose parents another user may not enter.
+    with tempfile.TemporaryDirectory(prefix="quantd-") as name:
+        folder = Path(name) / "state"
+        folder.mkdir()
+        os.chown(folder, 65_534, 65_534)
+        os.chown(name, 65_534, 65_534)
+        path = folder / "halt.json"
+        before = os.umask(umask)
+        try:
+            HaltLatch(path).halt(OPERATOR)
+        finally:
+            os.umask(before)
+        with as_nobody():
+            latch = HaltLatch(path)
+            assert latch.read().halts == (OPERATOR,)
+            latch.reserve()
+            latch.halt(Halt("venue:a", HALTED, "journal", "x", 2))
+            if umask == 0o022:
+                latch.clear(ALL, by="ann", why="looked", at_ns=3)
+        assert HaltLatch(path).read().state_of(("venue:a",)) is HALTED
+
+
+def test_a_file_system_without_locks_keeps_nobody_from_halting(
+    latch: HaltLatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("quantd.journal.latch.fcntl.flock", no_locks)
+    assert latch.halt(OPERATOR).state is HALTED
+    with pytest.raises(JournalError, match="could not be cleared: no locks available"):
+        latch.clear(ALL, by="ann", why="x", at_ns=1)
+    assert HaltLatch(latch.path).read().state is HALTED

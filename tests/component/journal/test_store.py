@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from quantd.journal.fold import Recovery, recover
 from quantd.journal.records import RecordCodec
 from quantd.journal.store import JournalStore, TakeSnapshot
 from quantd.journal.verify import verify
-from tests.component.journal.kit import Bought, MakeClosed, Noted, Small, Sums, buys, fill
+from tests.component.journal.kit import Bought, MakeClosed, Noted, Small, Sums, as_nobody, buys, fill
 
 
 def fold(store: JournalStore[Small]) -> tuple[bytes | None, list[Small], Recovery]:
@@ -256,22 +256,6 @@ def test_older_records_are_migrated_and_newer_ones_refused(path: Path, store: Jo
         pytest.raises(JournalError, match=r"record 3 \(Bought\) has schema version 2"),
     ):
         fold(old)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Give up root's right to write anywhere."""
-    if os.geteuid() != 0:
-        yield
-        return
-    try:
-        os.seteuid(65_534)
-    except OSError:
-        pytest.skip("cannot become another user here")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_read_only_directory_is_refused_with_the_path(codec: RecordCodec[Small]) -> None:
