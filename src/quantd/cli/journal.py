@@ -1,7 +1,7 @@
-"""`quantd journal verify | show | archive | backup | restore`: what an operator does with a journal.
+"""`quantd journal verify | show | archive | backup | restore | rebuild`: what an operator does with a journal.
 
-Mounted by the command line as a group of its own. Works on journals in use and at rest; only `archive` and `restore` write
-one, and take its lock for it. Exit code 0, or 1 with the reason on standard error.
+Mounted by the command line as a group of its own. Works on journals in use and at rest; only `archive`, `restore` and
+`rebuild` write one, and take its lock for it. Exit code 0, or 1 with the reason on standard error.
 """
 
 import json
@@ -23,15 +23,17 @@ from quantd.clock import SystemClock
 from quantd.domain.facts import Fact
 from quantd.errors import JournalError
 from quantd.journal import backup as copies
+from quantd.journal import layout
 from quantd.journal.archive import folder_of
 from quantd.journal.layout import naming
-from quantd.journal.locks import lock_journal
+from quantd.journal.locks import FileLock, lock_journal
 from quantd.journal.projections import projections
 from quantd.journal.records import Record, RecordCodec
 from quantd.journal.retention import DAY_NS, move_all
 from quantd.journal.retention import compact as shrink
 from quantd.journal.store import JournalStore
 from quantd.journal.verify import verify as walk
+from quantd.journal.verify import verify_tables
 from quantd.telemetry.terminal import visible
 
 EXIT_FAILED = 1
@@ -46,12 +48,19 @@ JournalPath = Annotated[Path, typer.Argument(help="File of the journal.", metava
 def verify(
     path: JournalPath,
     archive: Annotated[bool, typer.Option(help="Whether to read the archive's files, too.")] = True,
+    tables: Annotated[
+        bool, typer.Option(help="Whether to build the tables of orders, fills and lots anew aside and compare them.")
+    ] = True,
 ) -> None:
     """Check every record, snapshot and table of a journal, in use or not, and its archive: the two are one chain."""
     with _told(), closing(_open(path)) as store:
         with _progress() as bar:
             task = bar.add_task("records", total=store.head.seq)
             found = walk(store, lambda done, _: bar.update(task, completed=done), archived=archive)
+            if tables and not found.problems and (archive or not store.archive.anchor().seq):
+                task = bar.add_task("tables", total=store.head.seq)
+                different = verify_tables(store, lambda done, _: bar.update(task, completed=done))
+                found = found._replace(problems=different)
         if store.lost_log:
             typer.echo(
                 f"{path}: warning: it was in use, and its write-ahead log is not beside it: what came after record"
@@ -117,6 +126,8 @@ def restore(
 ) -> None:
     """Put a verified copy of a backup in place, with a new epoch so that no order id is used twice."""
     now_ns = SystemClock().now_ns()
+    with _told():
+        layout.connect(source, read_only=True).close()  # a wrong path leaves nothing behind where the journal goes
     with _told(), lock_journal(path, what="quantd journal restore", started_at_ns=now_ns):
         meta = copies.restore(source, path, codec(), now_ns=now_ns, replace=replace)
         typer.echo(f"ok: journal {meta.journal_id} restored to {path}, epoch {meta.epoch}")
@@ -140,7 +151,7 @@ def archive(
 ) -> None:
     """Move old records of a journal that is not in use into compressed files beside it; `keep_days` does so in use."""
     now_ns = SystemClock().now_ns()
-    with _told(), lock_journal(path, what="quantd journal archive", started_at_ns=now_ns):
+    with _told(), _locked(path, "quantd journal archive", now_ns):
         before = _bytes(path)
         with closing(JournalStore[Fact].open(path, codec(), projections=projections())) as store:
             with _progress() as bar:
@@ -154,6 +165,26 @@ def archive(
             f"ok: {done.records} records moved into {done.segments} files of {done.bytes} bytes in {folder_of(path)};"
             f" the journal holds {head - anchor} of {head} records, {_bytes(path)} bytes, {before} before"
         )
+
+
+@app.command()
+def rebuild(path: JournalPath) -> None:
+    """Build the tables of orders, fills and lots of a journal that is not in use anew from its records."""
+    now_ns = SystemClock().now_ns()
+    with _told(), _locked(path, "quantd journal rebuild", now_ns):
+        with closing(JournalStore[Fact].open(path, codec(), projections=projections())) as store, _progress() as bar:
+            task = bar.add_task("records", total=store.head.seq)
+            store.rebuild_projections(lambda done, _: bar.update(task, completed=done))
+            head = store.head.seq
+        typer.echo(f"ok: tables built from {head} records")
+
+
+def _locked(path: Path, what: str, now_ns: int) -> FileLock:
+    """Lock a journal that must be there: a wrong path leaves neither folder nor lock behind."""
+    with naming(path):
+        if not path.exists():
+            raise JournalError(f"{path}: there is no journal here")
+    return lock_journal(path, what=what, started_at_ns=now_ns)
 
 
 def _progress() -> Progress:
@@ -174,7 +205,7 @@ def _bytes(path: Path) -> int:
 
 
 def _open(path: Path) -> JournalStore[Fact]:
-    return JournalStore[Fact].open(path, codec(), read_only=True)
+    return JournalStore[Fact].open(path, codec(), read_only=True, projections=projections())
 
 
 @contextmanager

@@ -45,6 +45,7 @@ _ARCHIVE_TABLES = (
 
 _JOURNAL_ID = re.compile(r"[a-z0-9]{1,8}")
 _BUSY_S = 5.0
+_REMEDY = "restore a backup with `quantd journal restore`"
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -67,6 +68,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     with naming(path):
         if not path.exists():
             raise JournalError(f"{path}: there is no journal here")
+        if not path.is_file():
+            raise JournalError(f"{path}: not a journal: expected a file, found a folder or a device")
         if path.stat().st_size == 0:
             raise JournalError(f"{path}: the file is empty, which no journal ever is; restore a backup, or remove it")
         return sqlite3.connect(
@@ -97,6 +100,8 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise explain(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite's own words of a damaged definition
+        raise JournalCorrupt(f"{path}: the file is damaged: {error}; {_REMEDY}") from error
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror or error}") from error
 
@@ -105,7 +110,7 @@ def explain(path: Path, error: sqlite3.Error) -> JournalError:
     """Return our error for one of SQLite's."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_CORRUPT:
-        return JournalCorrupt(f"{path}: the file is damaged: {error}; restore a backup with `quantd journal restore`")
+        return JournalCorrupt(f"{path}: the file is damaged: {error}; {_REMEDY}")
     if code == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{path}: not a journal: the file is no SQLite database")
     if code == sqlite3.SQLITE_FULL:
@@ -156,7 +161,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     with naming(path):
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise JournalError(f"{path}: not a journal: a SQLite database of another program")
-        values = dict(connection.execute("SELECT key, value FROM meta"))
+        values = {str(key): str(value) for key, value in connection.execute("SELECT key, value FROM meta")}
     checksum = values.pop("checksum", None)
     layout = values.get("layout", "")
     if layout.isascii() and layout.isdigit() and int(layout) > LAYOUT_ARCHIVED:
@@ -165,7 +170,23 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
         )
     if checksum != _checksum(values) or {"journal_id", "epoch", "layout"} - values.keys():
         raise JournalCorrupt(f"{path}: the description (table meta) was changed or is torn: {values}")
+    _check_tables(connection, path, int(layout))
     return Meta(values["journal_id"], int(values["epoch"]), int(layout))
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path, layout: int) -> None:
+    """Hold the tables' definitions against ours: read by another one, a whole row is another row.
+
+    Raises:
+        JournalCorrupt: one was changed or is missing.
+    """
+    statements = [one.strip() for one in TABLES.split(";") if one.strip()]
+    statements += _ARCHIVE_TABLES if layout >= LAYOUT_ARCHIVED else ()
+    with naming(path):
+        found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")}
+    for statement in statements:
+        if statement not in found:
+            raise JournalCorrupt(f"{path}: the definition of table {statement.split()[2]} was changed or is missing")
 
 
 def _checksum(values: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ Used by the store; the projections themselves lie in `projections` and in tests.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -12,6 +12,10 @@ import msgspec
 from quantd.journal.records import FactT
 
 FactT_contra = TypeVar("FactT_contra", bound=msgspec.Struct, contravariant=True)
+
+
+VERSIONS = "SELECT name, version FROM projections"
+"""What a journal says of its tables."""
 
 
 class Projection(Protocol[FactT_contra]):
@@ -45,10 +49,9 @@ class ProjectionSet(Generic[FactT]):
     def __len__(self) -> int:
         return len(self._projections)
 
-    def are_current(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether the tables are these projections'."""
-        known = dict(connection.execute("SELECT name, version FROM projections"))
-        return known == {projection.name: projection.version for projection in self._projections}
+    def are_current(self, known: Iterable[tuple[str, int]]) -> bool:
+        """Tell whether the tables are these projections', by the rows of table projections."""
+        return dict(known) == {projection.name: projection.version for projection in self._projections}
 
     def create(self, connection: sqlite3.Connection) -> None:
         """Make all tables anew, empty."""

@@ -16,7 +16,7 @@ from quantd.errors import JournalCorrupt, JournalError
 from quantd.journal import layout, standing
 from quantd.journal.archive import Archive
 from quantd.journal.layout import Meta
-from quantd.journal.projecting import Projection, ProjectionSet
+from quantd.journal.projecting import VERSIONS, Projection, ProjectionSet
 from quantd.journal.records import (
     Draft,
     FactT,
@@ -31,10 +31,10 @@ from quantd.journal.records import (
 SNAPSHOTS_KEPT = 3
 """Older ones go; the records stay, so that losing them all costs time and nothing else."""
 
-_CHECKPOINT_EVERY_COMMITS = 500
-_CHECKPOINT_EVERY_RECORDS = 4_000
+_CHECKPOINT_EVERY_COMMITS, _CHECKPOINT_EVERY_RECORDS = 500, 4_000
 _OVERDUE = 8
 _REBUILD_BATCH = 1_000
+RECORDS_AFTER = "SELECT * FROM records WHERE seq > ? ORDER BY seq"
 _INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -82,7 +82,7 @@ class JournalStore(Generic[FactT]):
         self.path = path
         self.codec = codec
         self._connection = connection
-        self._projections = ProjectionSet(projections)
+        self.projections = ProjectionSet(projections)
         self._is_writable = False
         self._commits_since_checkpoint = 0
         self._records_since_checkpoint = 0
@@ -154,7 +154,7 @@ class JournalStore(Generic[FactT]):
                     standing.refuse_copy(path, connection)
                     layout.configure(connection)
                     store._is_writable = True
-                    if not store._projections.are_current(connection):
+                    if not store.projections.are_current(store.query(VERSIONS)):
                         store.rebuild_projections()
             return store
         except BaseException:
@@ -208,7 +208,7 @@ class JournalStore(Generic[FactT]):
             connection.executemany(_INSERT_RECORD, rows)
             connection.execute("UPDATE head SET seq = ?, checksum = ?", (seq, checksum))
             if numbered:
-                self._projections.apply(connection, numbered)
+                self.projections.apply(connection, numbered)
             if snapshots:
                 connection.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", snapshots)
                 connection.execute(
@@ -291,7 +291,7 @@ class JournalStore(Generic[FactT]):
             after = anchor.seq
         previous = self._checksum_of(after)
         expected = after
-        rows = self.raw_records(after)
+        rows = self.rows(RECORDS_AFTER, (after,))
         while True:
             expected += 1
             try:
@@ -332,15 +332,15 @@ class JournalStore(Generic[FactT]):
             anchor = self._checksum_of(seq)
             payload, checksum = self.query("SELECT payload, checksum FROM snapshots WHERE seq = ?", (seq,))[0]
             intact = snapshot_checksum(anchor, seq, payload) == checksum
-        except (JournalError, TypeError):
+        except (JournalError, TypeError, IndexError):
             # A snapshot is a shortcut: whatever is wrong with this one, an older one or the records serve.
             return None
         return Snapshot(seq, payload) if intact else None
 
-    def raw_records(self, after: int = 0) -> Iterator[Any]:
-        """Yield the file's own rows as they are, unverified; raises SQLite's own errors. For `verify`, which names them itself."""
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Any]:
+        """Yield rows as they are, one by one, unverified; raises SQLite's own errors. For `verify`, which names them itself."""
         # Not `yield from`: that would close the cursor when the iteration is dropped, perhaps after the connection.
-        for row in self._connection.execute("SELECT * FROM records WHERE seq > ? ORDER BY seq", (after,)):  # noqa: UP028
+        for row in self._connection.execute(sql, parameters):  # noqa: UP028
             yield row
 
     def _checksum_of(self, seq: int) -> bytes:
@@ -381,14 +381,14 @@ class JournalStore(Generic[FactT]):
             JournalError: when the disk refused.
         """
         with self.transaction() as connection:
-            self._projections.create(connection)
-            if not self._projections:
+            self.projections.create(connection)
+            if not self.projections:
                 return
             batch: list[tuple[int, FactT]] = []
             for record in self.records():
                 batch.append((record.seq, self.codec.decode(record)))
                 if len(batch) == _REBUILD_BATCH or record.seq == self.head.seq:
-                    self._projections.apply(connection, batch)
+                    self.projections.apply(connection, batch)
                     batch.clear()
                     if progress is not None:
                         progress(record.seq, self.head.seq)

@@ -5,14 +5,19 @@ Used by ``quantd journal verify``, backups and tests; a start reads less (`store
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from quantd.errors import JournalError
+from quantd.journal.projecting import VERSIONS
 from quantd.journal.records import FactT, Record, is_intact
-from quantd.journal.store import JournalStore
+from quantd.journal.store import RECORDS_AFTER, JournalStore
 
 PROBLEMS_LISTED_MAX = 100
 _PROGRESS_EVERY = 10_000
+_ROW_TOLD = 300
+_REMEDY = "`quantd journal rebuild` builds the tables anew"
 
 
 class Verification(NamedTuple):
@@ -45,7 +50,7 @@ def verify(
     except JournalError as error:
         return Verification(0, 0, (*problems, str(error)))
     previous, expected = anchor.checksum, anchor.seq + 1
-    rows = store.raw_records()
+    rows = store.rows(RECORDS_AFTER, (0,))
     while len(problems) < PROBLEMS_LISTED_MAX:
         try:
             row = next(rows, None)
@@ -70,6 +75,46 @@ def verify(
     problems += [f"the snapshot after record {seq} is damaged" for seq, snapshot in found if snapshot is None]
     whole = sum(snapshot is not None for _, snapshot in found)
     return Verification(count, whole, tuple(problems[:PROBLEMS_LISTED_MAX]), from_archive)
+
+
+def verify_tables(store: JournalStore[Any], progress: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
+    """Hold the query tables against the records, which a checksum covers and the tables' rows none.
+
+    Args:
+        store: An open journal whose records were verified, with its projections; read-only will do.
+        progress: Called now and then with (records read, records in all).
+
+    Returns:
+        The first difference of each table. None where a start would build the tables anew anyway.
+
+    Raises:
+        JournalError: a record cannot be read; `verify` names it.
+    """
+    if not store.projections.are_current(store.query(VERSIONS)):
+        return ()
+    with closing(sqlite3.connect("", isolation_level=None)) as anew:  # SQLite's own temporary file
+        anew.execute("BEGIN")
+        anew.execute("CREATE TABLE projections (name TEXT, version INTEGER)")
+        store.projections.create(anew)
+        for count, record in enumerate(store.records(), start=1):
+            store.projections.apply(anew, [(record.seq, store.codec.decode(record))])
+            if progress is not None and count % _PROGRESS_EVERY == 0:
+                progress(count, store.head.seq)
+        names = anew.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        return tuple(problem for (name,) in names for problem in _differences(store, anew, name))
+
+
+def _differences(store: JournalStore[Any], anew: sqlite3.Connection, name: str) -> list[str]:
+    columns = len(anew.execute(f"SELECT * FROM {name} LIMIT 0").description)
+    sql = f"SELECT * FROM {name} ORDER BY {', '.join(map(str, range(1, columns + 1)))}"
+    try:
+        for ours, found in zip_longest(anew.execute(sql), store.rows(sql)):
+            if ours != found:
+                told = ", found ".join(repr(row)[:_ROW_TOLD] for row in (ours, found))
+                return [f"table {name}: the records say {told}; {_REMEDY}"]
+    except sqlite3.Error as error:
+        return [f"table {name} cannot be read: {error}; {_REMEDY}"]
+    return []
 
 
 def _archive(store: JournalStore[Any], problems: list[str], progress: Callable[[int, int], None] | None) -> int:

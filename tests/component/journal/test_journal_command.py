@@ -161,3 +161,30 @@ def test_a_journal_in_use_is_not_moved_from_outside(journal: Path, run: Run) -> 
     with lock_journal(journal, what="quantd run"):
         result = run("archive", journal, "--keep-days", "30")
     assert (result.exit_code, "held by process" in result.stderr) == (1, True)
+
+
+def test_a_changed_table_is_named_and_built_anew(journal: Path, run: Run) -> None:
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO equity VALUES (7, 1, '2024-05-01', 'all', '5', '5')")
+    result = run("verify", journal)
+    assert result.exit_code == 1
+    assert "table equity: the records say (30, " in result.stderr
+    assert "quantd journal rebuild" in result.stderr
+    assert run("verify", journal, "--no-tables").exit_code == 0
+    with lock_journal(journal, what="quantd run"):
+        assert run("rebuild", journal).exit_code == 1
+    result = run("rebuild", journal)
+    assert (result.exit_code, result.stdout) == (0, "ok: tables built from 30 records\n")
+    assert run("verify", journal).exit_code == 0
+
+
+def test_a_wrong_path_is_named_and_leaves_nothing_behind(journal: Path, tmp_path: Path, run: Run) -> None:
+    wrong = tmp_path / "wrong" / "quantd.db"
+    for command in (["archive", wrong, "--keep-days", "1"], ["rebuild", wrong], ["restore", tmp_path / "no.db", wrong]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert "there is no journal here" in result.stderr
+    assert not wrong.parent.exists()
+    result = run("verify", journal.parent)
+    assert result.exit_code == 1
+    assert "expected a file, found a folder" in result.stderr
