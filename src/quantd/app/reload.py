@@ -17,6 +17,7 @@ from quantd.app.shared import Shared
 from quantd.app.strategies import Preparation, Prepared, prepare
 from quantd.app.warm_up import history
 from quantd.config import Settings
+from quantd.config.effective import is_sensitive
 from quantd.control.daemon_access import PlannedChange, ReloadPlan
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.events import Event, StrategiesReplaced
@@ -196,4 +197,6 @@ def _differences(ours: Prepared, theirs: Prepared) -> Iterator[tuple[str, str]]:
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
-    return str(values[key]) if key in values else "default"
+    if key not in values:
+        return "default"
+    return "***" if is_sensitive(key) else str(values[key])

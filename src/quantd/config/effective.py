@@ -22,7 +22,7 @@ from quantd.engine.risk.limits import DayEnd, RiskSettings
 from quantd.plugins.settings import StrategySettings
 
 _MASK = "'***'"
-_SENSITIVE = re.compile(r"secret|token|password|passphrase|api_?key|private_?key", re.IGNORECASE)
+_SENSITIVE = re.compile(r"secret|token|password|passwd|passphrase|credential|api_?key|private_?key", re.IGNORECASE)
 _INTERVALS = frozenset({"bars", "max_gap"})
 
 
@@ -77,7 +77,7 @@ def _lines(key: str, value: Any, path: tuple[str, ...], tree: Node) -> Iterator[
         yield f"# {key}: ***{_comment(path if find(tree, path) is not None else from_file, tree)}"
         return
     if children is None:
-        yield f"{_text(key)}: {_leaf(path[-1], value)}{_comment(path, tree)}"
+        yield f"{_text(key)}: {_leaf(_telling(path), value)}{_comment(path, tree)}"
         return
     if not children:
         yield f"{_text(key)}: {'[]' if isinstance(value, list | tuple) else '{}'}{_comment(path, tree)}"
@@ -86,7 +86,7 @@ def _lines(key: str, value: Any, path: tuple[str, ...], tree: Node) -> Iterator[
     listed = isinstance(value, list | tuple)
     for name, child in children:
         if listed and _children(child) is None:
-            yield f"  - {_leaf(name, child)}{_comment((*path, name), tree)}"
+            yield f"  - {_leaf(_telling((*path, name)), child)}{_comment((*path, name), tree)}"
         elif listed:
             inner = [
                 line for each, item in _children(child) or () for line in _lines(each, item, (*path, name, each), tree)
@@ -136,6 +136,17 @@ def _comment(path: tuple[str, ...], tree: Node) -> str:
     return f"  # {node.origin.place}" if node is not None else "  # default"
 
 
+def is_sensitive(name: str) -> bool:
+    """Return whether a parameter's name says that its value is a secret, though none belongs there."""
+    return _SENSITIVE.search(name) is not None and not name.endswith("_file")
+
+
+def _telling(path: tuple[str, ...]) -> str:
+    """Return the name that says what a value is: its own, or one above it among a strategy's parameters."""
+    within = path[3:-1] if path[0] == "strategies" and path[2:3] == ("params",) else ()
+    return next((name for name in within if is_sensitive(name)), path[-1])
+
+
 def _leaf(name: str, value: Any) -> str:
     match value:
         case DayEnd():
@@ -152,7 +163,7 @@ def _leaf(name: str, value: Any) -> str:
             return str(value)
         case Path():
             return _text(str(value))
-    return _MASK if _SENSITIVE.search(name) and not name.endswith("_file") else _text(str(value))
+    return _MASK if is_sensitive(name) else _text(str(value))
 
 
 def _text(text: str) -> str:

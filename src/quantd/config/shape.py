@@ -59,7 +59,7 @@ class Shape:
 
     def _venue_model(self, node: Node, path: Path) -> type[VenueSettings] | None:
         if not isinstance(node.value, dict):
-            self._report(node, path, node.describe(), "a mapping with a type, such as {type: paper, ...}")
+            self._report(node, path, node.kind(), "a mapping with a type, such as {type: paper, ...}")
             return None
         kind = node.value.get("type")
         known = choice(sorted(self._venue_types))
@@ -79,7 +79,7 @@ class Shape:
         if node.value is None:
             node = Node({}, node.origin, node.key_origin)
         if not isinstance(node.value, dict):
-            self._report(node, path, node.describe(), f"a mapping with keys such as {', '.join(_keys(model)[:3])}")
+            self._report(node, path, node.kind(), f"a mapping with keys such as {', '.join(_keys(model)[:3])}")
             return FAILED
         before = len(self.problems)
         values: dict[str, Any] = {}
@@ -189,7 +189,8 @@ class Shape:
             if detail["type"] == "value_error":
                 wanted = readable(detail["msg"])
             near = nearest(node.value, words) if words and isinstance(node.value, str) else None
-            self._report(node, path, node.describe(), wanted, near, at_value=True)
+            is_nested = all(get_origin(arm) in (dict, list, tuple) for arm in arms(inner))
+            self._report(node, path, node.kind() if is_nested else node.describe(), wanted, near, at_value=True)
             return FAILED
 
     def _report_invalid(self, error: ValidationError, node: Node, path: Path) -> None:

@@ -73,6 +73,10 @@ class Node:
             return [child.plain() for child in self.value]
         return self.value
 
+    def kind(self) -> str:
+        """Return what was found where more than a word belongs, without the word: a secret may stand in its section's place."""
+        return "text" if isinstance(self.value, str) else self.describe()
+
     def describe(self) -> str:
         """Return what was found, in words and short, with anything that looks like a login masked."""
         match self.value:
@@ -91,8 +95,9 @@ class Node:
 
 
 def shortened(text: str) -> str:
-    """Return `text` in quotes, without a login in an address, cut to 60 characters."""
+    """Return `text` in quotes, cut to 60 characters; of an address the host alone: login, path and query may be secret."""
     masked = re.sub(r"//[^/@]*@", "//***@", text)
+    masked = re.sub(r"(//[^/?#\s]+[/?#])\S+", r"\1***", masked)
     return f"'{masked}'" if len(masked) <= 60 else f"'{masked[:57]}...'"
 
 

@@ -68,7 +68,28 @@ CASES = [
         GOOD.replace("price: 65000", "price: 65000, spread_bp: 3"),
         ("base.yaml:4:", "venues.paper.data.synthetic.instruments.0.spread_bp:", "did you mean spread_bps?"),
     ),
-    Broken("a section that is text", GOOD + "feeds: fast\n", ("base.yaml:7:1: feeds:", "found 'fast'", "a mapping")),
+    Broken("a section that is text", GOOD + "feeds: fast\n", ("base.yaml:7:1: feeds:", "found text", "a mapping")),
+    Broken(
+        "a token in the place of its section",
+        GOOD + f"control: {{tokens: {{ann: {SECRET}}}}}\n",
+        ("base.yaml:7:20: control.tokens.ann:", "found text", "a mapping"),
+    ),
+    Broken(
+        "a key in the place of its venue",
+        GOOD.replace("venues:\n", f"venues:\n  oanda: {SECRET}\n"),
+        ("base.yaml:2:3: venues.oanda:", "found text", "a mapping"),
+    ),
+    Broken(
+        "a token that is a variable without its last part",
+        GOOD,
+        ("QUANTD__CONTROL__TOKENS__ANN: control.tokens.ANN:", "found text", "a mapping"),
+        env={"QUANTD__CONTROL__TOKENS__ANN": SECRET},
+    ),
+    Broken(
+        "an address with a secret in its path",
+        GOOD + f"notify: {{webhooks: {{a: {{url: 'http://hooks.example.com/{SECRET}/1'}}}}}}\n",
+        ("notify.webhooks.a.url: found 'http://hooks.example.com/***'", "https://"),
+    ),
     # values
     Broken(
         "no whole number",

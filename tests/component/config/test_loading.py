@@ -249,6 +249,17 @@ def test_no_secret_shows_anywhere_and_none_changes_the_hash(tmp_path: Path) -> N
     assert first.hash == second.hash
 
 
+def test_a_parameter_whose_name_says_secret_is_masked_wherever_it_stands(tmp_path: Path) -> None:
+    wrong = "api_key: planted-1, tokens: [planted-2], credentials: {user: planted-3}, smtp_passwd: planted-4"
+    text = BASE.replace("fast: 10,", f"fast: 10, {wrong},")
+
+    shown = show(loaded(tmp_path, text))
+
+    assert "planted" not in shown
+    assert "fast: 10  #" in shown
+    assert shown.count("'***'") == 4
+
+
 # what the composition root does with it
 
 

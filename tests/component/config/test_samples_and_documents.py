@@ -164,7 +164,7 @@ def test_show_of_a_broken_file_says_why_and_exits_with_2(tmp_path: Path, capsys:
     (tmp_path / "a.yaml").write_text("venues: 3\n")
 
     assert run_show([tmp_path / "a.yaml"], {}) == 2
-    assert "a.yaml:1:9: venues: found '3'" in capsys.readouterr().err
+    assert "a.yaml:1:9: venues: found text, expected a mapping" in capsys.readouterr().err
 
 
 def test_check_of_a_good_file_says_ok_and_runs_the_deeper_checks(capsys: pytest.CaptureFixture[str]) -> None:

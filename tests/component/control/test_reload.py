@@ -39,6 +39,7 @@ from quantd import SMA, Bar, Market, Strategy, param
 
 class Holder(Strategy):
     size: float = param(1.0, doc="what to hold")
+    api_key: str = param("", doc="what nobody should write here")
     needs: ClassVar = {Market}
 
     def setup(self) -> None:
@@ -91,9 +92,9 @@ def test_changed_strategies_begin_anew_with_their_books_and_the_others_do_not_no
     with quantd(["run", "q.yaml"], tmp_path) as daemon:
         until(lambda: site.held(daemon, "holder") == 1 and site.held(daemon, "other") == 2, 60, "both hold")
         assert changes(site.ask(daemon)[1]) == {}
-        site.change("q.yaml", "params: {size: 1}", "params: {size: 3}")
+        site.change("q.yaml", "params: {size: 1}", "params: {size: 3, api_key: not-for-the-journal}")
         _, told = site.ask(daemon)
-        assert changes(told) == {"strategy:holder": ("params size: 1 -> 3", "restart", "")}
+        assert changes(told) == {"strategy:holder": ("params size: 1 -> 3, api_key: default -> ***", "restart", "")}
         assert site.held(daemon, "holder") == 1, "a plan changes nothing"
         assert "plan changed" in site.ask(daemon, "--plan", "0" * 16)[1]["text"]
         assert site.ask(daemon, "--plan", told["plan"])[1]["applied"] == ["holder"]
