@@ -45,6 +45,7 @@ DELETE FROM bars WHERE (instrument, interval_ns) IN (
 """
 RETIRED_AFTER_NS = 90 * 86_400_000_000_000
 """A series whose newest bar is so much older than the store's newest belongs to nobody any more."""
+_ROW_TYPES = (int, float, float, float, float, float)
 _TRIM_EVERY = 64
 """Bars of a series between two trims: the file may hold that many more than asked."""
 _QUEUE_MAX = 100_000
@@ -149,13 +150,19 @@ class BarStore:
             return self._connect()
         except sqlite3.OperationalError:
             raise  # locked, or the disk: nothing is wrong with the content
-        except sqlite3.DatabaseError as error:
-            aside = self._path.with_name(self._path.name + ".unusable")
-            _log.warning("bar_store_put_aside", path=str(self._path), kept_as=str(aside), error=str(error))
-            self._path.replace(aside)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        except (
+            sqlite3.DatabaseError,
+            UnicodeDecodeError,
+        ) as error:  # the latter: SQLite's own words of a damaged table
+            self._put_aside(error)
             return self._connect()
+
+    def _put_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(self._path.name + ".unusable")
+        _log.warning("bar_store_put_aside", path=str(self._path), kept_as=str(aside), error=str(error))
+        self._path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, check_same_thread=False)
@@ -173,9 +180,19 @@ class BarStore:
             raise
         return connection
 
+    def _anew(self, connection: sqlite3.Connection, error: Exception) -> sqlite3.Connection:
+        """Begin a new file where this one turned out to be damaged: it would refuse bars at every start to come."""
+        connection.close()
+        try:
+            self._put_aside(error)
+            return self._connect()
+        except (OSError, sqlite3.Error) as failed:
+            _log.warning("bar_store_failed", path=str(self._path), error=str(failed))
+            return connection  # closed: refuses whatever comes
+
     def _serve(self, connection: sqlite3.Connection) -> None:
         """Write and read until told to stop; runs in the thread."""
-        self._retire(connection)
+        connection = self._retire(connection)
         running = True
         while running:
             batch = [self._queue.get()]
@@ -189,40 +206,47 @@ class BarStore:
                 if isinstance(item, Bar):
                     bars.append(item)
                     continue
-                self._write(connection, bars)
+                connection = self._write(connection, bars)
                 bars = []
                 if item is None:
                     running = False
                 else:
-                    self._answer(connection, item)
-            self._write(connection, bars)
+                    connection = self._answer(connection, item)
+            connection = self._write(connection, bars)
         connection.close()
 
-    def _write(self, connection: sqlite3.Connection, bars: Sequence[Bar]) -> None:
+    def _write(self, connection: sqlite3.Connection, bars: Sequence[Bar]) -> sqlite3.Connection:
+        """Write bars and return the connection to go on with."""
         if not bars:
-            return
+            return connection
         try:
             with connection:
                 connection.executemany(_INSERT, map(_row, bars))
                 for bar in bars:
                     self._trim(connection, (bar.instrument, bar.interval_ns))
         except sqlite3.Error as error:
+            if _is_damage(error) and (anew := self._anew(connection, error)) is not connection:
+                return self._write(anew, bars)
             self.dropped += len(bars)
             if not self._failing:
                 self._failing = True
                 _log.warning("bar_store_failed", path=str(self._path), error=str(error))
-            return
+            return connection
         self.stored += len(bars)
         if self._failing:
             self._failing = False
             _log.info("bar_store_recovered", path=str(self._path))
+        return connection
 
-    def _retire(self, connection: sqlite3.Connection) -> None:
+    def _retire(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         try:
             with connection:
                 connection.execute(_RETIRE, (RETIRED_AFTER_NS,))
         except sqlite3.Error as error:
+            if _is_damage(error):
+                return self._anew(connection, error)
             _log.warning("bar_store_failed", path=str(self._path), error=str(error))
+        return connection
 
     def _trim(self, connection: sqlite3.Connection, series: _Series) -> None:
         # The first bar of a series in a run trims at once: `keep` may have become smaller.
@@ -232,21 +256,32 @@ class BarStore:
             waited = 0
         self._since_trim[series] = waited
 
-    def _answer(self, connection: sqlite3.Connection, wish: _Load) -> None:
+    def _answer(self, connection: sqlite3.Connection, wish: _Load) -> sqlite3.Connection:
+        """Read what is wished for and return the connection to go on with."""
         if not wish.answer.set_running_or_notify_cancel():
-            return
-        try:
-            rows = connection.execute(_LOAD, (*wish.series, wish.count)).fetchall()
-        except sqlite3.Error as error:
-            _log.warning("bar_store_unreadable", path=str(self._path), error=str(error))
-            rows = []
+            return connection
         instrument, interval_ns = wish.series
-        wish.answer.set_result(
-            tuple(
-                Bar(instrument, closed - interval_ns, closed, open, high, low, close, volume, closed)
-                for closed, open, high, low, close, volume in reversed(rows)
-            )
-        )
+        bars: list[Bar] = []
+        try:
+            for row in connection.execute(_LOAD, (*wish.series, wish.count)):
+                if tuple(map(type, row)) != _ROW_TYPES:
+                    raise sqlite3.DatabaseError(f"a bar of {instrument} of other types: {row}")
+                closed, *prices = row
+                bars.append(Bar(instrument, closed - interval_ns, closed, *prices, closed))
+        except sqlite3.Error as error:
+            bars.clear()
+            if _is_damage(error):
+                connection = self._anew(connection, error)
+            else:
+                _log.warning("bar_store_unreadable", path=str(self._path), error=str(error))
+        wish.answer.set_result(tuple(reversed(bars)))
+        return connection
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether the file's content is at fault, not the disk or another process."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    return isinstance(error, sqlite3.DatabaseError) and code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _row(bar: Bar) -> tuple[str, int, int, float, float, float, float, float]:

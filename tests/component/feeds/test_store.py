@@ -129,6 +129,54 @@ async def test_an_unusable_file_is_put_aside_and_begun_anew(path: Path, write: C
     assert path.with_name("bars.db.unusable").exists()
 
 
+@pytest.mark.parametrize("found_by", ["start", "append"])
+async def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_begun_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch, found_by: str
+) -> None:
+    """Its first page is whole, so that it opens: every bar of every run to come was refused."""
+    async with opened(path) as store:
+        for minute in range(1_000):
+            store.append(bar(minute))
+    content = bytearray(path.read_bytes())
+    content[8_192:] = b"\xa5" * (len(content) - 8_192)
+    path.write_bytes(content)
+    if found_by == "append":
+        monkeypatch.setattr(BarStore, "_retire", lambda self, connection: connection)
+    async with opened(path) as store:
+        store.append(bar(1_000))
+        assert await store.load(A, 60, 9) == (bar(1_000),)
+        assert store.dropped == 0
+    assert path.with_name("bars.db.unusable").read_bytes()[8_192:] == bytes(content[8_192:])
+    async with opened(path) as store:
+        assert await store.load(A, 60, 9) == (bar(1_000),)
+
+
+async def test_a_bar_that_is_none_any_more_is_damage(path: Path) -> None:
+    async with opened(path) as store:
+        store.append(bar(0))
+        assert await store.load(A, 60, 9) == (bar(0),)
+        saboteur = sqlite3.connect(path, isolation_level=None)
+        saboteur.execute("UPDATE bars SET close = x'01'")
+        saboteur.close()
+        assert await store.load(A, 60, 9) == ()
+        store.append(bar(1))
+        assert await store.load(A, 60, 9) == (bar(1),)
+
+
+async def test_a_damaged_file_that_cannot_be_put_aside_costs_bars_and_not_the_daemon(path: Path) -> None:
+    path.with_name("bars.db.unusable").mkdir(parents=True)
+    async with opened(path) as store:
+        store.append(bar(0))
+        assert await store.load(A, 60, 9) == (bar(0),)
+        saboteur = sqlite3.connect(path, isolation_level=None)
+        saboteur.execute("UPDATE bars SET close = x'01'")
+        saboteur.close()
+        assert await store.load(A, 60, 9) == ()
+        store.append(bar(1))
+        assert await store.load(A, 60, 9) == ()
+        assert (store.stored, store.dropped) == (1, 1)
+
+
 async def test_a_disk_that_refuses_costs_bars_and_not_the_daemon(path: Path) -> None:
     async with opened(path) as store:
         store.append(bar(0))
