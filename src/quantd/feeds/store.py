@@ -266,8 +266,8 @@ class BarStore:
             for row in connection.execute(_LOAD, (*wish.series, wish.count)):
                 if tuple(map(type, row)) != _ROW_TYPES:
                     raise sqlite3.DatabaseError(f"a bar of {instrument} of other types: {row}")
-                closed, *prices = row
-                bars.append(Bar(instrument, closed - interval_ns, closed, *prices, closed))
+                closed, open_, high, low, close, volume = row
+                bars.append(Bar(instrument, closed - interval_ns, closed, open_, high, low, close, volume, closed))
         except sqlite3.Error as error:
             bars.clear()
             if _is_damage(error):

@@ -129,6 +129,18 @@ async def test_an_unusable_file_is_put_aside_and_begun_anew(path: Path, write: C
     assert path.with_name("bars.db.unusable").exists()
 
 
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def damage(path: Path) -> bytes:
+    """Write over all but the first two pages; what they hold now."""
+    content = read(path)
+    rest = b"\xa5" * (len(content) - 8_192)
+    path.write_bytes(content[:8_192] + rest)
+    return rest
+
+
 @pytest.mark.parametrize("found_by", ["start", "append"])
 async def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_begun_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch, found_by: str
@@ -137,16 +149,14 @@ async def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_begun_anew(
     async with opened(path) as store:
         for minute in range(1_000):
             store.append(bar(minute))
-    content = bytearray(path.read_bytes())
-    content[8_192:] = b"\xa5" * (len(content) - 8_192)
-    path.write_bytes(content)
+    rest = damage(path)
     if found_by == "append":
         monkeypatch.setattr(BarStore, "_retire", lambda self, connection: connection)
     async with opened(path) as store:
         store.append(bar(1_000))
         assert await store.load(A, 60, 9) == (bar(1_000),)
         assert store.dropped == 0
-    assert path.with_name("bars.db.unusable").read_bytes()[8_192:] == bytes(content[8_192:])
+    assert read(path.with_name("bars.db.unusable"))[8_192:] == rest
     async with opened(path) as store:
         assert await store.load(A, 60, 9) == (bar(1_000),)
 
