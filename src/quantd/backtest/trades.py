@@ -129,8 +129,8 @@ def _charge(book: Book, fee: tuple[str, Decimal], price: Decimal, state: State) 
     """Take a fee off a book and return it in the base currency; one in the base asset shrinks a position on spot."""
     rules, (asset, amount) = book.instrument, fee
     if asset == rules.base and not state.portfolio.account(rules.venue).is_margin:
-        book.quantity -= amount / rules.units_per_quantity
-        book.cost -= amount * price
+        if amount:
+            book.trade(-amount / rules.units_per_quantity, price)
         asset, amount = rules.settlement_currency, amount * price
     book.pay(asset, amount)
     return float(amount) * _rate(state.rates, asset)

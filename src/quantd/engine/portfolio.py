@@ -265,14 +265,14 @@ class Portfolio:
     def _charge(  # noqa: PLR0913 -- one fee of one fill
         self, book: Book, account: AccountBalances, asset: str, amount: Decimal, price: Decimal, at_ns: int
     ) -> None:
-        """Take a fee; one in the base asset of a spot account shrinks the position, at its cost."""
+        """Take a fee; one in the base asset of a spot account is as if so much had been sold, and the proceeds paid."""
         rules = book.instrument
         account.move(asset, -amount, at_ns)
         if asset == rules.base and not account.is_margin:
             held = amount / rules.units_per_quantity
-            book.quantity -= held
-            self.nets[rules.id].quantity -= held
-            book.cost -= amount * price
+            if held:
+                book.trade(-held, price)
+                self.nets[rules.id].trade(-held, price)
             book.realised -= amount * price
         else:
             book.pay(asset, amount)

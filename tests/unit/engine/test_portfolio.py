@@ -118,6 +118,42 @@ def test_a_fee_in_base_shrinks_the_spot_position_at_its_cost() -> None:
     assert (book.average_price, book.realised) == (D(100), D("-0.2"))
 
 
+def test_a_fee_in_base_of_a_sale_takes_what_it_cost_off_the_position_and_leaves_nothing_behind_when_that_is_all() -> (
+    None
+):
+    """Of a coin that pays its own fees. 1.001 bought at 100; one sold at 200, and the rest went as the fee."""
+    portfolio = make_portfolio()
+    portfolio.fill("s", BTC, Side.BUY, fill("1.001", "100"), NOW)
+    portfolio.fill("s", BTC, Side.SELL, fill("1", "200", fees=(("BTC", D("0.001")),), id="2"), NOW)
+    for holding in (portfolio.book("s", BTC), portfolio.nets[BTC]):
+        assert (holding.quantity, holding.cost) == (D(0), D(0))
+    assert portfolio.book("s", BTC).realised == D("200") - D("100.1")
+    portfolio.fill("s", BTC, Side.BUY, fill("1", "50", id="3"), NOW)
+    assert portfolio.book("s", BTC).average_price == 50
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-9, 9).filter(bool), st.integers(1, 500), st.integers(-2, 9)), min_size=1, max_size=30
+    ),
+    st.integers(1, 500),
+)
+def test_whatever_fees_in_base_were_taken_profit_is_what_is_owned_less_what_was_paid(
+    trades: list[tuple[int, int, int]], mark: int
+) -> None:
+    portfolio, owned, paid = make_portfolio(), D(0), D(0)
+    for number, (quantity, price, thousandths) in enumerate(trades):
+        fee, side = D(thousandths) / 1000, Side.BUY if quantity > 0 else Side.SELL
+        portfolio.fill("s", BTC, side, fill(str(abs(quantity)), str(price), fees=(("BTC", fee),), id=str(number)), NOW)
+        owned += quantity - fee
+        paid += quantity * price
+    book, net = portfolio.book("s", BTC), portfolio.nets[BTC]
+    assert book.quantity == net.quantity == owned
+    assert book.quantity or not book.cost
+    assert abs(net.cost - book.cost) < D("1e-20")
+    assert abs(book.realised + book.unrealised(D(mark)) - (owned * mark - paid)) < D("1e-20")
+
+
 def test_a_margin_account_moves_by_profit_and_fees_only() -> None:
     portfolio = make_portfolio(margin=True)
     portfolio.account("paper").replace([make_balance("USD", 1_000)], 0, {})
