@@ -1,10 +1,10 @@
 """Our state against the simulated TradeLocker's own truth, to the last digit: orders, lots, money."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import Any
 
-from quantd.domain.orders import OrderState
+from quantd.domain.orders import ClientOrderId, OrderState
 from quantd.engine.state import State
 
 
@@ -25,16 +25,22 @@ def _orders(state: State, truth: Any) -> list[str]:
     """Compare orders: what carries our id and what closed a position must be known to us, with what traded of it."""
     found = []
     ours = {venue_id: order for order in state.orders.all_orders() for venue_id in order.venue_order_ids}
+    made_by: defaultdict[ClientOrderId, list[Any]] = defaultdict(list)
+    """By our order, those of the server's that are it: a close may be two."""
     for theirs in truth["orders"]:
         order = ours.pop(theirs["id"], None)
-        filled = Decimal(theirs["filledQuantity"])
-        if order is None:
-            if filled or theirs["role"] == "entry":
-                found.append(f"we know nothing of {theirs}")
-        elif order.filled != filled:
-            found.append(f"{theirs['id']}: filled {order.filled} with us, {filled} there")
-        elif order.is_open != (theirs["state"] in ("working", "partially_filled")):
-            found.append(f"{theirs['id']}: {order.state.value} with us, {theirs['state']} there")
+        if order is not None:
+            made_by[order.client_order_id].append(theirs)
+        elif Decimal(theirs["filledQuantity"]) or theirs["role"] == "entry":
+            found.append(f"we know nothing of {theirs}")
+    for order_id, parts in made_by.items():
+        order, names = state.orders[order_id], [one["id"] for one in parts]
+        filled = sum(Decimal(one["filledQuantity"]) for one in parts)
+        states = {one["state"] for one in parts}
+        if order.filled != filled:
+            found.append(f"{names}: filled {order.filled} with us, {filled} there")
+        elif order.is_open != bool(states & {"working", "partially_filled"}):
+            found.append(f"{names}: {order.state.value} with us, {states} there")
     # What the server refused and lists all the same was never at its exchange.
     held = (venue_id for venue_id, order in ours.items() if order.state is not OrderState.REJECTED)
     return found + [f"we have {venue_id}, the server does not" for venue_id in held]

@@ -41,6 +41,8 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Trigger price of a stop."""
     lot: str = ""
     """The venue's id of the lot that this order can only close: an exit that hangs on it, and no exposure of its own."""
+    parts: tuple[str, ...] = ()
+    """Venue ids of further orders by which the venue has made this one; quantities and fills are those of all of them."""
 
 
 class AccountSnapshot(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -202,11 +202,11 @@ class Intake:
                 self._keep(report)
                 return
         take_terms(context, order, report)
-        named = bool(report.venue_order_id) and report.venue_order_id not in order.venue_order_ids
-        if named:
-            context.record(OrderAcknowledged(order.client_order_id, report.venue_order_id, context.now_ns))
-            early = self._early.pop((report.instrument, report.venue_order_id), None)
-            if early is not None:
+        names = [one for one in (*report.parts, report.venue_order_id) if one and one not in order.venue_order_ids]
+        for name in names:
+            context.record(OrderAcknowledged(order.client_order_id, name, context.now_ns))
+            early = self._early.pop((report.instrument, name), None)
+            if early is not None and not report.parts:  # of one part it would tell as if it were the whole
                 self.report(early, order)
         changed = False
         if not is_beyond(context, order, report):  # its name is true all the same: else nothing could cancel it
@@ -214,7 +214,7 @@ class Intake:
             changed = self._booking.take(order, report)
             changed = self._end_or_reopen(order, report) or changed
             self._settle_by_end(order)
-        if named and not changed:
+        if names and not changed:
             self._changed(order, None)
 
     def _keep(self, report: OrderReport) -> None:

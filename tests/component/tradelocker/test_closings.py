@@ -77,64 +77,6 @@ def test_a_lost_part_close_is_not_taken_for_a_person_s_of_another_size() -> None
     run(body)
 
 
-def test_a_whole_close_by_two_orders_is_ours_by_the_first_and_the_other_is_told_with_the_lot() -> None:
-    async def body(site: Site) -> None:
-        await site.open(quantity="0.3")
-        lot = await site.lot()
-        site.venue.adjust({"close_in_two": True})
-        close = site.close(lot.venue_id)
-        first = only(await site.tl.close_lot(close))
-        assert (first.client_order_id, first.filled_quantity) == (close.client_order_id, D("0.15"))
-        site.known.add(first.venue_order_id)
-        snapshot = await site.look()
-        assert (snapshot.lots, snapshot.lots_complete) == ((), True)
-        told = {one.venue_order_id: one for one in closings(snapshot)}
-        assert {one.lot for one in told.values()} == {lot.venue_id}
-        assert sum(one.filled_quantity for one in told.values()) == D("0.3")
-        assert first.venue_order_id in told
-
-    run(body)
-
-
-def test_a_lost_part_close_by_two_orders_is_found_by_both_and_not_called_absent() -> None:
-    """It was: the engine then closed as much again."""
-
-    async def body(site: Site) -> None:
-        await site.open(quantity="0.3")
-        lot = await site.lot()
-        site.venue.adjust({"close_in_two": True})
-        site.faults.add([FaultRule(Action.DROP_AFTER, "close_position", times=1)])
-        close, sent_at_ns = site.close(lot.venue_id, "0.1"), site.clock.now_ns()
-        assert isinstance(await site.tl.close_lot(close), Unknown)
-        found = await site.settled(close, sent_at_ns)
-        assert isinstance(found, Found)
-        assert found.report.filled_quantity == D("0.05")
-        site.known.add(found.report.venue_order_id)
-        snapshot = await site.look()
-        assert [lot.quantity for lot in snapshot.lots] == [D("0.2")]
-        told = {one.venue_order_id: one.filled_quantity for one in closings(snapshot)}
-        assert len(told) == 2
-        assert sum(told.values()) == D("0.1")
-
-    run(body)
-
-
-def test_the_other_part_of_one_close_is_not_taken_for_the_next_close_of_as_much() -> None:
-    async def body(site: Site) -> None:
-        await site.open(quantity="0.3")
-        lot = await site.lot()
-        site.venue.adjust({"close_in_two": True})
-        first = only(await site.tl.close_lot(site.close(lot.venue_id, "0.2")))
-        site.known.add(first.venue_order_id)
-        site.venue.adjust({"close_in_two": False})
-        second = only(await site.tl.close_lot(site.close(lot.venue_id, "0.1")))
-        snapshot = await site.look()
-        assert (snapshot.lots, first.filled_quantity, second.filled_quantity) == ((), D("0.1"), D("0.1"))
-        assert len({one.venue_order_id for one in closings(snapshot)} | {second.venue_order_id}) == 3
-
-    run(body)
-
-
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_a_lost_part_close_is_not_called_absent_while_the_position_lacks_more_than_orders_tell(is_seen: bool) -> None:
     """The history may lag longer than the quiet period; one that never shows the order leaves it to a person."""

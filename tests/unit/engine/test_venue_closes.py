@@ -7,7 +7,7 @@ import pytest
 
 from quantd.domain.commands import CloseLot
 from quantd.domain.events import OperationSent
-from quantd.domain.facts import ExternalOrderSeen, FillRecorded
+from quantd.domain.facts import ExternalOrderSeen, FillRecorded, OrderMoved
 from quantd.domain.fills import Fill
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.lots import Lot, LotProtection
@@ -227,6 +227,35 @@ def test_another_s_close_of_the_lot_while_ours_was_unanswered_is_booked_after_th
     assert held(rig) == 0
     assert [one.venue_order_id for one in rig.of(ExternalOrderSeen)] == ["by-hand"]
     check_rig(rig)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_close_that_the_venue_made_by_two_orders_is_booked_once_under_both_names(early: bool) -> None:
+    rig = make_rig()
+    enter(rig, None)
+    rig.do(lambda s: s.close(BTC))
+    out = rig.sent(CloseLot)[-1].client_order_id
+    rig.handle(OperationSent(out, 1, rig.now_ns))
+    fills = tuple(Fill(f"c{n}", D(1), D(100), lot="7") for n in (1, 2))
+    parts = [
+        OrderReport(
+            BTC, f"p{n}", OrderState.FILLED, D(1), rig.now_ns, side=Side.SELL, quantity=D(1), fills=(fill,),
+            kind=OrderKind.MARKET, lot="7",
+        )
+        for n, fill in enumerate(fills, start=1)
+    ]  # fmt: skip
+    for part in parts if early else ():
+        rig.handle(part)
+    whole = rig.report_of(out, venue_order_id="p2", parts=("p1",), filled_quantity=D(2), fills=fills)
+    rig.answer(out, Accepted((msgspec.structs.replace(whole, state=OrderState.FILLED),)))
+    for part in parts:
+        rig.handle(part)
+    assert (held(rig), rig.live(out).filled, rig.live(out).state) == (D(0), D(2), OrderState.FILLED)
+    assert rig.live(out).venue_order_ids == ["p1", "p2"]
+    assert rig.of(OrderMoved) == [], "ended short by its first part, the rest would be closed again"
+    assert rig.of(ExternalOrderSeen) == []
+    check_rig(rig)
+    check_image(rig)
 
 
 def test_what_closed_a_part_of_a_lot_is_booked_also_when_it_is_told_after_the_rest_was_closed() -> None:

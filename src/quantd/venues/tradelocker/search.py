@@ -1,18 +1,22 @@
 """Finds out what became of a write whose answer was lost or says too little; never sends an order again.
 
 Used by the connector. A lost create is found by its tag, the strategy id, in the open orders, the history and the positions;
-two that carry it are for a person to tell apart. A close is found as the order that closed its position. `absence` says what
+two that carry it are for a person to tell apart. A close is found as the order that closed its position, or the orders. `absence` says what
 proves that a write did not happen; for the close of a part, which must not be made twice, also the position has to be whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
 from typing import Final
 
+import msgspec
+
 from quantd.domain.commands import Amend, Cancel, CloseLot, Submit
-from quantd.domain.orders import OrderKind
+from quantd.domain.numbers import ZERO
+from quantd.domain.orders import ENDS, OrderKind, OrderState
 from quantd.domain.outcomes import Ambiguous, Found, NotFound, Resolution, StillUnknown
+from quantd.domain.reports import OrderReport
 from quantd.ports import Clock
 from quantd.venues.absence import CLOCK_ERROR_NS, Progress, Searches
 from quantd.venues.alerts import Alerts
@@ -32,7 +36,8 @@ _PATIENCE_NS = 3 * SECOND_NS
 _UNEXPLAINED_NS = 60 * SECOND_NS
 """After so long a position that lacks more than its orders tell is for a person: a close of ours may have done it or not."""
 _PARTS_MAX = 10
-_SECOND_PARTS_KEPT = 100
+_REST_NS = 15 * SECOND_NS
+"""So long after a close that has traded in part only, an order of the server's for the rest may still follow."""
 
 Write = Submit | Amend | Cancel | CloseLot
 
@@ -57,8 +62,6 @@ class Search:
         self._known_ids = known_ids
         self._alerts = alerts
         self._searches = Searches(clock, quiet_period_s=QUIET_PERIOD_S, look_every_s=LOOK_EVERY_S, retry_s=_RETRY_S)
-        self._second_parts: dict[str, str] = {}
-        """Orders that were the other part of a close -> the client order id of that close."""
 
     async def step(self, command: Write, sent_at_ns: int, lane: Lane = Lane.RECONCILE) -> Resolution:
         """Take one step for a write that may have left at `sent_at_ns` (wall time)."""
@@ -134,22 +137,18 @@ class Search:
         sides = {position.id: position.side for position in positions.values()}
         rows = closing_orders({**working, **history.rows}.values(), sides, unfilled=True)
         since_ns = sent_at_ns - CLOCK_ERROR_NS
-        spent = {row for row, close in self._second_parts.items() if close != command.client_order_id}
-        untold = [row for row in rows if row.id not in known | spent and _may_close(row, command, since_ns)]
+        untold = [row for row in rows if row.id not in known and _may_close(row, command, since_ns)]
         mine = [row for row in untold if command.quantity in (None, row.quantity)]
         # One that ended without a trade has closed nothing, and is the answer only where no other is.
         live = [row for row in mine if row.filled > 0 or not row.final]
         if len(live) > 1 and command.quantity is not None:
             return Ambiguous(tuple(sorted(row.id for row in live)))
-        live = live or _two_parts(untold, command.quantity)
-        if live or mine:
-            # Of two orders by which one close may be made the first that traded is taken for ours. The other is told as what
-            # took from the same position, as is a person's close of all there is.
-            row = next((one for one in live if one.filled > 0), (live or mine)[0])
-            if command.quantity is not None:
-                self._spend((one.id for one in live if one is not row), command.client_order_id)
-            self._orders.note(row.id, sent_at_ns)
-            return Found(await self._orders.told(row, lane, client_order_id=command.client_order_id))
+        parts = live if command.quantity is None else _parts(untold, live, command.quantity)
+        parts = parts or mine[:1]
+        if command.quantity is not None and self._may_follow(parts, command.quantity, sent_at_ns):
+            return StillUnknown("rest_not_closed_yet", _RETRY_S)
+        if parts:
+            return Found(await self._told_as_one(parts, command, sent_at_ns, lane))
         if not history.complete:
             return StillUnknown("history_not_complete", _RETRY_S)
         resolution = self._searches.missed(progress, begun, sent_at_ns)
@@ -160,12 +159,39 @@ class Search:
         is_over = begun.monotonic_ns - progress.begun_ns >= _UNEXPLAINED_NS
         return Ambiguous(()) if is_over else StillUnknown("position_lacks_more_than_orders_tell", _RETRY_S)
 
-    def _spend(self, orders: Iterable[str], close: str) -> None:
-        """Take orders for the other part of a close: the next one of the same position may be for as much."""
-        for order in orders:
-            self._second_parts[order] = close
-            if len(self._second_parts) > _SECOND_PARTS_KEPT:
-                del self._second_parts[next(iter(self._second_parts))]
+    def _may_follow(self, parts: Sequence[OrderRow], quantity: Decimal, sent_at_ns: int) -> bool:
+        """Tell whether another order may follow for the rest of a close, or goes on with it.
+
+        What is told as the end of a close has the engine close the rest again, and the server's own rest comes on top.
+        """
+        if len(parts) > 1:
+            return not all(row.final for row in parts)
+        is_partial = any(row.final and row.filled < quantity for row in parts)
+        return is_partial and self._clock.now_ns() - sent_at_ns < _REST_NS
+
+    async def _told_as_one(
+        self, rows: Sequence[OrderRow], command: CloseLot, sent_at_ns: int, lane: Lane
+    ) -> OrderReport:
+        """Return the report of a close that the server has made by these orders."""
+        reports = []
+        for row in rows:
+            self._orders.note(row.id, sent_at_ns)
+            reports.append(await self._orders.told(row, lane, client_order_id=command.client_order_id))
+        if len(reports) == 1:
+            return reports[0]
+        filled = sum((one.filled_quantity for one in reports), ZERO)
+        quantity = command.quantity or sum((row.quantity for row in rows), ZERO)
+        *others, last = reports
+        return msgspec.structs.replace(
+            last,
+            state=_state_of(reports, is_whole=filled >= quantity),
+            parts=tuple(one.venue_order_id for one in others),
+            filled_quantity=filled,
+            quantity=quantity,
+            average_price=None,
+            fills=tuple(fill for one in reports for fill in one.fills),
+            created_at_ns=reports[0].created_at_ns,
+        )
 
     async def _is_whole(self, lot: str, positions: Mapping[str, PositionRow], lane: Lane) -> bool:
         """Tell whether orders tell of all that is missing of a position."""
@@ -174,10 +200,26 @@ class Search:
         return self._closings.is_explained(lot, positions, rows)
 
 
-def _two_parts(rows: Iterable[OrderRow], quantity: Decimal | None) -> list[OrderRow]:
-    """Return two orders that close so much together: documented is that a close is made by an IOC, then a GTC."""
+def _parts(rows: Iterable[OrderRow], whole: Sequence[OrderRow], quantity: Decimal) -> list[OrderRow]:
+    """Return the orders by which a close of so much was made: documented is that an IOC goes first, then a GTC.
+
+    Args:
+        rows: Those that may have closed it.
+        whole: Of them the one for all of it, where there is one.
+        quantity: Lots that the close was for.
+    """
     live = [row for row in rows if row.filled > 0 or not row.final][:_PARTS_MAX]
+    if whole:
+        rest = quantity - whole[0].filled
+        others = [row for row in live if row is not whole[0] and row.quantity == rest] if whole[0].final else []
+        return [whole[0], *others[:1]]
     return next(([one, other] for one, other in combinations(live, 2) if one.quantity + other.quantity == quantity), [])
+
+
+def _state_of(reports: Sequence[OrderReport], *, is_whole: bool) -> OrderState:
+    if is_whole:
+        return OrderState.FILLED
+    return next((one.state for one in reports if one.state not in ENDS), OrderState.CANCELLED)
 
 
 def _may_close(row: OrderRow, command: CloseLot, since_ns: int) -> bool:
