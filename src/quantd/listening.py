@@ -24,13 +24,37 @@ _SWEEP_S: Final = 0.5
 _log = structlog.get_logger("quantd.listening")
 
 
+class Ration:
+    """How many lines strangers may have written to the log: who sends rubbish must not fill the disk that the journal is on."""
+
+    def __init__(self, most: int = 60, within_s: float = 60.0) -> None:
+        self._most = most
+        self._within_s = within_s
+        self._began_s = float("-inf")
+        self._told = self._left_out = 0
+
+    def take(self) -> int | None:
+        """Return how many lines were left out since the last one; None where this one is left out too."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._began_s >= self._within_s:
+            self._began_s, self._told = now_s, 0
+        if self._told >= self._most:
+            self._left_out += 1
+            return None
+        self._told += 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
 class DiscreetProtocol(RequestHandler):
     """The library's protocol, but neither its answer to an error nor its log line holds a byte of the request."""
 
-    __slots__ = ("listener",)
+    __slots__ = ("listener", "ration")
 
     listener: str
     """Whose port it is, for the log."""
+    ration: Ration
+    """Of the lines about what cannot be read; one for the port."""
 
     def unreadable(self, status: int) -> web.Response:
         """Return the answer to a request that cannot be read or whose handler failed."""
@@ -46,8 +70,11 @@ class DiscreetProtocol(RequestHandler):
         """Answer with the status alone; the log names the kind of error and the line of code, for a fault of ours."""
         frames = traceback.extract_tb(exc.__traceback__) if exc is not None else []
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames and status >= 500 else None
-        log = _log.error if status >= 500 else _log.warning
-        log("request_failed", listener=self.listener, status=status, error=type(exc).__name__, where=where)
+        told = {"listener": self.listener, "status": status, "error": type(exc).__name__, "where": where}
+        if status >= 500:
+            _log.error("request_failed", **told)
+        elif (left_out := self.ration.take()) is not None:
+            _log.warning("request_failed", **told, **({"left_out": left_out} if left_out else {}))
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer has left already")
         response = self.unreadable(status)
@@ -188,6 +215,7 @@ class Listener:
         self._host = host
         self._port = port
         self._lingering_s = lingering_s
+        self._ration = Ration()
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_STOP_S)
         self._listening: asyncio.Server | None = None
 
@@ -237,7 +265,7 @@ class Listener:
             keepalive_timeout=KEEP_ALIVE_S,
             lingering_time=self._lingering_s,
         )
-        protocol.listener = self._name
+        protocol.listener, protocol.ration = self._name, self._ration
         if bounds is not None and deadlines is not None:
             protocol.gone = deadlines.gone
             deadlines.began(protocol, bounds.first_s)

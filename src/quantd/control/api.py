@@ -256,6 +256,9 @@ class ControlListener:
         code: str,
         began: float,
     ) -> None:
+        left_out = 0 if caller is not None or status < 400 else self._connections.ration.take()
+        if left_out is None:
+            return  # a web page that somebody has open may ask a thousand times a second, and is refused as often
         level = _log.warning if status >= 400 else _log.info if route is not None and route.action else _log.debug
         level(
             "control_request",
@@ -265,6 +268,7 @@ class ControlListener:
             status=status,
             reason=code,
             duration_s=round(asyncio.get_running_loop().time() - began, 4),
+            **({"left_out": left_out} if left_out else {}),
         )
 
 

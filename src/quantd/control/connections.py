@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from quantd.listening import CountedProtocol, Deadlines, Refused
+from quantd.listening import CountedProtocol, Deadlines, Ration, Refused
 
 _STOP_S = 2.0
 
@@ -48,6 +48,8 @@ class Connections:
         self._idle_s = idle_s
         self._busy_s = busy_s
         self._deadlines = Deadlines(most)
+        self.ration = Ration()
+        """Of the log's lines about strangers."""
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
@@ -63,7 +65,7 @@ class Connections:
             max_field_size=4096,
             auto_decompress=False,
         )
-        protocol.listener = "control"
+        protocol.listener, protocol.ration = "control", self.ration
         protocol.answer = self._unreadable
         protocol.gone = self._deadlines.gone
         self._deadlines.began(protocol, self._idle_s)

@@ -4,6 +4,7 @@ import re
 from importlib.resources import files
 
 import aiohttp
+from structlog.testing import capture_logs
 
 from quantd.control.web_page import page_files
 from tests.component.control.house import TOKENS, House
@@ -43,6 +44,18 @@ async def test_the_pages_files_take_no_token_and_hold_the_browser_to_themselves(
         assert policy.startswith("default-src 'none'; script-src 'self'; ")
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
+
+
+async def test_what_another_page_asks_over_and_over_does_not_fill_the_log(house: House) -> None:
+    with capture_logs() as lines:
+        async with aiohttp.ClientSession() as session:
+            for _ in range(70):
+                foreign = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+                async with session.get(f"{house.address}/v1/status", headers=foreign) as answer:
+                    assert answer.status == 403
+        assert len([line for line in lines if line["event"] == "control_request"]) == 60
+        assert await asked(house, "/v1/halt", TOKEN | {"Content-Type": "application/json"}, "POST", "{}") == 422
+    assert lines[-1]["by"] == "ann", "whoever has a token is told of in any case"
 
 
 def test_the_pages_files_name_no_host_and_make_no_text_into_markup() -> None:

@@ -7,7 +7,9 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from quantd.listening import Bounds, Listener
+from quantd.clock import LoopClock
+from quantd.listening import Bounds, Listener, Ration
+from quantd.testing.loop import run_virtual
 
 SECRET = "planted-token-1c97"
 
@@ -175,3 +177,21 @@ async def test_a_connection_with_a_request_under_way_makes_no_room() -> None:
         assert (await reader.read()).endswith(b"done")
     writer.close()
     await listener.stop()
+
+
+async def test_who_sends_rubbish_does_not_fill_the_log(listener: Listener) -> None:
+    with capture_logs() as lines:
+        for _ in range(70):
+            assert " 400 " in await exchange(listener.port, "rubbish\r\n\r\n")
+    assert len(lines) == 60
+
+
+def test_what_is_left_out_of_the_log_is_counted_with_the_next_line() -> None:
+    async def told(clock: LoopClock) -> list[int | None]:
+        ration, seen = Ration(most=2, within_s=60), []
+        for pause_s in (0, 1, 1, 1, 57, 1):
+            await asyncio.sleep(pause_s)
+            seen.append(ration.take())
+        return seen
+
+    assert run_virtual(told) == [0, 0, None, None, 2, 0]
