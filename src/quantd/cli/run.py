@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 from collections.abc import Callable
 from contextlib import closing
@@ -33,6 +34,7 @@ _GC_THRESHOLDS = (20_000, 10, 20)
 def run(files: Files) -> None:
     """Run the daemon until SIGINT, SIGTERM or SIGHUP; a second signal hurries the end."""
     hold_kill_signal()
+    leave_no_core()
     use_exact_arithmetic()
     environ = dict(os.environ)  # with the secrets, which `load` takes out of the process's own
     try:
@@ -62,6 +64,12 @@ def _run(settings: Settings, read: Callable[[], Settings]) -> int:
     except (BarStoreFailed, JournalError, ListenFailed) as error:
         typer.echo(f"quantd: {error}", err=True)
         return 1
+
+
+def leave_no_core() -> None:
+    """Have a crash write no core file, of this process or of its children: the keys are in memory."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def quiet_collector() -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import resource
+import signal
 import socket
 import types
 from collections.abc import Iterator, MutableMapping
@@ -132,6 +134,29 @@ def exchange(port: int, sent: str) -> str:
         with contextlib.suppress(ConnectionResetError), one.makefile("rb") as answer:
             return answer.read().decode("latin-1")
     return ""
+
+
+@pytest.fixture
+def cores_are_written() -> Iterator[None]:
+    """As in most containers: a process that is started now would write one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard == 0:
+        pytest.skip("this machine lets no process write a core")
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@pytest.mark.usefixtures("cores_are_written")
+def test_a_crash_leaves_no_core_with_the_keys_in_it(tmp_path: Path) -> None:
+    (tmp_path / "q.yaml").write_text(CONFIG.format(port=free_port(), strategies=ROOT / "strategies"))
+    with quantd(["run", "q.yaml"], tmp_path, **secrets()) as daemon:
+        daemon.wait_line("health_listens")
+        limits = Path(f"/proc/{daemon.pid}/limits").read_text()
+        told = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+        assert told.split()[4] == "0"
+        assert daemon.signal(signal.SIGSEGV) == -signal.SIGSEGV
+    assert not list(tmp_path.rglob("core*"))
 
 
 @pytest.mark.timeout(120)
