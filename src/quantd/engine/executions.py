@@ -5,12 +5,13 @@ Used by the intake. Pure: an order, a report and the instrument's rules in, fill
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from quantd.domain.fills import Fill, Quality
 from quantd.domain.instruments import Instrument
-from quantd.domain.numbers import ZERO
+from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import OrderSpec, Side
 from quantd.domain.reports import OrderReport
 from quantd.engine.orders import LiveOrder
@@ -77,8 +78,7 @@ def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Deci
     average, spec = report.average_price, order.spec
     if average is not None:
         if all(fill.quality is Quality.CONFIRMED for fill in order.fills.values()):
-            before = sum((fill.quantity * fill.price for fill in order.fills.values()), ZERO)
-            price, quality = (average * report.filled_quantity - before) / quantity, Quality.CONFIRMED
+            price, quality = _implied(order, average, report.filled_quantity, rules), Quality.CONFIRMED
         else:
             # Bounds in the sum would leave this fill with their error, perhaps below zero; `corrections` shares it out.
             price, quality = average, Quality.ESTIMATED
@@ -92,6 +92,29 @@ def derived(order: LiveOrder, report: OrderReport, rules: Instrument, mark: Deci
     return Fill(fill_id, quantity, price, quality, fees, occurred_at_ns=report.occurred_at_ns, lot=lot)
 
 
+def _implied(order: LiveOrder, average: Decimal, filled: Decimal, rules: Instrument) -> Decimal:
+    """Return the price at which all but the confirmed fills make the average of `filled` true.
+
+    The average itself, where that is a price at which nothing can have traded and no more than the rounding of averages:
+    half a tick of all that was filled, laid upon a small part, is many times its price, or below zero.
+    """
+    confirmed = [fill for fill in order.fills.values() if fill.quality is Quality.CONFIRMED]
+    known = sum((fill.quantity for fill in confirmed), ZERO)
+    quantity = filled - known
+    price = (average * filled - sum((fill.quantity * fill.price for fill in confirmed), ZERO)) / quantity
+    limit, off = order.spec.price, abs(price - average)
+    if limit is None:
+        is_far = off > average * _FAR
+    else:
+        is_far = price > limit if order.spec.side is Side.BUY else price < limit
+    rounding = min(rules.tick(average), ONE.scaleb(int(average.as_tuple().exponent))) / 2
+    return average if (is_far or price <= 0) and off <= rounding * (filled + known) / quantity else price
+
+
+_FAR: Final = Decimal("0.01")
+"""Share of the average by which one part of a market order is taken to differ from it at the most."""
+
+
 def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Iterator[tuple[Fill, Fill]]:
     """Yield (before, after) for what a report with no new quantity knows better.
 
@@ -102,9 +125,7 @@ def corrections(order: LiveOrder, report: OrderReport, rules: Instrument) -> Ite
     after = {fill.id: fill for fill in fills}
     estimated = [fill for fill in fills if fill.quality is Quality.ESTIMATED]
     if report.average_price is not None and estimated:
-        known = sum((fill.quantity * fill.price for fill in fills if fill.quality is Quality.CONFIRMED), ZERO)
-        quantity = sum((fill.quantity for fill in estimated), ZERO)
-        price = (report.average_price * order.filled - known) / quantity
+        price = _implied(order, report.average_price, order.filled, rules)
         for fill in estimated:
             fees = scheduled_fees(rules, order.spec, fill.quantity, price) if report.fees is None else fill.fees
             after[fill.id] = msgspec.structs.replace(fill, price=price, quality=Quality.CONFIRMED, fees=fees)

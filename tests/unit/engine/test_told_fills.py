@@ -2,10 +2,13 @@
 
 from decimal import Decimal
 
+import pytest
+
 from quantd.domain.events import FlattenOrdered
-from quantd.domain.facts import FillRecorded
+from quantd.domain.facts import FillCorrected, FillRecorded
 from quantd.domain.fills import Fill, Quality
-from quantd.domain.orders import OrderState
+from quantd.domain.orders import Limit, Market, OrderState
+from quantd.engine.risk.limits import Limits
 from quantd.testing.builders import BTC, Rig
 from tests.unit.engine.acts import buy
 
@@ -42,6 +45,32 @@ def test_what_told_fills_leave_open_is_of_the_newest_one_s_lot() -> None:
         told = (Fill(f"v/{filled}", filled, D(100), lot="7"),)
         rig.report(order, filled_quantity=filled, fills=told, average_price=D(100), state=OrderState.PARTIALLY_FILLED)
     assert [(one.fill.quantity, one.fill.lot) for one in rig.of(FillRecorded)] == [(D(1), "7"), (D(2), "7")]
+
+
+@pytest.mark.parametrize(
+    ("averages", "part", "limit", "price"),
+    [
+        (("100.00", "100.01"), "0.001", "100.02", "100.01"),  # 10,100.01 by the sums
+        (("100.01", "100.00"), "0.001", "100.02", "100.00"),  # -9,900
+        (("100.00", "100.01"), "0.001", None, "100.01"),
+        (("100", "101"), "1", "10000", "1101"),  # more than rounding: the order has walked up an empty book
+        (("98", "99"), "1000", "110", "100"),
+    ],
+)
+def test_what_rounding_of_the_average_does_to_a_small_last_part_is_no_price(
+    averages: tuple[str, str], part: str, limit: str | None, price: str
+) -> None:
+    """An average is told to the cent: on a thousand coins that is ten dollars, and a thousandth of one did not cost them."""
+    rig = Rig(balances={"USD": 90_000_000}, defaults=Limits(price_collar_bps=D(10_000_000), self_match="deny"))
+    how = Market() if limit is None else Limit(D(limit))
+    order = rig.do(lambda s: s.buy(BTC, D(3_000), how))
+    rig.accept(order)
+    first, second = map(D, averages)
+    rig.report(order, filled_quantity=D(1_000), average_price=first, state=OrderState.PARTIALLY_FILLED)
+    for _ in range(2):
+        rig.report(order, filled_quantity=1_000 + D(part), average_price=second, state=OrderState.PARTIALLY_FILLED)
+    assert [one.fill.price for one in rig.of(FillRecorded)] == [first, D(price)]
+    assert rig.of(FillCorrected) == []
 
 
 def test_an_execution_of_nothing_is_none() -> None:
