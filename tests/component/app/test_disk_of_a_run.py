@@ -4,6 +4,7 @@ Method: the real daemon in real time on a paper venue, with its journal, latch a
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from quantd.app import Daemon
+from quantd.app.input_recorder import input_logs
+from quantd.app.replay import replay_inputs
 from quantd.app.storage import codec
 from quantd.clock import SystemClock
 from quantd.config import load
@@ -80,6 +83,20 @@ async def test_a_disk_that_refuses_the_input_log_ends_the_recording_and_nothing_
     assert await run(daemon) == 0
     assert daemon._input_log is not None
     assert daemon._input_log.has_ended
+
+
+async def test_a_replay_of_a_torn_input_log_says_so_and_compares_up_to_there(build: Build, tmp_path: Path) -> None:
+    """After a power cut the journal has more than the log, which is no difference between the run and its replay."""
+    assert await run(build()) == 0
+    (inputs,) = input_logs(tmp_path / "q.db")
+    os.truncate(inputs, cut := os.stat(inputs).st_size // 4)
+    replayed = await asyncio.to_thread(replay_inputs, load([tmp_path / "q.yaml"], {}), inputs)
+    assert replayed.difference == "", replayed
+    (note,) = replayed.notes
+    offset = int(note.partition("from byte ")[2].split()[0])
+    assert f"torn behind input {replayed.inputs}, {cut - offset} bytes from byte {offset} on" in note
+    with closing(JournalStore[Fact].open(tmp_path / "q.db", codec(), read_only=True)) as store:
+        assert 0 < replayed.records < store.head.seq
 
 
 async def test_what_was_folded_counts_toward_the_next_snapshot(build: Build, tmp_path: Path) -> None:
