@@ -1,6 +1,8 @@
 """What a run keeps on disk: locks, the journal with its fold into the engine, the halt latch and the input log."""
 
+import glob
 import os
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +33,8 @@ from quantd.ports import Clock
 
 _log = structlog.get_logger("quantd.app")
 _ID_BYTES = 3
+_OF_A_JOURNAL = re.compile(r"\.(archive$|before-|inputs-)")
+"""What a run, an archive or a restore leaves beside a journal."""
 _AHEAD_MAX_NS = 86_400_000_000_000
 
 
@@ -94,6 +98,7 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
             store = JournalStore.create(
                 path, codec(), journal_id=journal_id, epoch=mint_epoch(now_ns), projections=projections()
             )
+            _tell_made(path, journal_id)
     except OSError as error:
         locks.close()
         raise JournalError(f"{error.filename or path}: {error.strerror}") from error
@@ -102,6 +107,15 @@ def open_storage(settings: Settings, accounts: dict[str, str], clock: Clock) -> 
         raise
     latch.reserve()
     return Storage(store, latch, locks, tuple(held))
+
+
+def _tell_made(path: Path, journal_id: str) -> None:
+    """Say that there was no journal: in another folder than the last time, or on a disk that is not mounted, nobody would know."""
+    lost = sorted(one.name for one in path.parent.glob(f"{glob.escape(path.name)}.*") if _OF_A_JOURNAL.search(one.name))
+    if lost:
+        _log.warning("journal_made_anew", path=str(path.resolve()), journal=journal_id, left_of_another=lost)
+    else:
+        _log.info("journal_made", path=str(path.resolve()), journal=journal_id)
 
 
 def _reopened(path: Path, latch: HaltLatch, clock: Clock) -> JournalStore[Fact]:

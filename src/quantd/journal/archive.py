@@ -158,6 +158,8 @@ class Archive:
             for one in records:
                 line = _Line(one.seq, one.version, one.kind, one.at_ns, one.payload.hex(), one.checksum.hex())
                 file.write(encode(line) + b"\n")
+        with layout.naming(path):
+            layout.give_to_owner_of(self._journal.resolve().parent, path, self.folder)
         return path
 
     def sync(self, segment: Segment) -> None:

@@ -58,6 +58,7 @@ def backup(source: Path, destination: Path, codec: RecordCodec[Any]) -> int:
         JournalError: when there is no journal, or something is at `destination`.
     """
     with layout.published(destination) as building:
+        _make_readable_as(source, building)
         _copy(source, building, Standing.COPY)
         return _checked(building, codec)
 
@@ -84,6 +85,8 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
     with layout.naming(staged):
         staged.unlink(missing_ok=True)
     with layout.published(staged) as building:
+        _make_readable_as(target if target.exists() else backup_path, building)
+        layout.give_to_owner_of(target.parent, building)
         _copy(backup_path, building, Standing.AT_REST)
         _checked(building, codec)
         with layout.naming(building), closing(sqlite3.connect(building, isolation_level=None)) as connection:
@@ -102,6 +105,13 @@ def restore(backup_path: Path, target: Path, codec: RecordCodec[Any], *, now_ns:
         staged.rename(target)
         layout.sync_directory(target.parent)
     return meta
+
+
+def _make_readable_as(source: Path, building: Path) -> None:
+    """Make a file that nobody can read who cannot read `source`: a copy holds every order, too."""
+    with layout.naming(source):
+        if source.exists():
+            building.touch(mode=source.stat().st_mode & 0o666)
 
 
 def _copy(source: Path, destination: Path, standing: Standing) -> None:

@@ -220,6 +220,18 @@ def published(path: Path) -> Iterator[Path]:
             _remove(building)
 
 
+def give_to_owner_of(folder: Path, *paths: Path) -> None:
+    """Let what root makes in the daemon's folder belong to the daemon, which could not write it otherwise; for others nothing.
+
+    Raises:
+        OSError: when the system refuses.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        for path in paths:
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable.
 

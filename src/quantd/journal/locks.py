@@ -17,6 +17,7 @@ from typing import Self
 import msgspec
 
 from quantd.errors import JournalError, JournalLocked
+from quantd.journal.layout import give_to_owner_of
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -116,7 +117,11 @@ def _plain(text: str) -> str:
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if is_new:
+            give_to_owner_of(path.parent, path)
+        return descriptor
     except OSError as error:
         raise JournalError(f"{path}: the lock file cannot be opened: {error.strerror}") from error
 

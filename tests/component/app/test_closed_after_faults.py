@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 import quantd
 from quantd.app import Daemon, stress
@@ -73,6 +74,20 @@ def recording_of(root: Path, journal_id: str = "") -> Path:
     )
     with InputLogWriter[Any](root / "inputs", header):
         return root / "inputs"
+
+
+def test_a_journal_that_is_made_says_so_and_what_is_left_of_another(tmp_path: Path) -> None:
+    """Started in another folder, or with its disk not mounted, a daemon knows nothing of what it holds."""
+    settings = site(tmp_path)
+    with capture_logs() as told:
+        open_storage(settings, {"shop": "1"}, ManualClock(1)).close()
+        open_storage(settings, {"shop": "1"}, ManualClock(1)).close()
+    assert [(one["event"], one["path"]) for one in told] == [("journal_made", str(tmp_path / "q.db"))]
+    (tmp_path / "q.db").unlink()
+    (tmp_path / "q.db.archive").mkdir()
+    with capture_logs() as told:
+        open_storage(settings, {"shop": "1"}, ManualClock(1)).close()
+    assert [(one["event"], one["left_of_another"]) for one in told] == [("journal_made_anew", ["q.db.archive"])]
 
 
 def test_a_journal_that_is_refused_for_its_time(tmp_path: Path) -> None:
