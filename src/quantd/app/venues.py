@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from quantd.config import Settings
 from quantd.config.venue_kinds import venue_kind
+from quantd.domain.cash import AccountKind
 from quantd.engine.state import State
 from quantd.ports import Transport
 from quantd.runtime.vouched import Vouched
@@ -48,6 +49,7 @@ def reopen_paper(venues: Mapping[str, VenueParts], state: State) -> None:
         known = state.portfolio.accounts.get(name)
         if not isinstance(parts.connector, PaperConnector) or known is None or not known.totals:
             continue
-        parts.connector.balances = {asset: amount for asset, amount in known.totals.items() if amount > 0}
+        owes = parts.connector.account.kind is AccountKind.MARGIN  # a jump may have taken more than there was
+        parts.connector.balances = {asset: amount for asset, amount in known.totals.items() if amount > 0 or owes}
         for held in state.lots[name].all() if name in state.lots else ():
             parts.connector.lots.setdefault(held.lot.instrument, []).append(held.lot)
