@@ -46,7 +46,9 @@ def read_secret(node: Node, path: KeyPath, problems: list[Problem], warnings: li
         sentence = f"{node.origin}: {'.'.join(path)}: the file is readable by everyone; use mode 0600 or 0400"
         warnings.append((path, sentence))
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode(
+            "utf-8-sig"
+        )  # some editors begin a file with a mark, which no venue takes for a part of the key
     except UnicodeDecodeError:
         problems.append(Problem(node.origin, path, "a file that is no text", "a file that holds one line of text"))
         return None
@@ -57,4 +59,7 @@ def read_secret(node: Node, path: KeyPath, problems: list[Problem], warnings: li
     if "\n" in text or len(raw) > _SIZE_MAX:
         problems.append(Problem(node.origin, path, "a file of several lines", "a file that holds the secret only"))
         return None
+    if text != text.strip():
+        sentence = f"{node.origin}: {'.'.join(path)}: the secret in the file begins or ends with a blank, which is sent as well"
+        warnings.append((path, sentence))
     return SecretStr(text)

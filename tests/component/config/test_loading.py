@@ -191,6 +191,18 @@ def test_a_secret_is_the_line_in_its_file(tmp_path: Path) -> None:
     key = ionloop(settings).api_key
     assert key is not None
     assert key.get_secret_value() == " planted secret "
+    assert ["begins or ends with a blank" in one for one in settings.warnings] == [True]
+
+
+def test_the_mark_with_which_some_editors_begin_a_file_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbfplanted-secret\r\n")
+    (tmp_path / "key").chmod(0o600)
+
+    settings = loaded(tmp_path, IONLOOP, {f"{KEY}_FILE": f"{tmp_path}/key"})
+
+    key = ionloop(settings).api_key
+    assert key is not None
+    assert key.get_secret_value() == "planted-secret"
     assert settings.warnings == ()
 
 
