@@ -8,12 +8,13 @@ import pytest
 
 from quantd.clock import ManualClock
 from quantd.domain.commands import Submit
-from quantd.domain.instruments import InstrumentId
+from quantd.domain.instruments import FeeSchedule, Instrument, InstrumentId
 from quantd.domain.lots import LotProtection
 from quantd.domain.market import Quote
 from quantd.domain.orders import ClientOrderId, Effect, OrderKind, OrderSpec, Side
-from quantd.domain.outcomes import Accepted
+from quantd.domain.outcomes import Accepted, Rejected
 from quantd.domain.reports import AccountSnapshot
+from quantd.testing.builders import make_capabilities, make_instrument
 from quantd.venues.paper.connector import PaperConnector
 from quantd.venues.paper.settings import PaperSettings
 
@@ -64,3 +65,34 @@ def test_exits_that_it_holds_are_shown_with_their_lot_so_that_nobody_takes_them_
         (lot.venue_id, OrderKind.LIMIT, Decimal(120), None),
         (lot.venue_id, None, None, Decimal(94)),
     ]
+
+
+class SpotData:
+    """A venue without margin, on whose data a paper account trades."""
+
+    venue = "spot"
+    capabilities = make_capabilities()
+
+    async def start(self) -> None:
+        pass
+
+    async def instruments(self, symbols: list[str]) -> list[Instrument]:
+        return [make_instrument(f"spot:{one}", fees=FeeSchedule(), margin_rate=None) for one in symbols]
+
+
+def test_a_margin_account_on_a_spot_venue_s_data_is_held_to_a_margin() -> None:
+    """Without a rate a position bound nothing, and a thousand dollars bought whatever was wanted."""
+    paper = make_paper(account="margin", balances={"USD": 1_000}, data={"venue": "spot"})
+    source: Any = SpotData()
+    paper.source = source
+
+    async def buy(quantity: str) -> object:
+        await paper.start()
+        (rules,) = await paper.instruments(["BTC-USD"])
+        assert rules.margin_rate == Decimal("0.05")
+        paper.on_market(Quote(BTC, 99.0, 101.0, 1_000_000_000), lambda event: None)
+        spec = OrderSpec(BTC, Side.BUY, Decimal(quantity), OrderKind.MARKET)
+        return await paper.submit(Submit(ClientOrderId(f"q{quantity}"), 1, spec, 2_000_000_000, 0))
+
+    assert isinstance(asyncio.run(buy("100000")), Rejected)
+    assert isinstance(asyncio.run(buy("100")), Accepted)

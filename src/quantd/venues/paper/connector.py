@@ -27,7 +27,7 @@ from quantd.exchange.requests import of_a_book
 from quantd.ports import Clock, Connector, Emit
 from quantd.venues.budget import Lane
 from quantd.venues.http import LastLook
-from quantd.venues.paper.rules import ACCOUNT, account_of, capabilities_of, fees_of, instruments_of, rules_of, setup_of
+from quantd.venues.paper.rules import ACCOUNT, account_of, borrowed, capabilities_of, instruments_of, rules_of, setup_of
 from quantd.venues.paper.settings import PaperSettings
 
 _EXPIRY_EVERY_S = 0.25
@@ -104,9 +104,7 @@ class PaperConnector:
         wanted = list(symbols)
         if self.source is not None:
             for theirs in await self.source.instruments(wanted):
-                mine = msgspec.structs.replace(
-                    theirs, id=instrument_id(self.venue, theirs.symbol), fees=fees_of(self._settings)
-                )
+                mine = borrowed(self.venue, theirs, self._settings)
                 self._own[mine.symbol] = mine
         for symbol in wanted:
             if symbol not in self._own:

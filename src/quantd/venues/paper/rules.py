@@ -13,6 +13,8 @@ from quantd.exchange import AccountSetup, ExchangeRules
 from quantd.venues.paper.settings import PaperSettings
 
 ACCOUNT = "paper"
+_MARGIN_RATE = Decimal("0.05")
+"""Of instruments that tell none, recorded ones and those of a spot venue."""
 
 CAPABILITIES = Capabilities(
     market=Support.NATIVE,
@@ -90,6 +92,16 @@ def rules_of(settings: PaperSettings) -> ExchangeRules:
     )
 
 
+def borrowed(venue: str, theirs: Instrument, settings: PaperSettings) -> Instrument:
+    """Return another venue's instrument as the paper venue trades it: with paper's fees, and on margin never without a rate."""
+    rate = theirs.margin_rate
+    if rate is None and settings.account == "margin":
+        rate = _MARGIN_RATE
+    return msgspec.structs.replace(
+        theirs, id=instrument_id(venue, theirs.symbol), fees=fees_of(settings), margin_rate=rate
+    )
+
+
 def instruments_of(venue: str, settings: PaperSettings) -> dict[str, Instrument]:
     """Return by symbol the instruments that the settings describe themselves (synthetic and recorded data)."""
     fees, margin = fees_of(settings), settings.account == "margin"
@@ -118,7 +130,7 @@ def instruments_of(venue: str, settings: PaperSettings) -> dict[str, Instrument]
                 quote=quote,
                 ticks=(TickTier(ZERO, data.tick),),
                 lot=data.lot,
-                margin_rate=Decimal("0.05") if margin else None,
+                margin_rate=_MARGIN_RATE if margin else None,
                 fees=fees,
             )
     return found

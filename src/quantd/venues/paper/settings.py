@@ -122,7 +122,7 @@ class PaperSettings(VenueSettings):
     balances: dict[str, Decimal] = Field(min_length=1)
     """Amount of each asset in the account at the first start."""
     account: Literal["spot", "margin"] = "spot"
-    """Kind of account: assets that are owned, or positions on margin."""
+    """Kind of account: assets that are owned, or positions on margin. Where the data tell no margin rate, 0.05 holds."""
     positions: Literal["netting", "hedging"] = "netting"
     """On margin: one position for each instrument, or one for each trade."""
     protection: Literal["engine", "venue"] = "engine"
