@@ -20,6 +20,8 @@ _HOUR_NS = 3_600_000_000_000
 _DAY_NS = 24 * _HOUR_NS
 _PERIODS_MIN = 5
 """Returns below which no Sharpe ratio is told."""
+_NOISE = 1e-12
+"""Deviation of returns up to which they are the same, but for the rounding of floats."""
 _YEAR_NS = 365.25 * _DAY_NS
 
 
@@ -177,7 +179,7 @@ def sharpe(curve: EquityCurve, started_at_ns: int) -> float | None:
         returns = list(period_returns(curve, period_ns, started_at_ns))
         if len(returns) >= _PERIODS_MIN:
             deviation = stdev(returns)
-            return fmean(returns) / deviation * sqrt(_YEAR_NS / period_ns) if deviation > 0 else None
+            return fmean(returns) / deviation * sqrt(_YEAR_NS / period_ns) if deviation > _NOISE else None
     return None
 
 

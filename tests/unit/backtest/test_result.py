@@ -122,6 +122,10 @@ def test_the_sharpe_ratio_of_a_rise_with_noise_is_positive_and_of_few_days_is_ta
 def test_too_short_or_still_a_run_has_no_sharpe_ratio() -> None:
     assert sharpe(_curve([100.0, 101.0], MINUTE_NS), 0) is None
     assert sharpe(_curve([100.0] * 30, _DAY_NS), 0) is None
+    assert sharpe(_curve([100.0 * 1.01**day for day in range(30)], _DAY_NS), 0) is None, "the same but for rounding"
+    hedged = [100_000.0 + (0.1 + 0.2 * day) - 0.2 * day - 0.1 for day in range(30)]
+    assert len(set(hedged)) > 1, "two legs that cancel out, but for rounding"
+    assert sharpe(_curve(hedged, _DAY_NS), 0) is None
 
 
 def test_the_times_of_the_curve_are_those_of_the_events() -> None:
