@@ -24,6 +24,7 @@ from quantd.control.streaming import EVERY_S, Streams
 from quantd.control.tokens import Caller, Tokens
 from quantd.control.web_page import HEADERS, ROOT, page_files
 from quantd.errors import JournalError, VenueError
+from quantd.listening import Ration
 
 DOCUMENT = "/openapi.json"
 """Where the OpenAPI document lies; it and the web page's files are the only paths that take no token."""
@@ -74,6 +75,8 @@ class ControlListener:
             self._handle, self._unreadable, most=_CONNECTIONS_MAX, idle_s=idle_s, busy_s=busy_s
         )
         self._streams = Streams(lambda request: self._connections.busy(request.protocol), every_s=event_every_s)
+        self._rations = {name: Ration() for name in settings.tokens}
+        """Of refusals that stand in log and journal: a token that may only look must not fill the disk, or the inbox."""
         self._page = page_files()
         self._listening: asyncio.Server | None = None
 
@@ -147,8 +150,8 @@ class ControlListener:
             problem, headers = Problem(500, "fault", "fault", "a fault of quantd's; its log says more"), {}
         finally:
             self._connections.idle(request.protocol)
-        self._tell(request, caller, route, problem.status, problem.code, began)
-        if caller is not None and route is not None and route.action and problem.code != "denied":
+        is_told = self._tell(request, caller, route, problem.status, problem.code, began)
+        if is_told and caller is not None and route is not None and route.action and problem.code != "denied":
             self._services.actions.refused(caller, route.action, problem.code)
         response = self._answer(problem.status, problem, "application/problem+json", headers)
         response.force_close()  # what is left of a refused body is never read
@@ -255,10 +258,12 @@ class ControlListener:
         status: int,
         code: str,
         began: float,
-    ) -> None:
-        left_out = 0 if caller is not None or status < 400 else self._connections.ration.take()
+    ) -> bool:
+        """Log a request and return True, unless there were too many refusals of the same caller's."""
+        ration = self._connections.ration if caller is None else self._rations[caller.name]
+        left_out = ration.take() if status >= 400 else 0
         if left_out is None:
-            return  # a web page that somebody has open may ask a thousand times a second, and is refused as often
+            return False  # a web page that somebody has open may ask a thousand times a second, and is refused as often
         level = _log.warning if status >= 400 else _log.info if route is not None and route.action else _log.debug
         level(
             "control_request",
@@ -270,6 +275,7 @@ class ControlListener:
             duration_s=round(asyncio.get_running_loop().time() - began, 4),
             **({"left_out": left_out} if left_out else {}),
         )
+        return True
 
 
 def _checked_path(request: web.BaseRequest) -> str:

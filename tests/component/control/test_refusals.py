@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from quantd.control.routes import ROUTES
 from tests.component.control.house import TOKENS, House
@@ -72,6 +73,15 @@ async def test_each_scope_opens_its_actions_and_no_other(house: House, by: str, 
             assert house.audit[-1].result == "scope_missing"
     status, _ = await house.ask("GET", "/v1/status", by=by)
     assert status == 200, "whoever has a token may look"
+
+
+async def test_a_token_that_may_only_look_fills_neither_journal_nor_log(house: House) -> None:
+    with capture_logs() as lines:
+        for _ in range(70):
+            assert (await house.ask("POST", "/v1/halt", BODIES["/v1/halt"], by="reader"))[0] == 403
+        assert (await house.ask("POST", "/v1/halt", {}))[0] == 422
+    assert [sum(fact.by == name for fact in house.audit) for name in ("reader", "ann")] == [60, 1]
+    assert len([line for line in lines if line["event"] == "control_request"]) == 61
 
 
 @pytest.mark.parametrize(
