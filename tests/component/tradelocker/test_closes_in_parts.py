@@ -113,3 +113,23 @@ def test_a_first_order_that_traded_in_part_waits_for_the_one_that_may_follow(fol
         assert len(names(report)) == 2
 
     run(body)
+
+
+@pytest.mark.parametrize("quantity", [None, "0.2"])
+def test_orders_that_work_on_are_waited_for_and_told_together(quantity: str | None) -> None:
+    """Told while one of them worked, the close was followed by that one's name, and what the other had traded was lost."""
+
+    async def body(site: Site) -> None:
+        await site.open(quantity="0.3")
+        lot = await site.lot()
+        site.venue.adjust({"close_in_two": True, "fill_at_once": False})
+        close, sent_at_ns = site.close(lot.venue_id, quantity), site.clock.now_ns()
+        assert isinstance(await site.tl.close_lot(close), Unknown)
+        assert await site.tl.resolve(close, sent_at_ns) == StillUnknown("rest_not_closed_yet", 2.0)
+        site.venue.exchange.requote(lot.instrument, site.clock.now_ns())
+        found = await site.settled(close, sent_at_ns)
+        assert isinstance(found, Found)
+        assert (found.report.state, found.report.filled_quantity) == (OrderState.FILLED, D(quantity or "0.3"))
+        assert len(names(found.report)) == 2
+
+    run(body)

@@ -145,7 +145,7 @@ class Search:
             return Ambiguous(tuple(sorted(row.id for row in live)))
         parts = live if command.quantity is None else _parts(untold, live, command.quantity)
         parts = parts or mine[:1]
-        if command.quantity is not None and self._may_follow(parts, command.quantity, sent_at_ns):
+        if self._may_follow(parts, command.quantity, sent_at_ns):
             return StillUnknown("rest_not_closed_yet", _RETRY_S)
         if parts:
             return Found(await self._told_as_one(parts, command, sent_at_ns, lane))
@@ -159,13 +159,16 @@ class Search:
         is_over = begun.monotonic_ns - progress.begun_ns >= _UNEXPLAINED_NS
         return Ambiguous(()) if is_over else StillUnknown("position_lacks_more_than_orders_tell", _RETRY_S)
 
-    def _may_follow(self, parts: Sequence[OrderRow], quantity: Decimal, sent_at_ns: int) -> bool:
-        """Tell whether another order may follow for the rest of a close, or goes on with it.
+    def _may_follow(self, parts: Sequence[OrderRow], quantity: Decimal | None, sent_at_ns: int) -> bool:
+        """Tell whether another order may follow for the rest of a close, or goes on with it; several are told once all have ended.
 
-        What is told as the end of a close has the engine close the rest again, and the server's own rest comes on top.
+        What is told as the end of a close has the engine close the rest again, and the server's own rest comes on top. Nothing
+        can be closed on top of all there is.
         """
         if len(parts) > 1:
             return not all(row.final for row in parts)
+        if quantity is None:
+            return False
         is_partial = any(row.final and row.filled < quantity for row in parts)
         return is_partial and self._clock.now_ns() - sent_at_ns < _REST_NS
 
@@ -180,7 +183,7 @@ class Search:
         if len(reports) == 1:
             return reports[0]
         filled = sum((one.filled_quantity for one in reports), ZERO)
-        quantity = command.quantity or sum((row.quantity for row in rows), ZERO)
+        quantity = filled if command.quantity is None else command.quantity
         *others, last = reports
         return msgspec.structs.replace(
             last,
