@@ -134,13 +134,13 @@ def _reopened(path: Path, latch: HaltLatch, clock: Clock) -> JournalStore[Fact]:
 
 
 def _go_on_without_log(store: JournalStore[Fact], latch: HaltLatch, now_ns: int) -> None:
-    """Go on from a journal that was taken away from its write-ahead log: as after a restore, and only to reduce.
+    """Go on from a journal that lost its write-ahead log, or a part of it: as after a restore, and only to reduce.
 
     Raises:
         JournalError: the disk refused.
     """
     why = (
-        f"{store.path} was in use and its write-ahead log is gone: after record {store.head.seq} orders and fills may be"
+        f"{store.path} was in use and its write-ahead log is gone or damaged: after record {store.head.seq} orders and fills may be"
         " missing; compare with the venue"
     )
     latch_state_set(latch, StateSet(ALL, TradingState.REDUCING, "journal", why, 0, now_ns))

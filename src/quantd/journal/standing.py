@@ -9,13 +9,21 @@ programs ignore it.
 """
 
 import sqlite3
+import struct
 from enum import IntEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from quantd.errors import JournalError
 from quantd.journal import layout
 
 _LOG_FRAMES_RESERVED = 4_000
+_MARK_AT = 60
+"""Where SQLite keeps ``user_version`` in a file's first page."""
+_LOG_HEADER = struct.Struct(">4I8s8s")
+"""Of a write-ahead log: magic, format, page size, number, salts, checksum."""
+_FRAME = struct.Struct(">2I8s8s")
+"""Before each page in it: page, pages of the file after a commit or 0, salts, checksum."""
 
 
 class Standing(IntEnum):
@@ -46,33 +54,85 @@ def lengthen_log(connection: sqlite3.Connection) -> None:
     mark(connection, Standing.IN_USE)
 
 
-def is_in_use(connection: sqlite3.Connection) -> bool:
-    """Tell whether the file was not closed in order; raises SQLite's own errors."""
-    return _is_marked(connection, Standing.IN_USE)
+def has_lost_log(path: Path, connection: sqlite3.Connection, *, had_log: bool, read_only: bool) -> bool:
+    """Tell whether records that were acknowledged have gone with the write-ahead log; raises SQLite's own errors.
 
-
-def has_log(path: Path) -> bool:
-    """Tell whether a write-ahead log lies beside the journal; to be asked before SQLite makes one.
-
-    Raises:
-        JournalError: the folder cannot be read.
-    """
-    log = _beside(path, "-wal")
-    with layout.naming(log):
-        return log.exists() and log.stat().st_size > 0
-
-
-def refuse_copy(path: Path, connection: sqlite3.Connection) -> None:
-    """Keep a backup from being written to where it lies.
+    Args:
+        path: The journal.
+        connection: To it.
+        had_log: What `look` said before.
+        read_only: Whether the connection may not write; then a log that is there is taken for whole.
 
     Raises:
-        JournalError: it is one.
+        JournalError: the log cannot be read.
     """
-    if _is_marked(connection, Standing.COPY):
+    if not had_log:
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0] == Standing.IN_USE)
+    if read_only:
+        return False
+    _, valid, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    with layout.naming(path), _beside(path, "-wal").open("rb") as log:
+        # A commit is synced before the next one begins: what the power tore can be the newest one, never two.
+        return _commits_behind(log, max(valid, 0), page_bytes) > 1
+
+
+def _commits_behind(log: BinaryIO, frame: int, page_bytes: int) -> int:
+    """Count the commits of the log's last use from a frame on, which SQLite does not read any more: one before is damaged."""
+    header = log.read(_LOG_HEADER.size)
+    first = log.read(_FRAME.size)
+    if len(first) < _FRAME.size:
+        return 0
+    salts = _FRAME.unpack(first)[2]
+    if _is_header(header):
+        salts = _LOG_HEADER.unpack(header)[4]
+    count = 0
+    while True:
+        log.seek(_LOG_HEADER.size + frame * (_FRAME.size + page_bytes))
+        found = log.read(_FRAME.size)
+        if len(found) < _FRAME.size:
+            return count
+        _, pages, its_salts, _ = _FRAME.unpack(found)
+        count += its_salts == salts and pages > 0
+        frame += 1
+
+
+def _is_header(header: bytes) -> bool:
+    magic, _, _, _, _, checksum = _LOG_HEADER.unpack(header)
+    words = struct.unpack(">6I" if magic & 1 else "<6I", header[:24])
+    one = two = 0
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return bool(checksum == struct.pack(">2I", one, two))
+
+
+def look(path: Path, *, read_only: bool) -> bool:
+    """Tell whether a write-ahead log lies beside the journal; before the first statement, by which SQLite makes one.
+
+    Raises:
+        JournalError: it is a copy and shall be written, or cannot be read.
+    """
+    # Not by SQLite: a log that is left beside a copy would hide its mark. And for a writer alone, which nothing else of its
+    # process comes before: closing the file drops the locks that SQLite holds on it for this process.
+    if not read_only and _mark_in(path) == Standing.COPY:
         raise JournalError(
             f"{path}: a copy that a backup wrote, and orders may have been sent since: expected a journal that"
             " `quantd journal restore` put in place, with a new epoch so that no order id is used twice"
         )
+    return _has_log(path)
+
+
+def _mark_in(path: Path) -> int:
+    with layout.naming(path), path.open("rb") as file:
+        file.seek(_MARK_AT)
+        return int.from_bytes(file.read(4))
+
+
+def _has_log(path: Path) -> bool:
+    log = _beside(path, "-wal")
+    with layout.naming(log):
+        return log.exists() and log.stat().st_size > 0
 
 
 def place_of_new(path: Path) -> Path:
@@ -83,7 +143,7 @@ def place_of_new(path: Path) -> Path:
     Raises:
         JournalError: something of it is there, which is named.
     """
-    if has_log(path):
+    if _has_log(path):
         found = f"{_beside(path, '-wal')} is here, the write-ahead log of one that was moved or lost without it"
     elif _beside(path, ".restored").exists():
         found = f"{_beside(path, '.restored')} is here: a restore was cut off"
@@ -93,10 +153,6 @@ def place_of_new(path: Path) -> Path:
         f"{path}: there is no journal, but {found}; bring the journal back, or put a backup in place with"
         " `quantd journal restore`; to begin anew, move that file away first"
     )
-
-
-def _is_marked(connection: sqlite3.Connection, standing: Standing) -> bool:
-    return bool(connection.execute("PRAGMA user_version").fetchone()[0] == standing)
 
 
 def _beside(path: Path, suffix: str) -> Path:

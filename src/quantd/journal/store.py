@@ -90,7 +90,7 @@ class JournalStore(Generic[FactT]):
         self.archive = Archive(path, self.meta.journal_id, self.query)
         self.head: Head = self._read_head()
         self.lost_log = False
-        """Whether the file was in use and its write-ahead log is gone: what stood in that alone is not known."""
+        """Whether the file was in use and its write-ahead log is gone or damaged: not all that was written is known."""
 
     @classmethod
     def create(
@@ -140,18 +140,17 @@ class JournalStore(Generic[FactT]):
             JournalCorrupt: when the description, the newest record or the file's structure is damaged.
             JournalError: when it is missing, empty, no journal, a newer quantd's, a backup's copy, or cannot be written.
         """
-        had_log = standing.has_log(path)
         connection = layout.connect(path, read_only=read_only)
         try:
+            had_log = standing.look(path, read_only=read_only)
             if read_only:
                 # All reads see one moment: a daemon that writes meanwhile would else add records behind the known end.
                 with layout.naming(path):
                     connection.execute("BEGIN")
             store = cls(path, connection, codec, projections)
             with layout.naming(path):
-                store.lost_log = not had_log and standing.is_in_use(connection)
+                store.lost_log = standing.has_lost_log(path, connection, had_log=had_log, read_only=read_only)
                 if not read_only:
-                    standing.refuse_copy(path, connection)
                     layout.configure(connection)
                     store._is_writable = True
                     if not store.projections.are_current(store.query(VERSIONS)):

@@ -38,7 +38,8 @@ def killed(tmp_path: Path, codec: RecordCodec[Small]) -> Kill:
         with closing(JournalStore.create(used, codec, journal_id="k7", epoch=3)) as store:
             fill(store, buys(10))
             store.reserve_log()
-            fill(store, buys(20, first=11))
+            for number in range(11, 31):
+                fill(store, buys(1, first=number))
             for suffix in ("", "-wal"):
                 shutil.copy(used.with_name(used.name + suffix), left.with_name(left.name + suffix))
         return left
@@ -104,6 +105,45 @@ def test_a_journal_that_was_taken_away_from_its_log_says_so_until_somebody_goes_
         store.lost_log = False
     with closing(opened(path, codec)) as store:
         assert (store.meta.epoch, store.lost_log) == (1_001, False)
+
+
+def test_a_copy_in_place_beside_the_log_of_the_journal_before_it_is_a_copy(
+    tmp_path: Path, killed: Kill, codec: RecordCodec[Small]
+) -> None:
+    path = killed()
+    shutil.copy(path, tmp_path / "earlier.db")
+    backup(tmp_path / "earlier.db", tmp_path / "backup.db", codec)
+    shutil.copy(tmp_path / "backup.db", path)
+    with pytest.raises(JournalError, match="a copy that a backup wrote"):
+        opened(path, codec)
+
+
+def test_a_log_that_was_damaged_after_a_kill_is_known_by_the_commits_behind_the_damage(
+    killed: Kill, codec: RecordCodec[Small]
+) -> None:
+    """SQLite ends at the damage without a word. The newest commit alone may be one that the power tore, and was never told."""
+    path = killed()
+    log = path.with_name("quantd.db-wal")
+    whole, file = log.read_bytes()[: 32 + 100 * 4_120], path.read_bytes()
+    lost: dict[int, bool] = {}
+    for place in (*range(0, 56, 5), *range(56, len(whole), 9_001)):
+        path.write_bytes(file)
+        log.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with closing(opened(path, codec)) as store:
+            assert store.lost_log == (store.head.seq < 29), (place, store.head.seq)
+            lost[store.head.seq] = store.lost_log
+            store.lost_log = False
+    assert lost[10] is True
+    assert lost[30] is False
+
+
+@pytest.mark.parametrize("kept", [0, 20, 32, 40, 4_000, 60_000])
+def test_a_log_that_ends_early_is_no_damage(killed: Kill, codec: RecordCodec[Small], kept: int) -> None:
+    path = killed()
+    log = path.with_name("quantd.db-wal")
+    log.write_bytes(log.read_bytes()[:kept])
+    with closing(opened(path, codec)) as store:
+        assert store.lost_log == (kept == 0)
 
 
 async def test_an_orderly_end_leaves_a_journal_at_rest(path: Path, codec: RecordCodec[Small]) -> None:
