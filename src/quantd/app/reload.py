@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from quantd.app.feeds import Wants, wants
+from quantd.app.own_thread import OwnThread
 from quantd.app.shared import Shared
 from quantd.app.strategies import Preparation, Prepared, prepare
 from quantd.app.warm_up import history
@@ -22,6 +23,7 @@ from quantd.control.daemon_access import PlannedChange, ReloadPlan
 from quantd.domain.capabilities import Capabilities
 from quantd.domain.events import Event, StrategiesReplaced
 from quantd.domain.instruments import InstrumentId
+from quantd.errors import ConfigError
 
 IN_PLACE: Final = frozenset(
     {
@@ -65,6 +67,7 @@ class FileReloader:
         self._fed: dict[str, Wants] = {name: wants(shared.engine, name) for name in shared.venues}
         """What the feeds were built for; they do not change while the process lives."""
         self._looks: dict[str, _Look] = {}
+        self._reading: OwnThread[tuple[Settings, Preparation]] = OwnThread("reload")
 
     async def plan(self) -> ReloadPlan:
         """Read files and strategies, and compare.
@@ -72,9 +75,13 @@ class FileReloader:
         Raises:
             ConfigError: they are not a configuration.
         """
-        # Authors' modules may take their time to import: not the loop's.
-        settings = await asyncio.to_thread(self._read)
-        prepared = await asyncio.to_thread(prepare, settings, self._capabilities)
+        # Authors' modules may take their time to import, or all time: not the loop's, nor a thread that a halt needs.
+        if self._reading.is_busy:
+            raise ConfigError(
+                "an earlier reload still reads the files: a strategy's module does not come to its end when it is imported. Mend"
+                " it; a reload is possible again once the daemon was restarted"
+            )
+        settings, prepared = await self._reading.run(self._read_all)
         changes = (*self._sections(settings), *self._strategies(settings, prepared))
         replacements = {
             one.setup.id: one
@@ -87,6 +94,10 @@ class FileReloader:
         what = {change.scope.removeprefix("strategy:"): change.what for change in changes}
         self._looks = {digest: _Look(settings, replacements, what)}
         return ReloadPlan(changes, digest)
+
+    def _read_all(self) -> tuple[Settings, Preparation]:
+        settings = self._read()
+        return settings, prepare(settings, self._capabilities)
 
     async def ready(self, plan: ReloadPlan, by: str) -> tuple[StrategiesReplaced, Sequence[Event]]:
         """Hand the new objects to the engine, and load what warms them up."""

@@ -1,6 +1,7 @@
 """`quantd reload` on a real daemon: the plan, what it refuses, and strategies that begin anew with their books."""
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -158,4 +159,30 @@ def test_a_daemon_none_of_whose_strategies_loads_stays_up_and_says_so(tmp_path: 
         daemon.wait_line("venue_ready", 30)
         assert changes(site.ask(daemon)[1])["strategy:holder"][1] == "broken"
         assert "holder" in daemon.get("/readyz")[1]
+        assert daemon.signal(SIGTERM) == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_module_that_never_ends_its_import_keeps_nobody_from_halting_nor_the_daemon_from_ending(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    site.change("q.yaml", "control: {port: 0,", "control: {port: 0, request_timeout_s: 1,")
+    with quantd(["run", "q.yaml"], tmp_path) as daemon:
+        until(lambda: site.held(daemon, "holder") == 1, 60, "it holds")
+        site.change(
+            "strategies/holder.py", "class Holder", "import threading\nthreading.Event().wait()\n\nclass Holder"
+        )
+        assert "too slow" in site.ask(daemon)[1]["text"]
+        for _ in range(2):
+            assert "an earlier reload still reads the files" in site.ask(daemon)[1]["text"]
+        assert site.held(daemon, "holder") == 1, "metrics are told"
+        port = daemon.wait_line("control_listens")["port"]
+        sent = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/halt",
+            b'{"why": "drill"}',
+            {"Authorization": "Bearer a-token-of-the-operator", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(sent, timeout=10) as answer:
+            assert json.load(answer)["state"] == "halted"
         assert daemon.signal(SIGTERM) == 0
