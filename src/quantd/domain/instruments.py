@@ -173,9 +173,12 @@ class Instrument(msgspec.Struct, frozen=True):
         return value if not value % self.lot else snap_tolerant(value, self.lot, Rounding.DOWN)
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
-        """Return the worth of `quantity` at `price`, in the quote currency (in base for inverse contracts)."""
+        """Return the worth of `quantity` at `price`, in the quote currency (in base for inverse contracts).
+
+        At a price of 0, which stands for one that nobody names, it is nothing for both.
+        """
         if self.inverse:
-            return quantity * self.units_per_quantity / price
+            return quantity * self.units_per_quantity / price if price else ZERO
         return quantity * price * self.units_per_quantity
 
     def worth(self, quantity: Decimal, price: Decimal) -> Decimal:
@@ -184,5 +187,5 @@ class Instrument(msgspec.Struct, frozen=True):
         In the settlement currency; an inverse contract's counts below zero, and rises with the price all the same.
         """
         if self.inverse:
-            return -quantity * self.units_per_quantity / price
+            return -quantity * self.units_per_quantity / price if price else ZERO
         return quantity * price * self.units_per_quantity

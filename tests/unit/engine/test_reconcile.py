@@ -18,6 +18,7 @@ from quantd.domain.reports import AccountSnapshot, OrderReport
 from quantd.engine.differences import Policies, plan
 from quantd.engine.risk.wish import Denied
 from quantd.testing.builders import BTC, Rig, make_balance, make_instrument, make_snapshot
+from tests.invariants import check_rig
 from tests.unit.engine.acts import buy
 
 D = Decimal
@@ -66,6 +67,21 @@ def reconcile(rig: Rig, snapshot: AccountSnapshot, policy: ReconcileAction) -> N
 
 def long(quantity: Any, price: Any = 90) -> Lot:
     return Lot("1", BTC, Side.BUY, D(quantity), D(price))
+
+
+def test_a_foreign_order_of_an_inverse_contract_for_which_nobody_names_a_price_is_adopted_like_any_other() -> None:
+    """Its worth divides by the price, which ended the daemon, and again at each start."""
+    rules = make_instrument("paper:XBT-USD", base="XBT", inverse=True, margin_rate=D("0.01"))
+    rig = Rig(instruments=[rules], margin=True, price=None)
+    reconcile(rig, shown(rig, foreign(rig, instrument=rules.id, price=None)), ADOPT)
+    (order,) = rig.state.orders.open_orders()
+    assert order.reservation[1] == 0
+    rig.report(order, filled_quantity=D(1), state=OrderState.PARTIALLY_FILLED)
+    rig.report(order, filled_quantity=D(1), average_price=D(100), state=OrderState.PARTIALLY_FILLED)
+    rig.quote(110, instrument=rules.id)
+    book = rig.state.portfolio.book("", rules.id)
+    assert (book.average_price, book.unrealised(D(100))) == (D(100), D(0))
+    check_rig(rig)
 
 
 def test_what_agrees_is_no_difference() -> None:
