@@ -3,6 +3,7 @@
 Used by the loader once every section is valid by itself. Opens nothing.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 from quantd.config.problems import Problem, choice, nearest
@@ -10,6 +11,8 @@ from quantd.config.secrets import Warned
 from quantd.config.tree import Node, deepest, shortened
 from quantd.control.settings import WebhookSettings
 from quantd.engine.risk.limits import REQUIRED_LIVE, RiskSettings
+from quantd.feeds.settings import FeedSettings
+from quantd.journal.settings import JournalSettings
 from quantd.plugins.settings import StrategySettings
 from quantd.venues.ionloop.settings import IonloopSettings
 from quantd.venues.paper.settings import PaperSettings
@@ -74,6 +77,11 @@ class CrossCheck:
         for limit in REQUIRED_LIVE:
             if getattr(risk.account, limit) is None:
                 self._report(("risk", "account", limit), "nothing", f"this limit, because {name} moves real money")
+
+    def files(self, journal: JournalSettings, feeds: FeedSettings) -> None:
+        """Check that the journal's file is nothing else's: the bar store puts a file aside that it cannot use."""
+        if os.path.abspath(journal.path) == os.path.abspath(feeds.bar_store):
+            self._report(("feeds", "bar_store"), f"{feeds.bar_store}, which is the journal", "a file of its own")
 
     def names_in_risk(self, risk: RiskSettings) -> None:
         """Check that limits by venue and by instrument name what exists."""

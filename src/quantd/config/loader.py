@@ -24,6 +24,7 @@ from quantd.config.venue_kinds import venue_types
 from quantd.config.yaml_source import read_file
 from quantd.engine.risk.limits import Limits, RiskSettings
 from quantd.engine.risk.stages import staged
+from quantd.feeds.settings import FeedSettings
 from quantd.journal.settings import JournalSettings
 from quantd.plugins.settings import StrategySettings
 from quantd.venues.settings import VenueSettings
@@ -164,6 +165,7 @@ def _limits_of(strategy: StrategySettings, risk: RiskSettings) -> Limits:
 def _cross_check(check: CrossCheck, sections: Mapping[str, Any], risk: RiskSettings | None) -> None:
     check.venues(risk, sections.get("webhooks"))
     check.strategies(sections.get("strategies", []))
+    check.files(sections.get(JOURNAL, JournalSettings()), sections.get("feeds", FeedSettings()))
     if risk is not None:
         check.names_in_risk(risk)
 

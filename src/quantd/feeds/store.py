@@ -94,13 +94,14 @@ class BarStore:
         """Open or make the file and start the thread.
 
         Raises:
-            BarStoreFailed: the file or its folder can be neither opened nor made, or one that cannot be read not be put aside.
+            BarStoreFailed: the file or its folder can be neither opened nor made, or one that cannot be read not be put aside,
+                or it is another program's.
         """
         try:
             connection = await asyncio.to_thread(self._open)
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, sqlite3.OperationalError, BarStoreFailed) as error:
             raise BarStoreFailed(
-                f"feeds.bar_store: expected a file that can be opened or made, found {self._path}: {error}"
+                f"feeds.bar_store: expected a file of its own that can be opened or made, found {self._path}: {error}"
             ) from error
         self._thread = threading.Thread(target=self._serve, args=(connection,), name="bar-store", daemon=True)
         self._thread.start()
@@ -167,6 +168,8 @@ class BarStore:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, check_same_thread=False)
         try:
+            if connection.execute("PRAGMA application_id").fetchone()[0]:
+                raise BarStoreFailed(f"{self._path} is the database of another program, perhaps a journal")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -175,7 +178,7 @@ class BarStore:
             connection.execute(_TABLE)
             connection.execute(f"PRAGMA user_version={_LAYOUT_VERSION}")
             connection.commit()
-        except sqlite3.Error:
+        except (sqlite3.Error, BarStoreFailed):
             connection.close()
             raise
         return connection

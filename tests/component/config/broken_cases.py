@@ -68,6 +68,7 @@ CASES = [
         GOOD.replace("price: 65000", "price: 65000, spread_bp: 3"),
         ("base.yaml:4:", "venues.paper.data.synthetic.instruments.0.spread_bp:", "did you mean spread_bps?"),
     ),
+    Broken("one file for two", GOOD + "feeds: {bar_store: var/quantd.db}\n", ("feeds.bar_store:", "is the journal")),
     Broken("a section that is text", GOOD + "feeds: fast\n", ("base.yaml:7:1: feeds:", "found text", "a mapping")),
     Broken(
         "a token in the place of its section",

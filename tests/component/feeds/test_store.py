@@ -10,6 +10,7 @@ import pytest
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
+from quantd.errors import BarStoreFailed
 from quantd.feeds.store import RETIRED_AFTER_NS, BarStore
 
 A, B = InstrumentId("ionloop:BTC-USDT"), InstrumentId("oanda:EUR_USD")
@@ -117,6 +118,20 @@ def write_another_layout(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=99")
     connection.close()
+
+
+async def test_a_database_of_another_program_is_refused_and_stays_where_it_is(path: Path) -> None:
+    """It may be the journal of a daemon, and in use."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA application_id=1903127089")
+    other.execute("PRAGMA user_version=2")
+    other.close()
+    before = read(path)
+    with pytest.raises(BarStoreFailed, match=r"bars\.db: .* is the database of another program, perhaps a journal"):
+        await BarStore(path).start()
+    assert read(path) == before
+    assert not path.with_name("bars.db.unusable").exists()
 
 
 @pytest.mark.parametrize("write", [write_a_letter, write_another_layout])
