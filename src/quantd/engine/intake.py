@@ -4,6 +4,7 @@ What a report tells of executions is booked by `Booking`. This module follows th
 operations, their names, terms and ends. Never asks a venue, never decides what to trade.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import assert_never
 
@@ -81,9 +82,11 @@ class Intake:
             case Found(report):
                 self._found_terms(order, order.operation, report)
                 # A cancel whose order still works came to nothing: it is wanted as before, and leaves again.
-                undone = order.operation.kind is OperationKind.CANCEL and report.state not in ENDS
-                self._settled(order, order.operation, "not_executed" if undone else "accepted", by=event.by)
+                operation = order.operation
+                undone = operation.kind is OperationKind.CANCEL and report.state not in ENDS
+                self._settled(order, operation, "not_executed" if undone else "accepted", by=event.by)
                 self.report(report, order)
+                self._end_cancelled(order, operation, (report,))
                 self._after_settled(order)
             case NotFound():
                 operation = order.operation
@@ -115,6 +118,7 @@ class Intake:
                     self._settled(order, operation, "accepted")
                 for report in reports:
                     self.report(report, order)
+                self._end_cancelled(order, operation, reports)
                 self._after_settled(order)
             case Scheduled(ref):
                 self._settled(order, operation, "scheduled", detail=ref)
@@ -132,6 +136,16 @@ class Intake:
                 self._changed(order, None)
             case _:
                 assert_never(outcome)
+
+    def _end_cancelled(self, order: LiveOrder, operation: Operation, reports: Iterable[OrderReport]) -> None:
+        """End an order whose cancel was answered with its end, also where that tells of more than it can have traded.
+
+        What it traded is not booked; but nothing else could ever end an order that a person has made larger at the venue.
+        """
+        if operation.kind is OperationKind.CANCEL and order.is_open and any(one.state in ENDS for one in reports):
+            reason = "cancelled_beyond_its_terms"
+            self._context.record(OrderMoved(order.client_order_id, Trigger.CANCEL, self._context.now_ns, reason))
+            self._changed(order, None)
 
     def _settled(  # noqa: PLR0913 -- the fields of the fact
         self,

@@ -6,14 +6,15 @@ import msgspec
 import pytest
 
 from quantd.domain.commands import Cancel
-from quantd.domain.events import ReconcileAction, TradingState
-from quantd.domain.facts import FillRecorded, StateSet
+from quantd.domain.events import OperationResolved, ReconcileAction, TradingState
+from quantd.domain.facts import FillRecorded, OrderMoved, StateSet
 from quantd.domain.fills import Fill
 from quantd.domain.orders import OrderKind, OrderState, Side
-from quantd.domain.outcomes import Accepted
+from quantd.domain.outcomes import Accepted, Found, Unknown
 from quantd.domain.reports import OrderReport
 from quantd.engine.differences import Policies
 from quantd.testing.builders import BTC, Rig, make_snapshot
+from tests.invariants import check_rig
 from tests.unit.engine.acts import buy
 from tests.unit.engine.lots import enter, fill, make_rig
 
@@ -35,6 +36,28 @@ def test_a_fill_beyond_the_order_is_refused_and_the_instrument_may_only_reduce(s
     assert len(rig.of(StateSet)) == 1
     rig.report(order, filled_quantity=D(3), state=OrderState.FILLED)
     assert [fact.fill.quantity for fact in rig.of(FillRecorded)] == [D(3)]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_an_order_that_a_person_made_larger_at_the_venue_ends_with_its_cancel(is_lost: bool) -> None:
+    """Nothing could end it: each word of it was more than it can have traded."""
+    rig = Rig()
+    order = buy(rig, 3)
+    rig.accept(order)
+    report = rig.report_of(order, filled_quantity=D(5), quantity=D(5), state=OrderState.FILLED)
+    rig.handle(report)
+    assert rig.live(order).is_open
+    rig.do(lambda s: s.cancel(order))
+    cancel = rig.sent(Cancel)[-1]
+    if is_lost:
+        rig.answer(order, Unknown("timeout"))
+        rig.handle(OperationResolved(cancel.client_order_id, cancel.operation, Found(report), rig.now_ns))
+    else:
+        rig.answer(order, Accepted((report,)))
+    assert (rig.live(order).is_open, rig.live(order).filled) == (False, D(0))
+    assert not rig.of(FillRecorded)
+    assert rig.of(OrderMoved)[-1].reason == "cancelled_beyond_its_terms"
+    check_rig(rig)
 
 
 @pytest.mark.parametrize("fee", [("BTC", D(3)), ("BTC", D(-3)), ("USD", D(300))])
