@@ -264,6 +264,7 @@ class Listener:
             access_log=None,  # type: ignore[arg-type]  # none at all, as AppRunner says it
             keepalive_timeout=KEEP_ALIVE_S,
             lingering_time=self._lingering_s,
+            auto_decompress=self._bounds is None,  # a few bytes of a stranger's must not become millions
         )
         protocol.listener, protocol.ration = self._name, self._ration
         if bounds is not None and deadlines is not None:

@@ -213,7 +213,7 @@ class ControlListener:
                         raise Refusal(413, "too_large", f"a body of at most {limit} bytes")
         except TimeoutError:
             raise Refusal(408, "too_slow", "the body did not come in time") from None
-        except web.PayloadAccessError:
+        except (web.PayloadAccessError, web.RequestPayloadError, ConnectionError):
             raise Refusal(400, "bad_body", "the body broke off") from None
         return bytes(parts)
 

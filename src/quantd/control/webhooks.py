@@ -47,6 +47,7 @@ class WebhookListener:
         self._read_timeout_s = read_timeout_s
         app = web.Application(client_max_size=self._body_limit)
         app.router.add_post("/webhooks/{venue}", self._handle)
+        app.on_response_prepare.append(_head)
         self._listener = Listener("webhooks", app, host, port, lingering_s=_LINGER_S)
 
     @property
@@ -70,6 +71,8 @@ class WebhookListener:
         receive = self._receivers.get(request.match_info["venue"])
         if receive is None:
             return web.Response(status=404)
+        if "Content-Encoding" in request.headers:
+            return _refuse(415, "compressed")  # signed is what was sent, not what is made of it
         if request.content_length is not None and request.content_length > self._body_limit:
             return _refuse(413, "too_large")
         try:
@@ -79,9 +82,16 @@ class WebhookListener:
             return _refuse(408, "too_slow")
         except web.HTTPRequestEntityTooLarge:
             return _refuse(413, "too_large")
+        except (web.RequestPayloadError, ConnectionError):
+            return _refuse(400, "broken_off")
         headers = {name.lower(): value for name, value in request.headers.items()}
         status, reason = receive(headers, body)
         return web.Response(status=status, text=reason)
+
+
+async def _head(request: web.Request, response: web.StreamResponse) -> None:
+    # The port faces a network: it does not say which software it is.
+    response.headers["Server"] = "quantd"
 
 
 def _refuse(status: int, reason: str) -> web.Response:

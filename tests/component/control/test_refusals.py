@@ -214,6 +214,21 @@ async def test_a_client_that_never_finishes_its_body_is_cut_off(house: House) ->
     assert b" 408 " in told.splitlines()[0]
 
 
+async def test_a_client_that_goes_away_in_the_middle_is_no_fault_of_ours(house: House) -> None:
+    head = b"POST /v1/halt HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"
+    with capture_logs() as lines:
+        _, writer = await asyncio.open_connection("127.0.0.1", house.listener.port)
+        writer.write(head)
+        await writer.drain()
+        while not house.listener._connections._deadlines._busy:
+            await asyncio.sleep(0.01)
+        writer.close()
+        async with asyncio.timeout(5):
+            while not lines:
+                await asyncio.sleep(0.01)
+    assert [(line["event"], line["status"], line["reason"]) for line in lines] == [("control_request", 400, "bad_body")]
+
+
 async def test_there_are_only_so_many_connections_and_idle_ones_keep_nobody_out(house: House) -> None:
     opened = [await asyncio.open_connection("127.0.0.1", house.listener.port) for _ in range(64)]
     assert (await house.ask("POST", "/v1/halt", {"why": "drill"}))[0] == 200

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from quantd.clock import ManualClock
 from quantd.control.webhooks import WebhookListener
@@ -100,3 +101,42 @@ async def test_an_event_that_cannot_be_handed_on_is_not_acknowledged() -> None:
             assert answer.status == 500
     finally:
         await listener.stop()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])
+async def test_a_compressed_body_is_refused_unread_and_is_no_fault_of_ours(
+    site: Site, encoding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"POST /webhooks/ionloop HTTP/1.1\r\nHost: x\r\nContent-Encoding: {encoding}\r\nContent-Length: 7\r\n\r\n"
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.listener.port)
+        writer.write(head.encode() + b"rubbish")
+        async with asyncio.timeout(5):
+            told = await reader.read()
+        writer.close()
+    assert b" 415 " in told.splitlines()[0]
+    assert b"Server: quantd" in told
+    assert not [line for line in lines if line["log_level"] == "error"]
+    assert not caplog.records, "nor does the library tell of it"
+
+
+async def test_a_sender_that_goes_away_in_the_middle_is_no_fault_of_ours(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as lines:
+        for head in (b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"):
+            _, writer = await asyncio.open_connection("127.0.0.1", site.listener.port)
+            writer.write(b"POST /webhooks/ionloop HTTP/1.1\r\nHost: x\r\n" + head)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        assert (await site.post("/webhooks/ionloop", BODY))[0] == 401, "others are served"
+    assert not [line for line in lines if line["log_level"] == "error"]
+    assert not caplog.records
+
+
+async def test_what_is_not_served_does_not_say_which_software_this_is(site: Site) -> None:
+    for path in ("/webhooks/other", "/", "/webhooks/ionloop"):
+        url = f"http://127.0.0.1:{site.listener.port}{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert answer.headers["Server"] == "quantd"
