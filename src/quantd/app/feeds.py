@@ -3,6 +3,7 @@
 Each venue's data pass the quality gate, then the bar stage, then the paper venues that trade on them, then the inbox.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -88,6 +89,7 @@ class FeedBuilder:
         on_bar: Gets every bar that was built, for the bar store.
         on_change: Told when a source fails, recovers or stops.
         fed: Close of the newest bar that the warm-up fed, by (instrument, interval in seconds): live bars begin after it.
+        is_fed: Set when `fed` is complete; the venue's bars and data that are played back wait for it. None where it is.
     """
 
     def __init__(  # noqa: PLR0913 -- what all feeds share
@@ -100,6 +102,7 @@ class FeedBuilder:
         on_bar: Callable[[Bar], None],
         on_change: Callable[[FeedChange], None],
         fed: Mapping[tuple[InstrumentId, int], int],
+        is_fed: asyncio.Event | None = None,
     ) -> None:
         self._settings = settings
         self._emit = emit
@@ -107,6 +110,7 @@ class FeedBuilder:
         self._observer = observer
         self._on_bar = on_bar
         self._fed = fed
+        self._is_fed = is_fed
         self._support = PollSupport(clock=clock, random=random.Random(0), observer=observer, on_change=on_change)
 
     def venue(
@@ -179,10 +183,24 @@ class FeedBuilder:
         if not polled:
             return []
         bars = BarPoller(connector, polled, timing=PollTiming(every_s=1.0), support=self._support)
-        for (one, interval), closed_at_ns in self._fed.items():
-            if interval in native.get(one, ()):
-                bars.mark(known[one].id, interval, closed_at_ns)
-        return [(f"bars {connector.venue}", lambda: bars.run(emit))]
+
+        async def follow() -> None:
+            for (one, interval), closed_at_ns in self._fed.items():
+                if interval in native.get(one, ()):
+                    bars.mark(known[one].id, interval, closed_at_ns)
+            await bars.run(emit)
+
+        return [(f"bars {connector.venue}", self._once_fed(follow))]
+
+    def _once_fed(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Return work that begins when the warm-up is done."""
+
+        async def wait_and_work() -> None:
+            if self._is_fed is not None:
+                await self._is_fed.wait()
+            await work()
+
+        return wait_and_work
 
     # -- paper ---------------------------------------------------------------------------------------------------
 
@@ -216,10 +234,10 @@ class FeedBuilder:
             return tasks  # no strategy of this venue could be loaded: there is no market to make up
         if venue.data.synthetic is not None:
             feed = SyntheticFeed(self._synthetic(venue.data.synthetic, known), self._clock)
-            tasks.append((f"synthetic {connector.venue}", lambda: feed.run(guarded)))
+            tasks.append((f"synthetic {connector.venue}", self._once_fed(lambda: feed.run(guarded))))
         elif data is not None:
             replay = ReplayFeed(recording.events(), self._clock, speed=data.speed)
-            tasks.append((f"replay {connector.venue}", lambda: replay.run(guarded)))
+            tasks.append((f"replay {connector.venue}", self._once_fed(lambda: replay.run(guarded))))
         elif connector.source is not None:
             tasks += self._borrowed(venue, connector.source, known, wanted._replace(bars=native), guarded)
         return tasks

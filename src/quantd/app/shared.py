@@ -36,6 +36,8 @@ class Shared:
     venues: dict[str, VenueParts]
     followers: dict[str, AccountFollower] = field(default_factory=dict)
     """By venue, from its start on."""
+    warming: set[str] = field(default_factory=set)
+    """Venues whose bars from before are not all fed yet."""
     feed_changed: Callable[[FeedChange], None]
     fact_readers: list[Callable[[Sequence[Fact]], None]] = field(default_factory=list)
     """Told of each batch of facts once it is on disk; they change nothing of the engine."""

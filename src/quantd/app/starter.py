@@ -28,6 +28,8 @@ async def start_strategies(shared: Shared) -> None:
 def _may_start(shared: Shared, desk: Desk) -> bool:
     followers, marks = shared.followers, shared.engine.state.rates.marks
     venues = {one.partition(":")[0] for one in desk.instruments}
-    ready = all(venue in followers and followers[venue].is_ready for venue in venues)
+    # A series may be warm in the middle of its history: the rest of that is no market to trade on.
+    is_fed = shared.warming.isdisjoint(venues)
+    ready = is_fed and all(venue in followers and followers[venue].is_ready for venue in venues)
     priced = all(one in marks and marks[one].last > 0 for one in desk.instruments)
     return ready and priced and desk.is_warm

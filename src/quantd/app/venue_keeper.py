@@ -11,7 +11,7 @@ from quantd.app.ledgers import follow_cash
 from quantd.app.notes import keep_notes
 from quantd.app.shared import Shared
 from quantd.app.transactions import follow_log, resume_log
-from quantd.app.warm_up import warm_up
+from quantd.app.warm_up import WarmUp
 from quantd.app.webhooks import keep_registered
 from quantd.domain.events import CREDENTIALS_CAUSE, TradingState, VenueChanged
 from quantd.domain.facts import Fact, OperationSettled
@@ -62,6 +62,7 @@ class VenueKeeper:
             orders_every_s=settings.orders_every_s,
             account_every_s=settings.account_every_s,
         )
+        self._warm_up = WarmUp(shared, name)
         self._failing: set[str] = set()
         """What has failed by a fault of its own and has not run calmly since."""
         shared.fact_readers.append(self._heard)
@@ -88,22 +89,25 @@ class VenueKeeper:
         return CREDENTIALS_CAUSE in self._shared.engine.context.venue_reasons.get(self._name, {})
 
     async def run(self) -> None:
-        """Bring the venue up, then keep its data and its account coming; for ever."""
+        """Bring the venue up, then keep its data and its account coming; for ever.
+
+        Prices and the account do not wait for the warm-up: history may be slow, and the engine's stops and fills are not to be.
+        """
         shared, parts = self._shared, self._parts
         if parts.log is not None:
             resume_log(shared, self._name, parts.log)
         if parts.notes is not None:
             keep_notes(shared, self._name, parts.notes)
         await self.follower.bring_up()
-        fed = await warm_up(shared, self._name)
         builder = FeedBuilder(
             shared.settings,
-            shared.emit,
+            self._warm_up.emit,
             clock=shared.clock,
             observer=shared.observer,
             on_bar=shared.bars.append,
             on_change=shared.feed_changed,
-            fed=fed,
+            fed=self._warm_up.fed,
+            is_fed=self._warm_up.done,
         )
         wanted = wants(shared.engine, self._name)
         feeds = builder.venue(parts.settings, parts.connector, self.follower.instruments, wanted, streamed=parts.prices)
@@ -140,6 +144,7 @@ class VenueKeeper:
     async def _supervise(self, feeds: list[FeedTask]) -> None:
         shared = self._shared
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._warm_up.run(), name=f"warm-up {self._name}")
             if self._parts.webhook is not None:
                 register = keep_registered(shared, self._name, self._parts.webhook)
                 tasks.create_task(register, name=f"webhook {self._name}")

@@ -1,5 +1,6 @@
 """Bars from before, for series that begin: what the bar store kept, or better, what the venue still has."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -7,12 +8,45 @@ import structlog
 
 from quantd.app.feeds import wants
 from quantd.app.shared import Shared
+from quantd.domain.events import Event
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.market import Bar
 from quantd.errors import VenueError
 from quantd.feeds.quality import sound_bars
 
 _log = structlog.get_logger("quantd.app")
+
+
+class WarmUp:
+    """One venue's warm-up, while its prices, orders and account are followed already: it may take minutes.
+
+    Live bars wait for those from before, for a series takes none that is older than its last.
+    """
+
+    def __init__(self, shared: Shared, venue: str) -> None:
+        self._shared = shared
+        self._venue = venue
+        self._held: list[Bar] = []
+        self.fed: dict[tuple[InstrumentId, int], int] = {}
+        """What `warm_up` returns, once it is done."""
+        self.done = asyncio.Event()
+        shared.warming.add(venue)
+
+    def emit(self, event: Event) -> None:
+        """Hand a live event on; bars when the warm-up is done."""
+        if isinstance(event, Bar) and not self.done.is_set():
+            self._held.append(event)
+        else:
+            self._shared.emit(event)
+
+    async def run(self) -> None:
+        """Feed the bars from before, then the live ones that came meanwhile."""
+        self.fed.update(await warm_up(self._shared, self._venue))
+        self.done.set()
+        held, self._held = self._held, []
+        for bar in held:
+            self._shared.emit(bar)
+        self._shared.warming.discard(self._venue)
 
 
 async def warm_up(shared: Shared, venue: str) -> Mapping[tuple[InstrumentId, int], int]:

@@ -35,6 +35,7 @@ class Desk:
             executor=None,
             venues={"paper": SimpleNamespace(connector=connector, settings=settings)},
             fact_readers=[],
+            warming=set(),
         )
         self.keeper = VenueKeeper(cast(Shared, parts), "paper")
         (self._tell,) = parts.fact_readers
