@@ -1,6 +1,7 @@
 """What the control API refuses: strangers, browsers, slow and greedy clients, and paths that lead nowhere."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from structlog.testing import capture_logs
@@ -22,6 +23,15 @@ BODIES = {
     "/v1/heartbeat": {},
     "/v1/reload": {},
 }
+
+
+async def become(condition: Callable[[], object]) -> None:
+    """Wait until something is true."""
+    async with asyncio.timeout(5):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
@@ -220,12 +230,9 @@ async def test_a_client_that_goes_away_in_the_middle_is_no_fault_of_ours(house: 
         _, writer = await asyncio.open_connection("127.0.0.1", house.listener.port)
         writer.write(head)
         await writer.drain()
-        while not house.listener._connections._deadlines._busy:
-            await asyncio.sleep(0.01)
+        await become(lambda: house.listener._connections._deadlines._busy)
         writer.close()
-        async with asyncio.timeout(5):
-            while not lines:
-                await asyncio.sleep(0.01)
+        await become(lambda: lines)
     assert [(line["event"], line["status"], line["reason"]) for line in lines] == [("control_request", 400, "bad_body")]
 
 
