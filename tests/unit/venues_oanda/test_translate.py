@@ -133,6 +133,18 @@ def test_money_that_moves_without_a_trade_is_told_by_kind(
     assert (flow.kind, flow.amount, flow.asset, flow.id) == (kind, D(amount), "USD", "12")
 
 
+def test_a_days_financing_whose_parts_are_rounded_is_told_by_instrument_all_the_same() -> None:
+    """Of no instrument it was nobody's loss, and for the tenth of a cent no loss limit saw the day's swaps."""
+    parts = [{"instrument": "EUR_USD", "financing": "-10.0003"}, {"instrument": "USD_JPY", "financing": "-0.5"}]
+    flows = translate.flows_of(
+        "oanda", entry(12, "DAILY_FINANCING", financing="-10.5", positionFinancings=parts), "USD"
+    )
+    assert [(one.instrument, one.amount) for one in flows] == [
+        ("oanda:EUR_USD", D("-10.0003")), ("oanda:USD_JPY", D("-0.5")), ("", D("0.0003")),
+    ]  # fmt: skip
+    assert len({one.id for one in flows}) == 3
+
+
 def test_a_days_financing_is_told_by_instrument_when_its_parts_add_up() -> None:
     parts = [{"instrument": "EUR_USD", "financing": "-1"}, {"instrument": "USD_JPY", "financing": "-0.5"}]
     flows = translate.flows_of("oanda", entry(12, "DAILY_FINANCING", financing="-1.5", positionFinancings=parts), "USD")

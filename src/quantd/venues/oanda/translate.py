@@ -24,6 +24,8 @@ DEPENDENT_KINDS: Mapping[str, OrderKind | None] = {
     "TRAILING_STOP_LOSS": None,
 }
 """Orders that hang on a trade, and what kind each is to the engine; a trailing stop is told by no word of ours."""
+_ROUNDING = Decimal("0.01")
+"""By how much each part of a day's financing may be rounded off the whole: more is something else."""
 _FUNDING = {"CLIENT_FUNDING": CashFlowKind.DEPOSIT, "ACCOUNT_TRANSFER": CashFlowKind.TRANSFER}
 
 
@@ -163,13 +165,11 @@ def flows_of(venue: str, entry: wire.Transaction, home: str) -> tuple[CashFlow, 
         return flow(CashFlowKind.FINANCING, entry.financing, "financing", entry.instrument)
     if entry.type == "DAILY_FINANCING":
         parts = entry.position_financings
-        if sum((part.financing for part in parts), ZERO) != entry.financing:
+        rest = entry.financing - sum((part.financing for part in parts), ZERO)
+        if abs(rest) > _ROUNDING * len(parts):
             return flow(CashFlowKind.FINANCING, entry.financing)
-        return tuple(
-            one
-            for part in parts
-            for one in flow(CashFlowKind.FINANCING, part.financing, part.instrument, part.instrument)
-        )
+        told = [(part.financing, part.instrument, part.instrument) for part in parts]
+        return tuple(one for part in (*told, (rest, "rounding")) for one in flow(CashFlowKind.FINANCING, *part))
     if entry.type == "DIVIDEND_ADJUSTMENT":
         return flow(CashFlowKind.DIVIDEND, entry.dividend_adjustment, "", entry.instrument)
     if entry.type == "TRANSFER_FUNDS":
