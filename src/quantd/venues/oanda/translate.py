@@ -169,7 +169,7 @@ def flows_of(venue: str, entry: wire.Transaction, home: str) -> tuple[CashFlow, 
         if abs(rest) > _ROUNDING * len(parts):
             return flow(CashFlowKind.FINANCING, entry.financing)
         told = [(part.financing, part.instrument, part.instrument) for part in parts]
-        return tuple(one for part in (*told, (rest, "rounding")) for one in flow(CashFlowKind.FINANCING, *part))
+        return tuple(one for part in (*told, (rest, "rounding", "")) for one in flow(CashFlowKind.FINANCING, *part))
     if entry.type == "DIVIDEND_ADJUSTMENT":
         return flow(CashFlowKind.DIVIDEND, entry.dividend_adjustment, "", entry.instrument)
     if entry.type == "TRANSFER_FUNDS":
