@@ -273,7 +273,7 @@ class Daemon:
     async def _run(self) -> None:
         try:
             await self._journal.start()
-            await self.bars.start()
+            await self.bars.start(self.clock.now_ns())
             async with asyncio.TaskGroup() as tasks:
                 writes = tasks.create_task(self._writes(), name="writes")
                 runner = tasks.create_task(self._run_engine(), name="runner")

@@ -38,6 +38,7 @@ DELETE FROM bars WHERE instrument = ? AND interval_ns = ? AND closed_at_ns <= (
   SELECT closed_at_ns FROM bars WHERE instrument = ? AND interval_ns = ?
   ORDER BY closed_at_ns DESC LIMIT 1 OFFSET ?)
 """
+_FORGET = "DELETE FROM bars WHERE closed_at_ns > ?"
 _RETIRE = """
 DELETE FROM bars WHERE (instrument, interval_ns) IN (
   SELECT instrument, interval_ns FROM bars GROUP BY instrument, interval_ns
@@ -45,6 +46,8 @@ DELETE FROM bars WHERE (instrument, interval_ns) IN (
 """
 RETIRED_AFTER_NS = 90 * 86_400_000_000_000
 """A series whose newest bar is so much older than the store's newest belongs to nobody any more."""
+_AHEAD_MAX_NS = 86_400_000_000_000
+"""As far as the journal may be ahead of the clock at a start."""
 _ROW_TYPES = (int, float, float, float, float, float)
 _TRIM_EVERY = 64
 """Bars of a series between two trims: the file may hold that many more than asked."""
@@ -90,8 +93,12 @@ class BarStore:
         self._since_trim: dict[_Series, int] = {}
         self._failing = False
 
-    async def start(self) -> None:
+    async def start(self, now_ns: int | None = None) -> None:
         """Open or make the file and start the thread.
+
+        Args:
+            now_ns: UTC nanoseconds. What closes more than a day later was stamped by a clock that was wrong, and goes: it would
+                stand before all that comes, and make the other series seem old. None: all stays.
 
         Raises:
             BarStoreFailed: the file or its folder can be neither opened nor made, or one that cannot be read not be put aside,
@@ -103,7 +110,7 @@ class BarStore:
             raise BarStoreFailed(
                 f"feeds.bar_store: expected a file of its own that can be opened or made, found {self._path}: {error}"
             ) from error
-        self._thread = threading.Thread(target=self._serve, args=(connection,), name="bar-store", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(connection, now_ns), name="bar-store", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
@@ -193,9 +200,9 @@ class BarStore:
             _log.warning("bar_store_failed", path=str(self._path), error=str(failed))
             return connection  # closed: refuses whatever comes
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
+    def _serve(self, connection: sqlite3.Connection, now_ns: int | None) -> None:
         """Write and read until told to stop; runs in the thread."""
-        connection = self._retire(connection)
+        connection = self._retire(connection, now_ns)
         running = True
         while running:
             batch = [self._queue.get()]
@@ -241,9 +248,11 @@ class BarStore:
             _log.info("bar_store_recovered", path=str(self._path))
         return connection
 
-    def _retire(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+    def _retire(self, connection: sqlite3.Connection, now_ns: int | None) -> sqlite3.Connection:
         try:
             with connection:
+                if now_ns is not None:
+                    connection.execute(_FORGET, (now_ns + _AHEAD_MAX_NS,))
                 connection.execute(_RETIRE, (RETIRED_AFTER_NS,))
         except sqlite3.Error as error:
             if _is_damage(error):

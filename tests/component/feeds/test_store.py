@@ -25,9 +25,9 @@ def bar(
 
 
 @asynccontextmanager
-async def opened(path: Path, keep: int = 5_000) -> AsyncIterator[BarStore]:
+async def opened(path: Path, keep: int = 5_000, now_ns: int | None = None) -> AsyncIterator[BarStore]:
     store = BarStore(path, keep=keep)
-    await store.start()
+    await store.start(now_ns)
     try:
         yield store
     finally:
@@ -61,6 +61,18 @@ async def test_a_series_that_nobody_adds_to_goes_long_after_its_last_bar(path: P
         assert await store.load(B, 60, 9) == ()
         assert len(await store.load(A, 60, 9)) == 2
         assert len(await store.load(A, 3600, 9)) == 1
+
+
+async def test_bars_of_a_clock_that_was_years_ahead_go_once_it_is_right(path: Path) -> None:
+    """They stood before every bar that came, so that no warm-up found one, and made every other series seem retired."""
+    years = 4 * RETIRED_AFTER_NS // (60 * S) * 4
+    async with opened(path, now_ns=0) as store:
+        for each in (*map(bar, range(3)), bar(years), bar(years + 1), bar(2, instrument=B)):
+            store.append(each)
+    async with opened(path, now_ns=bar(2).closed_at_ns) as store:
+        store.append(bar(3))
+        assert await store.load(A, 60, 2) == (bar(2), bar(3))
+        assert await store.load(B, 60, 9) == (bar(2, instrument=B),)
 
 
 async def test_series_are_kept_apart_and_only_complete_bars_count(path: Path) -> None:
@@ -166,7 +178,7 @@ async def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_begun_anew(
             store.append(bar(minute))
     rest = damage(path)
     if found_by == "append":
-        monkeypatch.setattr(BarStore, "_retire", lambda self, connection: connection)
+        monkeypatch.setattr(BarStore, "_retire", lambda self, connection, now_ns: connection)
     async with opened(path) as store:
         store.append(bar(1_000))
         assert await store.load(A, 60, 9) == (bar(1_000),)
