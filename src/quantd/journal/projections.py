@@ -31,7 +31,7 @@ def projections() -> tuple[Projection[f.Fact], ...]:
         Tables("fills", 1, FILLS, {f.FillRecorded: _fill, f.FillCorrected: _fill_corrected}),
         Tables("lots", 2, LOTS, _LOT_HANDLERS),
         Tables("equity", 1, EQUITY, _EQUITY_HANDLERS),
-        Tables("runs", 1, RUNS, {f.RunStarted: _run}),
+        Tables("runs", 2, RUNS, {f.RunStarted: _run}),
     )
 
 
@@ -344,7 +344,9 @@ _EQUITY_HANDLERS: dict[type, Handler] = {
 
 
 def _run(connection: sqlite3.Connection, seq: int, fact: f.RunStarted) -> None:
-    _insert(connection, "runs", {"seq": seq, "at_ns": fact.at_ns, "run": msgspec.msgpack.encode(fact)})
+    # In the order of the record, whatever order its strategies were listed in: the tables are held against the records.
+    run = msgspec.msgpack.encode(fact, order="deterministic")
+    _insert(connection, "runs", {"seq": seq, "at_ns": fact.at_ns, "run": run})
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from quantd.engine.portfolio import Portfolio
 from quantd.journal.projections import projections
 from quantd.journal.records import RecordCodec
 from quantd.journal.store import Append, JournalStore
+from quantd.journal.verify import verify_tables
 
 Fees = tuple[tuple[str, D], ...]
 
@@ -239,11 +240,25 @@ def test_equity_and_balances_and_cash_flows_are_kept(journal: JournalStore[f.Fac
 
 
 def test_tables_built_anew_are_the_same(journal: JournalStore[f.Fact]) -> None:
+    sources = {"sma": "1f", "grid": "2e"}  # as they are listed, which is not how they are sorted
+    write(journal, f.RunStarted("1.0", "3d", sources, "k7", 1, 1))
     write(journal, f.InstrumentRecorded(RULES, 1), f.AccountRecorded(SPOT, 1), intended(), filled("1", "1"))
     write(journal, filled("1", "2", price="101", at_ns=2_500), f.DayStarted("2024-05-01", {"all": D(5)}, 1_000))
+    assert verify_tables(journal) == ()
 
     def content() -> dict[str, list[Any]]:
-        tables = ("orders", "fills", "lots", "books", "equity", "balances", "cash_flows", "instruments", "accounts")
+        tables = (
+            "orders",
+            "fills",
+            "lots",
+            "books",
+            "equity",
+            "balances",
+            "cash_flows",
+            "instruments",
+            "accounts",
+            "runs",
+        )
         return {table: journal.query(f"SELECT * FROM {table}") for table in tables}
 
     before = content()
