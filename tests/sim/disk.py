@@ -243,7 +243,7 @@ class MemoryBars:
     def __init__(self) -> None:
         self._bars: dict[tuple[InstrumentId, int], list[Bar]] = {}
 
-    async def start(self) -> None:
+    async def start(self, now_ns: int | None = None) -> None:
         """Nothing to start."""
 
     async def stop(self) -> None:
