@@ -12,7 +12,7 @@ from quantd.domain.numbers import ZERO
 from quantd.engine.books import Book, Net
 from quantd.engine.core import Engine
 from quantd.engine.reservations import worst_price
-from quantd.engine.risk.exposure import in_scope, worst_apart
+from quantd.engine.risk.exposure import in_scope, sides_apart, worst_apart
 from quantd.engine.risk.limits import Limits
 from quantd.ports import Observer
 
@@ -88,7 +88,10 @@ class LimitUse:
             held = [(book.worst_long, -book.worst_short) for book in books]
         elif InstrumentId(name) in portfolio.nets:
             net = portfolio.nets[InstrumentId(name)]
-            held = [(net.quantity + net.buys, net.sells - net.quantity)]
+            if portfolio.account(net.instrument.venue).is_hedging:
+                held = [sides_apart(portfolio, net.instrument.id)]
+            else:
+                held = [(net.quantity + net.buys, net.sells - net.quantity)]
         long = max((max(one, ZERO) for one, _ in held), default=ZERO)
         short = max((max(one, ZERO) for _, one in held), default=ZERO)
         for limit, used in (("max_position", max(long, short)), ("max_long", long), ("max_short", short)):

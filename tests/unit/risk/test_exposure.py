@@ -206,6 +206,23 @@ def test_positions_that_stand_against_each_other_count_both_on_a_hedging_account
     assert code(place(netting, SELL, "6", "100", "s2")) is None, "the venue knows one position, and closes it"
 
 
+@pytest.mark.parametrize("of_venue", [False, True])
+def test_each_side_of_a_hedging_account_is_held_to_the_largest_position_by_itself(of_venue: bool) -> None:
+    """What stands on the other side is a position of its own, and takes nothing off."""
+    limits = Limits() if of_venue else Limits(max_position=D(8))
+    rules = make_instrument(max_position=D(8) if of_venue else None)
+    rig = rig_with(f"instrument:{BTC}", limits, instruments=[rules], margin=True, hedging=True)
+    rig.hold(6, "s1")
+    rig.hold(-6, "s2")
+    assert code(place(rig, BUY, "2.001", "100", "s1")) is Denial.POSITION
+    assert code(place(rig, SELL, "2.001", "100", "s2")) is Denial.POSITION
+    assert code(place(rig, BUY, "2", "99", "s1")) is None
+    seen = RecordingObserver()
+    LimitUse(rig.engine).sample(seen)
+    used = seen.gauged("quantd_limit_use_ratio", scope=f"instrument:{BTC}", limit="max_position")
+    assert used == (None if of_venue else pytest.approx(1.0))
+
+
 def test_an_account_of_which_no_equity_is_known_takes_no_leverage() -> None:
     rig = rig_with("account", Limits(max_leverage=D(2)), balances={"USD": 0})
     assert code(place(rig, BUY, "1", "100")) is Denial.RATE_MISSING

@@ -1,12 +1,13 @@
 """Controls of exposure: 15 to 18 of the list. They count positions plus working plus in-flight orders, worst case."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
 from quantd.domain.instruments import InstrumentId
 from quantd.domain.numbers import ONE, ZERO
 from quantd.domain.orders import Side
+from quantd.engine.books import Book, Net
 from quantd.engine.portfolio import Portfolio
 from quantd.engine.rates import Mark
 from quantd.engine.reservations import cost_of, worst_price
@@ -102,18 +103,26 @@ class MaxPosition(Stateless):
 
     def check(self, wish: Wish) -> Denied | None:
         """See the class."""
-        held = wish.net if self._is_net else wish.book
         if not wish.added:
             return None  # an amendment that adds nothing cannot be what goes too far
+        worst = _worst_side(wish, wish.net if self._is_net else wish.book)
         if wish.spec.side is Side.BUY:
-            worst = held.quantity + held.buys + wish.added
             if self._long is not None and worst > self._long:
                 return wish.deny(Denial.POSITION, 16, self._scope, self._long, worst)
         else:
-            worst = held.sells + wish.added - held.quantity
             if self._short is not None and worst > self._short:
                 return wish.deny(Denial.POSITION, 16, self._scope, self._short, worst)
         return None
+
+
+def _worst_side(wish: Wish, held: Book | Net) -> Decimal:
+    """Return how far a book, or the sum of all, may come on the side of the wish."""
+    if held is wish.net and wish.account.is_hedging:
+        long, short = sides_apart(wish.state.portfolio, wish.instrument.id, wish)
+        return long if wish.spec.side is Side.BUY else short
+    if wish.spec.side is Side.BUY:
+        return held.quantity + held.buys + wish.added
+    return held.sells + wish.added - held.quantity
 
 
 class VenuePosition(Stateless):
@@ -126,9 +135,7 @@ class VenuePosition(Stateless):
         limit = wish.instrument.max_position
         if limit is None or not wish.added:
             return None
-        net = wish.net
-        held, working = (net.quantity, net.buys) if wish.spec.side is Side.BUY else (-net.quantity, net.sells)
-        worst = held + working + wish.added
+        worst = _worst_side(wish, wish.net)
         return (
             wish.deny(Denial.POSITION, 16, f"instrument:{wish.instrument.id}", limit, worst) if worst > limit else None
         )
@@ -228,13 +235,22 @@ def worst_apart(portfolio: Portfolio, instrument: InstrumentId, wish: Wish | Non
 
     On a hedging account those on opposite sides are positions that stand side by side: when one closes, the other is left.
     """
-    worst = ZERO
+    return sum((max(abs(long), abs(short)) for long, short in _apart(portfolio, instrument, wish)), ZERO)
+
+
+def sides_apart(portfolio: Portfolio, instrument: InstrumentId, wish: Wish | None = None) -> tuple[Decimal, Decimal]:
+    """Return how far all long positions of an instrument, and all short ones, may come on a hedging account."""
+    books = list(_apart(portfolio, instrument, wish))
+    return sum((max(long, ZERO) for long, _ in books), ZERO), sum((max(-short, ZERO) for _, short in books), ZERO)
+
+
+def _apart(portfolio: Portfolio, instrument: InstrumentId, wish: Wish | None) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield worst long and worst short of each book, the wish in its own."""
     for book in portfolio.books(instrument):
         long, short = book.worst_long, book.worst_short
         if wish is not None and wish.book is book:
             long, short = (long + wish.added, short) if wish.spec.side is Side.BUY else (long, short - wish.added)
-        worst += max(abs(long), abs(short))
-    return worst
+        yield long, short
 
 
 class FreeBalance(Stateless):
