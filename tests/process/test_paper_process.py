@@ -186,6 +186,6 @@ def test_a_bar_store_that_cannot_be_opened_is_named_in_one_line_and_ends_the_run
     with quantd(["run", "q.yaml"], config, QUANTD__FEEDS__BAR_STORE=str(config / "bars.db")) as daemon:
         assert daemon.popen.wait(20) == 1
         told = daemon.text()
-    assert "quantd: feeds.bar_store: expected a file that can be opened or made, found " in told
+    assert "quantd: feeds.bar_store: expected a file of its own that can be opened or made, found " in told
     assert "bars.db: unable to open database file" in told
     assert "Traceback" not in told

@@ -80,7 +80,7 @@ async def test_the_fault_of_a_part_that_cannot_be_started_is_told(daemon: Daemon
         await daemon.run()
     (told,) = desk.told
     assert told.what == "the daemon ended by a fault"
-    assert told.why.startswith("BarStoreFailed: feeds.bar_store: expected a file that can be opened or made")
+    assert told.why.startswith("BarStoreFailed: feeds.bar_store: expected a file of its own that can be opened or made")
 
 
 async def test_an_orderly_end_wakes_nobody(daemon: Daemon, desk: Desk) -> None:
