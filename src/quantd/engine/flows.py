@@ -21,6 +21,8 @@ _RESUMED_MAX = 100
 """Losses of one account since its last look that count after a restart."""
 _NEIGHBOURS_MAX = 200
 """Flows of which each sum of neighbours is tried; of more, only those that begin with the first."""
+_MIXED_MAX = 20
+"""Flows told by a look, and before it, of which sums of both are tried."""
 
 
 class _Drift(msgspec.Struct, frozen=True):
@@ -47,6 +49,8 @@ class _Taken(msgspec.Struct, frozen=True):
     """When it was told. What a look shows that was not asked for later, it is taken off again."""
     was_shown: bool = False
     """A look that was asked for later has come; the next may yet show its doubling, and is the last that it explains."""
+    by_look: bool = False
+    """It was told by the look that is being judged, whose balance may show it already."""
 
 
 class CashFlows:
@@ -86,7 +90,7 @@ class CashFlows:
         for flow in snapshot.flows:
             self._record(flow, since_ns)
 
-    def _record(self, flow: CashFlow, since_ns: int) -> None:
+    def _record(self, flow: CashFlow, since_ns: int, *, by_look: bool = False) -> None:
         """Record a flow; one that occurred before `since_ns` is in the balance that was shown then."""
         context, key = self._context, (flow.venue, flow.asset)
         if (flow.venue, flow.id) in context.state.tallies.flows:
@@ -95,7 +99,7 @@ class CashFlows:
         context.record(CashFlowRecorded(flow, context.now_ns))
         is_taken = context.state.portfolio.account(flow.venue).totals.get(flow.asset, ZERO) != before
         if is_taken:  # it went out after the last look by the venue's clock; where that is ahead of ours, before it
-            self._taken.setdefault(key, []).append(_Taken(flow.amount, context.now_ns))
+            self._taken.setdefault(key, []).append(_Taken(flow.amount, context.now_ns, by_look=by_look))
         drift = self._drifts.get(key)
         if drift is not None and drift.amount == flow.amount:
             del self._drifts[key]
@@ -119,7 +123,7 @@ class CashFlows:
         """
         venue = snapshot.venue
         for flow in snapshot.flows:
-            self._record(flow, since_ns or snapshot.asked_at_ns)
+            self._record(flow, since_ns or snapshot.asked_at_ns, by_look=True)
         quiet = bool(since_ns) and self._is_quiet(venue, since_ns)
         for balance in snapshot.balances:
             if balance.asset in snapshot.doubtful:
@@ -151,13 +155,19 @@ class CashFlows:
         return change - sum((one.amount for one in owed if one.is_due), ZERO)
 
     def _may_be_off(self, key: tuple[str, str]) -> list[Decimal]:
-        """Return by how much our balance may be off: 0 first, then what left it at once and is shown now, or was before."""
+        """Return by how much our balance may be off: 0 first, then what left it at once and is shown now, or was before.
+
+        While our clock stands still one look may do both: show what it tells, and give back what the look before took twice.
+        """
         taken = self._taken.pop(key, [])
         asked_at_ns = self._context.state.portfolio.account(key[0]).asked_at_ns
         left = [_Taken(one.amount, one.at_ns, one.at_ns < asked_at_ns) for one in taken if not one.was_shown]
         if left:
             self._taken[key] = left
-        return [ZERO, *(sign * total for total in _runs([one.amount for one in taken]) for sign in (1, -1))]
+        either = (sign * total for total in _runs([one.amount for one in taken]) for sign in (1, -1))
+        told = [one.amount for one in taken if one.by_look][:_MIXED_MAX]
+        earlier = [one.amount for one in taken if not one.by_look][-_MIXED_MAX:]
+        return [ZERO, *either, *(shown - back for shown in _runs(told) for back in _runs(earlier))]
 
     def _infer(self, venue: str, asset: str, drift: _Drift) -> None:
         name = f"inferred-{asset}-{drift.asked_at_ns}"

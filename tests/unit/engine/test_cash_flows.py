@@ -205,23 +205,24 @@ def test_it_is_so_too_when_it_is_told_by_itself() -> None:
     assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False)]
 
 
+@pytest.mark.parametrize("more", [250, 10], ids=["as much again", "another amount"])
 @pytest.mark.parametrize("restarts", [False, True], ids=["one process", "restarted"])
-def test_withdrawals_told_while_our_clock_stands_still_are_counted_once(restarts: bool) -> None:
+def test_withdrawals_told_while_our_clock_stands_still_are_counted_once(restarts: bool, more: int) -> None:
     """It was set back: each look is asked for at the same time, and what left our balance is taken off what it shows again."""
     rig = house()
     rig.wait()
-    first, second = withdrawal_ahead(rig), msgspec.structs.replace(withdrawal_ahead(rig, 20), id="w2")
+    first, second = withdrawal_ahead(rig), msgspec.structs.replace(withdrawal_ahead(rig, 20), id="w2", amount=D(-more))
     rig.handle(make_snapshot({"USD": 750, "BTC": 1}, at_ns=rig.now_ns, flows=(first,)))
     if restarts:
         stood_at_ns, rig = rig.now_ns, Rig(facts=rig.facts)
         rig.engine.context.policies["paper"] = Policies(ReconcileAction.REFUSE)
         rig.now_ns = stood_at_ns
     for _ in range(4):
-        rig.handle(make_snapshot({"USD": 500, "BTC": 1}, at_ns=rig.now_ns, flows=(first, second)))
+        rig.handle(make_snapshot({"USD": 750 - more, "BTC": 1}, at_ns=rig.now_ns, flows=(first, second)))
     for _ in range(3):
-        look(rig, 500, first, second)
-    assert flows(rig) == [(CashFlowKind.WITHDRAWAL, D(-250), False)] * 2
-    assert rig.state.portfolio.account("paper").totals["USD"] == 500
+        look(rig, 750 - more, first, second)
+    assert flows(rig) == [(CashFlowKind.WITHDRAWAL, amount, False) for amount in (D(-250), D(-more))]
+    assert rig.state.portfolio.account("paper").totals["USD"] == 750 - more
 
 
 def test_the_same_amount_coming_back_later_is_money_of_its_own() -> None:
