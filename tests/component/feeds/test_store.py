@@ -188,13 +188,18 @@ async def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_begun_anew(
         assert await store.load(A, 60, 9) == (bar(1_000),)
 
 
+def spoil(path: Path) -> None:
+    """Make every stored bar one that is none."""
+    saboteur = sqlite3.connect(path, isolation_level=None)
+    saboteur.execute("UPDATE bars SET close = x'01'")
+    saboteur.close()
+
+
 async def test_a_bar_that_is_none_any_more_is_damage(path: Path) -> None:
     async with opened(path) as store:
         store.append(bar(0))
         assert await store.load(A, 60, 9) == (bar(0),)
-        saboteur = sqlite3.connect(path, isolation_level=None)
-        saboteur.execute("UPDATE bars SET close = x'01'")
-        saboteur.close()
+        spoil(path)
         assert await store.load(A, 60, 9) == ()
         store.append(bar(1))
         assert await store.load(A, 60, 9) == (bar(1),)
@@ -205,9 +210,7 @@ async def test_a_damaged_file_that_cannot_be_put_aside_costs_bars_and_not_the_da
     async with opened(path) as store:
         store.append(bar(0))
         assert await store.load(A, 60, 9) == (bar(0),)
-        saboteur = sqlite3.connect(path, isolation_level=None)
-        saboteur.execute("UPDATE bars SET close = x'01'")
-        saboteur.close()
+        spoil(path)
         assert await store.load(A, 60, 9) == ()
         store.append(bar(1))
         assert await store.load(A, 60, 9) == ()

@@ -1,6 +1,7 @@
 """What became of a write is asked after until it is known, whoever says it, and not a question longer."""
 
 import asyncio
+from typing import Any
 
 from quantd.clock import LoopClock
 from quantd.domain.capabilities import Support
@@ -12,6 +13,21 @@ from quantd.runtime.writes import write_of
 from quantd.testing.builders import BTC, Rig, make_capabilities
 from quantd.testing.loop import run_virtual
 from tests.unit.runtime.watched_account import Desk, Resolvable
+
+
+async def lose(desk: Desk, seconds: float) -> Any:
+    """Place an order whose answer is lost, and let it be looked for; return it."""
+    order = desk.rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
+    desk.rig.answer(order, Unknown("timeout"))
+    write = write_of(desk.rig.live(order), desk.rig.engine)
+    assert write is not None
+    async with asyncio.TaskGroup() as tasks:
+        writes = tasks.create_task(desk.write())
+        await asyncio.sleep(0)
+        desk.executor.resolve(write, 0)
+        await asyncio.sleep(seconds)
+        writes.cancel()
+    return order
 
 
 def test_a_write_that_a_person_has_settled_is_neither_asked_after_nor_sent_again() -> None:
@@ -31,16 +47,7 @@ def test_a_write_that_a_person_has_settled_is_neither_asked_after_nor_sent_again
             return StillUnknown("not_seen")
 
         desk.connector.resolve = resolve  # type: ignore[method-assign]  # the scene answers itself
-        order = desk.rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
-        desk.rig.answer(order, Unknown("timeout"))
-        write = write_of(desk.rig.live(order), desk.rig.engine)
-        assert write is not None
-        async with asyncio.TaskGroup() as tasks:
-            writes = tasks.create_task(desk.write())
-            await asyncio.sleep(0)
-            desk.executor.resolve(write, 0)
-            await asyncio.sleep(120)
-            writes.cancel()
+        order = await lose(desk, 120)
         assert desk.rig.live(order).state is OrderState.DENIED
         assert len(looks) == 2
         assert refusals == [None, None, "settled"]
@@ -59,16 +66,7 @@ def test_a_venue_that_names_a_day_is_asked_again_within_a_minute() -> None:
             return StillUnknown("Unavailable", 86_400.0) if len(looks) < 3 else NotFound()
 
         desk.connector.resolve = resolve  # type: ignore[method-assign]  # the scene answers itself
-        order = desk.rig.do(lambda s: s.buy(BTC, 2, Limit(100)))
-        desk.rig.answer(order, Unknown("timeout"))
-        write = write_of(desk.rig.live(order), desk.rig.engine)
-        assert write is not None
-        async with asyncio.TaskGroup() as tasks:
-            writes = tasks.create_task(desk.write())
-            await asyncio.sleep(0)
-            desk.executor.resolve(write, 0)
-            await asyncio.sleep(200)
-            writes.cancel()
+        await lose(desk, 200)
         assert looks == [0.5, 60.5, 120.5]
 
     run_virtual(scene)
